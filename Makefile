@@ -1,0 +1,37 @@
+# Everything sets itself up: a virtual environment in .venv, made by plain pip.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: help demo test lint format docs bench clean
+
+help:  ## the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
+
+.venv/%.done: pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[$*]'
+	touch $@
+
+demo: .venv/demo.done  ## explain a photograph by six methods; writes demo.png
+	$(BIN)/captum-ext explain --output demo.png
+
+test: .venv/test.done  ## the tests
+	$(BIN)/python -m pytest
+
+lint: .venv/test.done  ## style, format and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: .venv/test.done  ## bring the code into form
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+docs: .venv/docs.done  ## the documentation, in docs/_build/html
+	$(BIN)/sphinx-build --fail-on-warning --keep-going -q -b html docs docs/_build/html
+
+bench: .venv/bench.done  ## speed and memory against the bare network, Captum and PAIR
+	$(BIN)/python -m benchmarks.speed
+
+clean:
+	rm -rf .venv docs/_build

@@ -1,0 +1,20 @@
+"""Every import of a private Captum helper, in one place."""
+
+from captum._utils.common import (
+    _expand_additional_forward_args as expand_additional_forward_args,
+)
+from captum._utils.common import _expand_target as expand_target
+from captum._utils.common import _format_additional_forward_args as format_additional_forward_args
+from captum._utils.common import _run_forward as run_forward
+from captum._utils.common import _select_targets as select_targets
+from captum._utils.progress import NullProgress, progress
+
+__all__ = [
+    "NullProgress",
+    "expand_additional_forward_args",
+    "expand_target",
+    "format_additional_forward_args",
+    "progress",
+    "run_forward",
+    "select_targets",
+]

@@ -1,0 +1,156 @@
+"""The gradient of F at path points, and F itself from the same forward pass."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from captum_ext._compat import expand_additional_forward_args, expand_target, run_forward
+from captum_ext._gradients import GradientFunc, one_value_a_row
+from captum_ext._segment import Tensors
+from captum_ext._types import TargetType
+
+
+class Evaluator:
+    """Evaluates F and its gradient at points of the path, in the dtype and layout of the user's inputs.
+
+    Args:
+        forward_func: F.
+        gradient_func: Called with Captum's keywords, as Captum's wrappers replace it.
+        target: Formatted: ``None``, an index for all rows, or one index a row.
+        additional_forward_args: Formatted: tensors have one row an example.
+        inputs: The user's inputs.
+        needs_values: Whether to keep F from the forward pass of the gradient.
+    """
+
+    def __init__(
+        self,
+        forward_func: Callable[..., Any],
+        gradient_func: GradientFunc,
+        target: TargetType,
+        additional_forward_args: tuple[Any, ...] | None,
+        inputs: Tensors,
+        needs_values: bool,
+    ) -> None:
+        self._forward_func = forward_func
+        self._gradient_func = gradient_func
+        self._target = target
+        self._args = additional_forward_args
+        self._inputs = inputs
+        self._needs_values = needs_values
+        self._found = [False]  # whether any pass had a gradient; shared with the evaluators of some rows
+
+    def rows(self, rows: slice) -> Evaluator:
+        """The same for some of the examples."""
+        some = copy.copy(self)
+        if isinstance(self._target, list | Tensor):
+            some._target = self._target[rows]
+        some._args = None if self._args is None else tuple(_rows(arg, rows) for arg in self._args)
+        some._inputs = tuple(tensor[rows] for tensor in self._inputs)
+        return some
+
+    def __call__(self, points: Tensors) -> tuple[Tensor | None, Tensors]:
+        """F (K, B), if asked for, and its gradients at points (K, B, ...), in at least float32."""
+        steps, rows = points[0].shape[:2]
+        flat = self._as_inputs(tuple(point.flatten(0, 1) for point in points))
+        target = expand_target(self._target, steps)
+        recorder = _Recorder(self._forward_func)
+        with torch.enable_grad():
+            gradients = self._gradient_func(
+                forward_fn=recorder if self._needs_values else self._forward_func,
+                inputs=tuple(tensor.requires_grad_() for tensor in flat),
+                target_ind=target,
+                additional_forward_args=expand_additional_forward_args(self._args, steps),
+            )
+        found = any(gradient is not None for gradient in gradients)
+        self._found[0] |= found
+        values = None
+        if self._needs_values:
+            values = _widen(recorder.value(target, steps * rows, found)).reshape(steps, rows)
+        return values, tuple(
+            torch.zeros_like(point) if gradient is None else _widen(gradient.detach()).reshape(point.shape)
+            for gradient, point in zip(gradients, points, strict=True)
+        )
+
+    def check_gradient(self) -> None:
+        """Call when all is evaluated.
+
+        Raises:
+            ValueError: If no forward pass had a gradient.
+        """
+        if not self._found[0]:
+            raise ValueError(
+                "forward_func's output does not depend on its inputs by differentiable operations, so it has "
+                "no gradient. Look for detach(), .data, numpy(), argmax(), long() or torch.no_grad() in it."
+            )
+
+    def value(self, points: Tensors) -> Tensor:
+        """F at one point (B, ...) of each example, without gradient; (B,)."""
+        # Cloned, since a model that works in place must not get at the caller's tensors.
+        inputs = tuple(tensor.clone() for tensor in self._as_inputs(points))
+        output = run_forward(self._forward_func, inputs, None, expand_additional_forward_args(self._args, 1))
+        return _widen(one_value_a_row(output, self._target, len(points[0])))
+
+    def _as_inputs(self, flat: Tensors) -> Tensors:
+        return tuple(
+            tensor.detach().to(dtype=float_dtype(like)).contiguous(memory_format=_layout(like))
+            for tensor, like in zip(flat, self._inputs, strict=True)
+        )
+
+
+class _Recorder:
+    """F, remembering its output and whether a gradient came back through it."""
+
+    def __init__(self, forward_func: Callable[..., Any]) -> None:
+        self._forward_func = forward_func
+        self._outputs: list[Any] = []
+        self._differentiated = False
+
+    def __call__(self, *args: Any) -> Any:
+        output = self._forward_func(*args)
+        self._outputs.append(output.detach() if isinstance(output, Tensor) else output)
+        if isinstance(output, Tensor) and output.requires_grad:
+            output.register_hook(self._saw_gradient)
+        return output
+
+    def _saw_gradient(self, gradient: Tensor) -> None:
+        self._differentiated = True
+
+    def value(self, target: TargetType, rows: int, found: bool) -> Tensor:
+        if len(self._outputs) != 1 or self._differentiated != found:
+            raise ValueError(
+                "This quadrature needs the values of F, which it takes from the forward pass that gives the "
+                "gradient; but the gradient_func in place differentiates something else than the output of "
+                "forward_fn, as Captum's layer and neuron wrappers do. Use WeightedSum there."
+            )
+        return one_value_a_row(self._outputs[0], target, rows)
+
+
+def float_dtype(tensor: Tensor) -> torch.dtype:
+    """The dtype in which a model is given points between a baseline and this input."""
+    return tensor.dtype if tensor.is_floating_point() else torch.get_default_dtype()
+
+
+def sum_dtype(tensor: Tensor) -> torch.dtype:
+    """The dtype of paths, sums and attributions: float32 at least."""
+    return torch.promote_types(float_dtype(tensor), torch.float32)
+
+
+def _widen(tensor: Tensor) -> Tensor:
+    return tensor.to(sum_dtype(tensor))
+
+
+def _layout(tensor: Tensor) -> torch.memory_format:
+    if not tensor.is_contiguous():
+        for rank, layout in ((4, torch.channels_last), (5, torch.channels_last_3d)):
+            if tensor.dim() == rank and tensor.is_contiguous(memory_format=layout):
+                return layout
+    return torch.contiguous_format
+
+
+def _rows(arg: Any, rows: slice) -> Any:
+    return arg[rows] if isinstance(arg, Tensor) and arg.dim() else arg

@@ -1,0 +1,11 @@
+"""The types of Captum's arguments, which Captum, having no py.typed, does not show to type checkers."""
+
+from __future__ import annotations
+
+from typing import TypeAlias, TypeVar
+
+from torch import Tensor
+
+TensorOrTuple = TypeVar("TensorOrTuple", Tensor, tuple[Tensor, ...])
+TargetType: TypeAlias = int | tuple[int, ...] | Tensor | list[tuple[int, ...]] | list[int] | None
+BaselineType: TypeAlias = Tensor | int | float | tuple[Tensor | int | float, ...] | None

@@ -1,0 +1,20 @@
+"""Attribution methods, drop-ins next to :class:`captum.attr.IntegratedGradients`."""
+
+from captum_ext.attr.blur_ig import BlurIG
+from captum_ext.attr.guided_ig import GuidedIG
+from captum_ext.attr.idgi import IDGI
+from captum_ext.attr.integrated_gradients import IntegratedGradients
+from captum_ext.attr.path_attribution import PathAttribution
+from captum_ext.attr.pattern import PatternAttribution, PatternNet
+from captum_ext.attr.pgig import PGIG
+
+__all__ = [
+    "IDGI",
+    "PGIG",
+    "BlurIG",
+    "GuidedIG",
+    "IntegratedGradients",
+    "PathAttribution",
+    "PatternAttribution",
+    "PatternNet",
+]

@@ -1,0 +1,38 @@
+"""Guided Integrated Gradients."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from torch import Tensor
+
+from captum_ext.attr.path_attribution import PathAttribution
+from captum_ext.paths import GuidedPath
+
+
+class GuidedIG(PathAttribution):
+    """Guided Integrated Gradients: a path that moves the features of small gradient first.
+
+    Examples of a batch each follow their own path, one step of all of them a forward pass. ``method`` is
+    ``riemann_left`` (default, the published rule), ``riemann_right`` or ``riemann_trapezoid``.
+
+    Args:
+        forward_func: The model, or any function that takes the inputs and returns one row an example.
+        fraction: The share of all features, in (0, 1], that moves at a time. Default: 0.25.
+        max_dist: How far a feature may stray from the straight line, in [0, 1]. Default: 0.02.
+
+    See :class:`~captum_ext.paths.GuidedPath`, also for what its chaotic path means for the attributions.
+
+    Reference:
+        Kapishnikov et al.: Guided Integrated Gradients: An Adaptive Path Method for Removing Noise. CVPR 2021.
+        https://arxiv.org/abs/2106.09788
+
+    Example:
+        >>> from captum_ext.attr import GuidedIG
+        >>> GuidedIG(lambda x: (x**2).sum(1), max_dist=1.0).attribute(torch.ones(1, 2), n_steps=200).shape
+        torch.Size([1, 2])
+    """
+
+    def __init__(self, forward_func: Callable[..., Tensor], fraction: float = 0.25, max_dist: float = 0.02) -> None:
+        """See the class."""
+        super().__init__(forward_func, GuidedPath(fraction, max_dist))

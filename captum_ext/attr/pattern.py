@@ -1,0 +1,142 @@
+"""PatternNet and PatternAttribution."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, ClassVar, cast
+
+import torch
+from captum.attr import GradientAttribution
+from captum.log import log_usage
+from torch import Tensor, nn
+
+from captum_ext._evaluate import Evaluator
+from captum_ext._gradients import compute_gradients_from_output
+from captum_ext._model import untouched
+from captum_ext._types import TargetType, TensorOrTuple
+from captum_ext._walk import split
+from captum_ext.attr._arguments import format_arguments
+from captum_ext.patterns import PatternRule, Patterns
+from captum_ext.patterns.rules import Mode
+
+
+class _PatternGradient(GradientAttribution):
+    """One backward pass from the output's value, by patterns."""
+
+    _mode: ClassVar[Mode]
+
+    def __init__(self, forward_func: Callable[..., Tensor], patterns: Patterns, model: nn.Module | None = None) -> None:
+        """See the subclasses."""
+        super().__init__(forward_func)
+        self.gradient_func: Any = compute_gradients_from_output
+        self._backward = PatternRule(patterns, self._mode, model).bind(forward_func)
+
+    @log_usage(part_of_slo=True)  # type: ignore[untyped-decorator]
+    def attribute(
+        self,
+        inputs: TensorOrTuple,
+        target: TargetType = None,
+        additional_forward_args: object = None,
+        internal_batch_size: int | None = None,
+    ) -> TensorOrTuple:
+        """Attribute the output to the inputs.
+
+        Args:
+            inputs: The examples to explain: a tensor (B, ...), or a tuple of them with equal B.
+            target: Which output to explain; see :meth:`captum_ext.attr.PathAttribution.attribute`.
+            additional_forward_args: Further arguments of ``forward_func``; see there.
+            internal_batch_size: The most rows in any forward pass. Default ``None``: 16 photographs of
+                3 x 224 x 224 or as many input values, at most 1024 rows.
+
+        Returns:
+            The attributions in the inputs' shape, device and dtype (float32 for half precision), a tuple if
+            ``inputs`` is one.
+
+        Raises:
+            TypeError, ValueError: If an argument can't be used.
+        """
+        given = format_arguments(inputs, None, target, additional_forward_args, 1, internal_batch_size)
+        evaluate = Evaluator(
+            self.forward_func, self.gradient_func, given.target, given.forward_args, given.inputs, needs_values=False
+        )
+        parts: list[tuple[Tensor, ...]] = []
+        with torch.inference_mode(False), torch.no_grad(), untouched(self.forward_func), self._backward.active():
+            for rows in split(given.inputs, 1, internal_batch_size, look_ahead=True)[0]:
+                points = tuple(tensor[rows].unsqueeze(0) for tensor in given.inputs)
+                parts.append(evaluate.rows(rows)(points)[1])
+        if parts:
+            evaluate.check_gradient()
+        result: Any = tuple(
+            torch.cat([part[0] for part in pieces]).contiguous() for pieces in zip(*parts, strict=True)
+        ) or tuple(torch.zeros_like(tensor) for tensor in given.inputs)
+        return cast(TensorOrTuple, result if isinstance(inputs, tuple) else result[0])
+
+    @classmethod
+    def get_name(cls) -> str:
+        """The class's name, as the papers have it."""
+        return cls.__name__
+
+    def attribute_future(self) -> None:
+        """Not there, as in Captum's gradient methods."""
+        raise NotImplementedError(f"attribute_future is not implemented for {type(self).__name__}")
+
+
+class PatternNet(_PatternGradient):
+    """PatternNet: the signal in the input that the output was computed from.
+
+    The output's value is sent back through the network with the patterns in place of the weights. What arrives is a
+    signal in the units of the input, not a share of the output.
+
+    Args:
+        forward_func: The model, or any function that takes the inputs and returns one row an example. The paper
+            explains logits.
+        patterns: The patterns, by layer name.
+        model: The module that the names are of, if ``forward_func`` is not it.
+
+    Raises:
+        TypeError, ValueError: If the patterns do not fit the model.
+
+    Reference:
+        Kindermans et al.: Learning how to explain neural networks: PatternNet and PatternAttribution. ICLR 2018.
+        https://arxiv.org/abs/1705.05598
+
+    Example:
+        >>> from captum_ext.attr import PatternNet
+        >>> from captum_ext.patterns import fit_patterns
+        >>> model = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.ReLU(), torch.nn.Linear(8, 2))
+        >>> PatternNet(model, fit_patterns(model, [torch.randn(64, 4)])).attribute(torch.randn(3, 4), target=1).shape
+        torch.Size([3, 4])
+    """
+
+    _mode: ClassVar[Mode] = "signal"
+
+
+class PatternAttribution(_PatternGradient):
+    """PatternAttribution: how much the signal in each input contributed to the output.
+
+    The output's value is sent back through the network with weight times pattern in place of the weights. Where the
+    network is on a plateau, the attributions are zero, as every gradient is; see :class:`~captum_ext.attr.PGIG`.
+
+    Args:
+        forward_func: The model, or any function that takes the inputs and returns one row an example. The paper
+            explains logits.
+        patterns: The patterns, by layer name.
+        model: The module that the names are of, if ``forward_func`` is not it.
+
+    Raises:
+        TypeError, ValueError: If the patterns do not fit the model.
+
+    Reference:
+        Kindermans et al.: Learning how to explain neural networks: PatternNet and PatternAttribution. ICLR 2018.
+        https://arxiv.org/abs/1705.05598
+
+    Example:
+        >>> from captum_ext.attr import PatternAttribution
+        >>> from captum_ext.patterns import fit_patterns
+        >>> model = torch.nn.Linear(4, 2)
+        >>> attributions = PatternAttribution(model, fit_patterns(model, [torch.randn(64, 4)])).attribute(
+        ...     torch.randn(3, 4), target=1
+        ... )
+    """
+
+    _mode: ClassVar[Mode] = "attribution"

@@ -1,0 +1,92 @@
+"""The figure that ``captum-ext explain`` writes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from captum_ext.cli.errors import CommandError
+
+_CLIP = 99.5  # the percentile of |attribution| at which the colours are full: a few pixels outshine the rest
+
+
+@dataclass(frozen=True)
+class Map:
+    """One method's attributions (H, W), its time, and by how much its sum misses F's change."""
+
+    title: str
+    attributions: NDArray[np.floating[Any]]
+    seconds: float
+    error: float
+    change: float
+
+    @property
+    def caption(self) -> str:
+        """Time and completeness error."""
+        share = f" ({self.error / abs(self.change):.1%})" if abs(self.change) > 1e-3 else ""
+        return f"{self.seconds:.1f} s, completeness error {self.error:.3f}{share}"
+
+
+@dataclass(frozen=True)
+class Explained:
+    """An image (H, W, 3) in [0, 1], the class that is explained, and the maps."""
+
+    name: str
+    category: str
+    target: int
+    probability: float
+    pixels: NDArray[np.floating[Any]]
+    maps: list[Map]
+
+
+def draw(rows: list[Explained], output: Path, settings: str) -> None:
+    """Write one row of panels an image.
+
+    Raises:
+        CommandError: If the file can't be written.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    columns = 1 + len(rows[0].maps)
+    across = columns if len(rows) > 1 or columns <= 4 else -(-columns // 2)
+    down = len(rows) * -(-columns // across)
+    figure = Figure(figsize=(3.1 * across, 3.5 * down + 0.5), layout="constrained")
+    FigureCanvasAgg(figure)
+    panels = figure.subplots(down, across, squeeze=False)
+    for panel in panels.flat:
+        panel.set_axis_off()
+    flat = list(panels.flat)
+    for row, explained in enumerate(rows):
+        at = row * (-(-columns // across)) * across
+        flat[at].imshow(explained.pixels)
+        flat[at].set_title(
+            f"{explained.name}\n{explained.category} ({explained.target}), p = {explained.probability:.3f}",
+            fontsize=9,
+            parse_math=False,  # a file's name may have dollars
+        )
+        for panel, drawn in zip(flat[at + 1 :], explained.maps, strict=False):
+            _overlay(panel, explained.pixels, drawn.attributions)
+            panel.set_title(f"{drawn.title}\n{drawn.caption}", fontsize=9, parse_math=False)
+    figure.suptitle(settings, fontsize=10).set_parse_math(False)
+    figure.supxlabel(
+        "Red speaks for the class, blue against it; each map has its own scale. Completeness error: how far "
+        "the map's sum is from the change\nof the class's probability between the path's start and the image. "
+        "For IDGI it is 0 by construction and says nothing about accuracy.",
+        fontsize=8,
+    )
+    try:
+        figure.savefig(output, format="png", dpi=150)
+    except OSError as error:
+        raise CommandError(f"--output {output}: can't be written ({error.strerror})") from error
+
+
+def _overlay(panel: Any, pixels: NDArray[Any], attributions: NDArray[Any]) -> None:
+    limit = np.percentile(np.abs(attributions), _CLIP) or 1.0
+    strength = np.clip(attributions / limit, -1, 1)
+    panel.imshow(pixels.mean(2), cmap="gray", vmin=-0.6, vmax=1.4)
+    panel.imshow(strength, cmap="bwr", vmin=-1, vmax=1, alpha=np.sqrt(np.abs(strength)))

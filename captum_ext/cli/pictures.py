@@ -1,0 +1,61 @@
+"""Photographs from files."""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from captum_ext.cli.errors import CommandError
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+
+def read(name: str) -> Image:
+    """The image in a file, upright and in RGB; of several frames the first.
+
+    Raises:
+        CommandError: If it can't be read.
+    """
+    from PIL import Image, ImageOps, UnidentifiedImageError
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(name) as file:
+                return _eight_bits(ImageOps.exif_transpose(file)).convert("RGB")
+    except UnidentifiedImageError as error:
+        raise CommandError(f"{name}: not an image that can be read") from error
+    except CommandError as error:
+        raise CommandError(f"{name}: {error}") from error
+    except Exception as error:  # what a broken file makes of Pillow's decoders knows no bounds
+        raise CommandError(f"{name}: {getattr(error, 'strerror', None) or error}") from error
+
+
+def _eight_bits(image: Image) -> Image:
+    """The image with 8 bits a channel; Pillow's own conversion would cut deeper ones off at 255."""
+    if image.mode not in ("I", "F") and not image.mode.startswith("I;16"):
+        return image
+    from PIL import Image as Images
+
+    values = np.asarray(image, dtype=np.float64)
+    low, high = float(values.min()), float(values.max())
+    full = 1.0 if image.mode == "F" and low >= 0 and high <= 1 else 65535.0
+    if not 0 <= low <= high <= full or (image.mode == "F" and full != 1.0):
+        raise CommandError(
+            f"expected values from 0 to 1 or 16 bits a pixel, got {low:g} to {high:g}; save it as 8 bits"
+        )
+    return Images.fromarray(np.round(values * (255 / full)).astype(np.uint8))
+
+
+def coffee() -> Image:
+    """scikit-image's photograph of a cup of coffee."""
+    try:
+        from skimage import data
+    except ImportError as error:
+        raise CommandError("the default photograph needs scikit-image. Run: pip install 'captum_ext[demo]'") from error
+    from PIL import Image
+
+    return Image.fromarray(data.coffee())

@@ -1,0 +1,75 @@
+"""One forward pass of a model that may be anybody's, before the long work."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from captum_ext import baselines
+from captum_ext.cli.errors import CommandError
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+    from captum_ext.cli.models import Classifier
+
+
+class Seen(NamedTuple):
+    """An image, and a black and a white one, as the model gets them (1, C, H, W); and its probabilities (classes,)."""
+
+    image: Tensor
+    black: Tensor
+    white: Tensor
+    scores: Tensor
+
+    def pixels(self) -> NDArray[Any]:
+        """The image's colours (H, W, 3) in [0, 1]: where the model's values are between its black and its white."""
+        colours = ((self.image - self.black) / (self.white - self.black)).nan_to_num(0.5).clamp(0, 1)[0].float().cpu()
+        colours = colours if len(colours) == 3 else colours.mean(0, keepdim=True).expand(3, -1, -1)
+        return colours.permute(1, 2, 0).numpy()
+
+
+def probe(name: str, picture: Image, classifier: Classifier, device: torch.device) -> Seen:
+    """Transform a picture and classify it.
+
+    Raises:
+        CommandError: If the transform or the model fails, or gives something that can't be explained.
+    """
+    image = _transformed(name, lambda: classifier.transform(picture)).to(device)
+    black, white = (
+        _transformed(name, lambda make=make: make(picture, classifier.transform)[0]).to(device)
+        for make in (baselines.black, baselines.white)
+    )
+    if not image.shape == black.shape == white.shape:
+        raise CommandError(f"{name}: the transform gives images of one size different shapes")
+    try:
+        with torch.no_grad():
+            scores = classifier.model(image)
+    except Exception as error:
+        raise CommandError(f"{name}: the model fails on an input of shape {tuple(image.shape)}: {error}") from error
+    if not isinstance(scores, Tensor) or scores.dim() != 2 or len(scores) != 1 or scores.shape[1] < 2:
+        got = f"shape {tuple(scores.shape)}" if isinstance(scores, Tensor) else type(scores).__name__
+        raise CommandError(f"{name}: expected the model to return logits of shape (1, 2 classes or more), got {got}")
+    if not bool(torch.isfinite(scores).all()):
+        raise CommandError(f"{name}: the model returns NaN or infinite logits")
+    return Seen(image, black, white, scores.softmax(1)[0])
+
+
+def _transformed(name: str, transform: Any) -> Tensor:
+    try:
+        image = transform()
+    except Exception as error:
+        raise CommandError(f"{name}: the transform fails: {error}") from error
+    if not isinstance(image, Tensor) or image.dim() != 3:
+        got = f"shape {tuple(image.shape)}" if isinstance(image, Tensor) else type(image).__name__
+        raise CommandError(f"{name}: expected the transform to return a tensor (C, H, W), got {got}")
+    image = image.unsqueeze(0)
+    if not bool(torch.isfinite(image).all()):
+        raise CommandError(
+            f"{name}: the transform makes a plain black or white picture NaN or infinite. One that standardises each "
+            "image has no black; write one with fixed constants"
+        )
+    return image

@@ -1,0 +1,79 @@
+"""What a walk asks of a path."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from captum_ext._grid import Grid
+from captum_ext._segment import Tensors
+
+
+class Trace(ABC):
+    """A path laid out between the starts and the inputs of B examples, on one grid."""
+
+    @abstractmethod
+    def points(self, nodes: slice) -> Tensors:
+        """The K points at these nodes of the grid, each tensor (K, B, ...)."""
+
+    @abstractmethod
+    def increments(self, nodes: slice, before: float, after: float) -> Tensors:
+        """The path's move on the cells of these nodes, as :class:`~captum_ext._segment.Segment` has it."""
+
+    def follow(self, gradients: Tensors) -> None:
+        """Learn the gradients at the last points, each (1, B, ...); for paths that can't look ahead."""
+        del gradients
+
+
+@dataclass(frozen=True)
+class Path(ABC):
+    """Which points lie between a baseline and an input. Holds settings only, no tensors."""
+
+    look_ahead: ClassVar[bool] = True
+    """Whether all points are known before any gradient is: then points can share a batch."""
+
+    default_method: ClassVar[str]
+    """The rule by which gradients along this path are best summed."""
+
+    def start(self, inputs: Tensors, baselines: Tensors | None) -> Tensors:
+        """Where the path starts: the baselines, or zeros.
+
+        Args:
+            inputs: The path's ends, each (B, ...).
+            baselines: As the user gave them, brought to the shape of ``inputs``; ``None`` for the default.
+        """
+        return baselines if baselines is not None else tuple(torch.zeros_like(tensor) for tensor in inputs)
+
+    def fit(self, grid: Grid) -> Grid:
+        """The grid as this path can walk it, which may have more nodes.
+
+        Raises:
+            ValueError: If this path has no points there.
+        """
+        return grid
+
+    def local(self) -> Path:
+        """The same points with the increments of the path's parameter in place of the path's own.
+
+        Raises:
+            ValueError: If the features of this path do not move in step.
+        """
+        raise ValueError(
+            f"multiply_by_inputs=False leaves out the factor (inputs - baselines), which only StraightPath "
+            f"has; {type(self).__name__} moves every feature at its own pace. Use multiply_by_inputs=True."
+        )
+
+    @abstractmethod
+    def trace(self, inputs: Tensors, start: Tensors, grid: Grid) -> Trace:
+        """Lay the path out for these examples on a grid that :meth:`fit` returned."""
+
+
+def along(positions: tuple[float, ...], like: Tensor) -> Tensor:
+    """Positions as a (K, 1, ...) tensor that multiplies ``like``, (B, ...), node by node."""
+    # Made in float64 on the CPU: some devices have no float64.
+    column = torch.tensor(positions, dtype=torch.float64).to(like.dtype).to(like.device)
+    return column.reshape(-1, *(1,) * like.dim())

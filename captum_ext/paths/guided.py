@@ -1,0 +1,162 @@
+"""The path of Guided Integrated Gradients, which moves the features of small gradient first."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from numbers import Real
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from captum_ext._grid import Grid, closed_grid
+from captum_ext._segment import Tensors
+from captum_ext.paths.base import Path, Trace
+
+_TOLERANCE = 1e-9  # how close to the step's length is close enough, as in PAIR's code
+
+
+@dataclass(frozen=True)
+class GuidedPath(Path):
+    """Guided IG's path: at each step the features with the smallest gradient move towards the input first.
+
+    Every example has its own path. The inputs of a tuple are ranked together. The path's state is kept in
+    float64 whatever the inputs' dtype (float32 on devices without float64).
+
+    Args:
+        fraction: The share of all features, in (0, 1], that moves at a time. Default: 0.25, PAIR's (their
+            notebooks use 0.5).
+        max_dist: How far, in [0, 1], a feature may be ahead of or behind the straight line, as a share of its
+            whole way. 0 is the straight line; 1 sets no limit. Default: 0.02, PAIR's (their notebooks use 1).
+
+    Note:
+        On a real network the path is chaotic. On EfficientNet-Lite0 (6 photographs, 50 steps, these defaults)
+        gradients with relative noise of 1e-6, as between two devices or batch sizes, moved the attributions by
+        21 to 55 % of their norm, and of 1e-4 by 37 to 97 %.
+
+    Raises:
+        ValueError: If a setting is out of range.
+
+    Reference:
+        Kapishnikov et al.: Guided Integrated Gradients: An Adaptive Path Method for Removing Noise. CVPR 2021.
+        https://arxiv.org/abs/2106.09788
+
+    Example:
+        >>> from captum_ext.attr import IDGI
+        >>> from captum_ext.paths import GuidedPath
+        >>> method = IDGI(lambda x: torch.exp(x).prod(1), path=GuidedPath(fraction=0.5, max_dist=1.0))
+        >>> method.attribute(torch.tensor([[1.0, 2.0]])).shape
+        torch.Size([1, 2])
+    """
+
+    fraction: float = 0.25
+    max_dist: float = 0.02
+
+    look_ahead: ClassVar[bool] = False
+    default_method: ClassVar[str] = "riemann_left"
+
+    def __post_init__(self) -> None:
+        """Check the settings."""
+        for name, value in (("fraction", self.fraction), ("max_dist", self.max_dist)):
+            if not isinstance(value, Real):
+                raise TypeError(f"{name}: expected a number, got {type(value).__name__}.")
+        if not 0 < self.fraction <= 1:
+            raise ValueError(f"fraction: expected a share of the features in (0, 1], got {self.fraction}.")
+        if not 0 <= self.max_dist <= 1:
+            raise ValueError(f"max_dist: expected a share of the way in [0, 1], got {self.max_dist}.")
+
+    def fit(self, grid: Grid) -> Grid:
+        """The closed grid with its first node, without whose gradient there is no second.
+
+        Raises:
+            ValueError: If the grid is not closed.
+        """
+        if grid.steps is None:
+            raise ValueError(
+                f"{grid.rule} takes gradients between the points of the guided path, which finds each point "
+                "from the gradient at the last. Use riemann_left (the default), riemann_right or "
+                "riemann_trapezoid."
+            )
+        return closed_grid(grid.steps, grid.rule, last=grid.nodes[-1] == 1)
+
+    def trace(self, inputs: Tensors, start: Tensors, grid: Grid) -> Trace:
+        """Set out from the start."""
+        assert grid.steps is not None, "fit() lets closed grids through only"
+        return _GuidedTrace(inputs, start, grid.steps, self.fraction, self.max_dist)
+
+
+class _GuidedTrace(Trace):
+    def __init__(self, inputs: Tensors, start: Tensors, steps: int, fraction: float, max_dist: float) -> None:
+        self._like = inputs
+        self._steps = steps
+        self._max_dist = max_dist
+        wide = torch.float32 if inputs[0].device.type == "mps" else torch.float64
+        self._start = _flat(start).to(wide)
+        self._way = _flat(inputs).to(wide) - self._start
+        self._distance = self._way.abs()
+        self._lowest = 1 + math.floor(fraction * (self._way.shape[1] - 1))  # as numpy's "lower" quantile
+        self._steps_done = 0
+        # How far along its own way each feature is, from 0 to 1: at the last point, at this one, at the next.
+        self._last = self._here = self._next = torch.zeros_like(self._way)
+
+    def points(self, nodes: slice) -> Tensors:
+        assert (nodes.start, nodes.stop) == (self._steps_done, self._steps_done + 1), "one point at a time"
+        self._last, self._here = self._here, self._next
+        return self._unflat(self._start + self._here * self._way)
+
+    def follow(self, gradients: Tensors) -> None:
+        if self._steps_done < self._steps:
+            self._steps_done += 1
+            self._next = self._move(_flat(tuple(gradient[0] for gradient in gradients)).abs())
+
+    def increments(self, nodes: slice, before: float, after: float) -> Tensors:
+        move = after * self._next + (before - after) * self._here - before * self._last
+        return self._unflat(move * self._way)
+
+    def _move(self, magnitude: Tensor) -> Tensor:
+        """One step of the path: the features' next position, from the gradient's magnitude here."""
+        goal = self._steps_done / self._steps
+        if goal == 1:
+            return torch.ones_like(self._here)
+        low, high = max(goal - self._max_dist, 0.0), min(goal + self._max_dist, 1.0)
+        alpha = self._here.clamp(min=low)  # the features that fell behind jump
+        room = self._distance * (high - alpha)
+        left = self._distance.sum(1) - (self._distance * alpha).sum(1)
+        target = self._distance.sum(1) * (1 - goal)
+        moving = ~self._close(left, target)
+        # Features that can't move on are left out; so is, in later rounds, whatever has moved.
+        rank = magnitude.masked_fill_(room == 0, math.inf)
+        partly = torch.zeros_like(room, dtype=torch.bool)
+        share = torch.zeros_like(left)
+        largest = torch.finfo(rank.dtype).max
+        # Every round settles at least one feature of each example that is still moving, so this ends.
+        while moving.any():
+            threshold = rank.kthvalue(self._lowest, dim=1, keepdim=True).values.clamp(max=largest)
+            chosen = (rank <= threshold) & moving.unsqueeze(1)
+            reach = torch.where(chosen, room, 0).sum(1)
+            needed = (left - target) / reach
+            all_the_way = moving & (needed > 1) & (reach > 0)
+            last_round = moving & ~all_the_way & (reach > 0)
+            rank.masked_fill_(chosen & all_the_way.unsqueeze(1), math.inf)
+            partly |= chosen & last_round.unsqueeze(1)
+            share = torch.where(last_round, needed, share)
+            left = torch.where(all_the_way, left - reach, left)
+            moving = all_the_way & ~self._close(left, target)
+        alpha = torch.where(rank == math.inf, high, alpha)
+        return alpha + partly * share.unsqueeze(1) * (high - alpha)
+
+    def _close(self, left: Tensor, target: Tensor) -> Tensor:
+        # PAIR's tolerances, the absolute one in units of the way so that small inputs move too.
+        absolute = _TOLERANCE * self._distance.sum(1).clamp(max=1)
+        return (left - target).abs() <= torch.maximum(_TOLERANCE * torch.maximum(left, target), absolute)
+
+    def _unflat(self, flat: Tensor) -> Tensors:
+        """(B, all features) as one tensor (1, B, ...) an input."""
+        parts = flat.split([math.prod(tensor.shape[1:]) for tensor in self._like], dim=1)
+        return tuple(part.to(like.dtype).reshape(1, *like.shape) for part, like in zip(parts, self._like, strict=True))
+
+
+def _flat(tensors: Tensors) -> Tensor:
+    """Several inputs (B, ...) as one tensor (B, all features)."""
+    return torch.cat([tensor.reshape(len(tensor), math.prod(tensor.shape[1:])) for tensor in tensors], dim=1)

@@ -1,0 +1,179 @@
+"""Linear and convolution calls, seen where they happen: the function, its real input and its weight.
+
+A layer is known by its weight, not by its module: what counts is the call of ``F.linear`` or ``F.conv2d`` that takes
+the weight, whatever forward method (asymmetric padding, a functional call, a module used twice) leads there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+LAYER_TYPES = (nn.Linear, nn.modules.conv._ConvNd)
+
+_CONVOLUTIONS: dict[object, int] = {torch.conv1d: 1, torch.conv2d: 2, torch.conv3d: 3}
+_TRANSPOSED: dict[object, int] = {
+    torch.conv_transpose1d: 1,
+    torch.conv_transpose2d: 2,
+    torch.conv_transpose3d: 3,
+}
+_CONV_NAMES = ("input", "weight", "bias", "stride", "padding", "dilation", "groups")
+_TRANSPOSED_NAMES = ("input", "weight", "bias", "stride", "padding", "output_padding", "groups", "dilation")
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call of a linear or convolution function.
+
+    Attributes:
+        input: Its input, padded where the convolution's own symmetric padding could not do it.
+        weight: Its weight, as the function takes it.
+        dims: The number of spatial dimensions, 0 for a linear function.
+        cropped: How much of the input's last dimensions is padding of ours, as ``F.pad`` takes it.
+    """
+
+    input: Tensor
+    weight: Tensor
+    dims: int = 0
+    stride: tuple[int, ...] = ()
+    padding: tuple[int, ...] = ()
+    dilation: tuple[int, ...] = ()
+    groups: int = 1
+    transposed: bool = False
+    output_padding: tuple[int, ...] = ()
+    cropped: tuple[int, ...] = ()
+
+    def input_gradient(self, grad_output: Tensor, weight: Tensor) -> Tensor:
+        """The vector-Jacobian product with another weight in the place of the call's own."""
+        if self.dims == 0:
+            return grad_output @ weight
+        gradient: Tensor = self._backward(grad_output, weight, (True, False, False))[0]
+        return functional.pad(gradient, [-size for size in self.cropped]) if self.cropped else gradient
+
+    def weight_gradient(self, grad_output: Tensor) -> Tensor:
+        """The sum over all samples (rows, or patches) of sample times output gradient, in the weight's shape."""
+        return self._weight_gradient(grad_output, self.weight)
+
+    def weight_gradients(self, one: Tensor, other: Tensor) -> tuple[Tensor, Tensor]:
+        """The weight gradients of two output gradients, from one pass over the samples."""
+        if self.dims == 0:
+            both = self.weight_gradient(torch.cat([one, other], -1))
+            return both[: len(both) // 2], both[len(both) // 2 :]
+        # Each group's units twice, side by side, as a layer of twice as many units.
+        groups = self.groups
+        doubled = torch.cat([part.unflatten(1, (groups, -1)) for part in (one, other)], 2).flatten(1, 2)
+        units = 1 if self.transposed else 0
+        shape = list(self.weight.shape)
+        shape[units] *= 2
+        both = self._weight_gradient(doubled, self.weight.new_empty(1).expand(shape))
+        if self.transposed:
+            return both[:, : shape[1] // 2], both[:, shape[1] // 2 :]
+        first, second = both.unflatten(0, (groups, 2, -1)).unbind(1)
+        return first.flatten(0, 1), second.flatten(0, 1)
+
+    def sample_sum(self, output: Tensor) -> Tensor:
+        """The sum of all samples, in the shape of a weight with one unit a group; they gave this output."""
+        if self.dims == 0:
+            return self._rows(self.input).sum(0, keepdim=True)
+        shape = list(self.weight.shape)
+        shape[1 if self.transposed else 0] = 1 if self.transposed else self.groups
+        ones = self.input.new_ones(len(self.input), self.groups, *output.shape[2:])
+        return self._weight_gradient(ones, self.weight.new_empty(1).expand(shape))
+
+    def to(self, dtype: torch.dtype) -> Call:
+        """The same call in another dtype."""
+        return replace(self, input=self.input.detach().to(dtype), weight=self.weight.detach().to(dtype))
+
+    def _weight_gradient(self, grad_output: Tensor, weight: Tensor) -> Tensor:
+        if self.dims == 0:
+            return self._rows(grad_output).T @ self._rows(self.input)
+        gradient: Tensor = self._backward(grad_output, weight, (False, True, False))[1]
+        return gradient
+
+    @staticmethod
+    def _rows(tensor: Tensor) -> Tensor:
+        return tensor.reshape(-1, tensor.shape[-1])
+
+    def _backward(self, grad_output: Tensor, weight: Tensor, wanted: tuple[bool, bool, bool]) -> Any:
+        return torch.ops.aten.convolution_backward(
+            grad_output,
+            self.input,
+            weight,
+            None,
+            self.stride,
+            self.padding,
+            self.dilation,
+            self.transposed,
+            self.output_padding,
+            self.groups,
+            wanted,
+        )
+
+
+def parse(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call | None:
+    """The call of ``func``, or ``None`` if it is no linear or convolution function."""
+    if func is functional.linear:
+        given = dict(zip(("input", "weight", "bias"), args, strict=False)) | kwargs
+        return Call(given["input"], given["weight"])
+    transposed = func in _TRANSPOSED
+    dims = _TRANSPOSED[func] if transposed else _CONVOLUTIONS.get(func, 0)
+    if not dims:
+        return None
+    given = dict(zip(_TRANSPOSED_NAMES if transposed else _CONV_NAMES, args, strict=False)) | kwargs
+    if given["input"].dim() != dims + 2:
+        raise ValueError(
+            f"Patterns need convolutions of batches, (B, C, ...); got an input of shape {tuple(given['input'].shape)}."
+        )
+    dilation = _tuple(given.get("dilation", 1), dims)
+    call = Call(
+        given["input"],
+        given["weight"],
+        dims,
+        stride=_tuple(given.get("stride", 1), dims),
+        dilation=dilation,
+        groups=given.get("groups", 1),
+        transposed=transposed,
+        output_padding=_tuple(given.get("output_padding", 0), dims),
+    )
+    padding = given.get("padding", 0)
+    if padding == "same":
+        return _pad_same(call)
+    return replace(call, padding=_tuple(0 if padding == "valid" else padding, dims))
+
+
+def _pad_same(call: Call) -> Call:
+    sides: list[int] = []  # as F.pad has them: the last dimension first
+    for size, dilation in zip(reversed(call.weight.shape[2:]), reversed(call.dilation), strict=True):
+        total = dilation * (size - 1)
+        sides += [total // 2, total - total // 2]
+    if sides[::2] == sides[1::2]:
+        return replace(call, padding=tuple(reversed(sides[::2])))
+    return replace(
+        call,
+        input=functional.pad(call.input, sides),
+        padding=(0,) * call.dims,
+        cropped=tuple(sides),
+    )
+
+
+def _tuple(value: Any, dims: int) -> tuple[int, ...]:
+    values = (value,) if isinstance(value, int) else tuple(value)
+    return values * dims if len(values) == 1 else values
+
+
+def layer_weights(model: nn.Module) -> dict[str, Tensor]:
+    """The weights of all linear and convolution layers by module name, shared modules once."""
+    return {name: module.weight for name, module in model.named_modules() if isinstance(module, LAYER_TYPES)}
+
+
+def unwrapped(model: nn.Module) -> nn.Module:
+    """The module whose names a user means: that inside DataParallel, DistributedDataParallel or torch.compile."""
+    parallel = (nn.DataParallel, nn.parallel.DistributedDataParallel)
+    while isinstance(model, parallel) or hasattr(model, "_orig_mod"):
+        model = model.get_submodule("module" if isinstance(model, parallel) else "_orig_mod")
+    return model

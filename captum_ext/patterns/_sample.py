@@ -1,0 +1,106 @@
+"""An even random sample of the inputs of layers, from all that pass by."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import product
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.overrides import TorchFunctionMode
+
+from captum_ext.patterns._calls import Call, parse
+
+
+@dataclass
+class Samples:
+    """The sample of one layer.
+
+    Attributes:
+        units: The units of interest.
+        groups: The groups of channels that these see, one each.
+        bias: The layer's bias, (out,).
+        keys: A random number for each sample; those with the smallest are kept.
+        rows: The samples of each group that is needed, (samples, groups, features).
+    """
+
+    units: Tensor
+    groups: list[int]
+    bias: Tensor
+    keys: Tensor = field(default_factory=lambda: torch.zeros(0))
+    rows: Tensor | None = None
+
+    def inputs(self, k: int) -> Tensor:
+        """What the k-th unit of interest saw, (samples, features)."""
+        assert self.rows is not None, "the layer ran"
+        return self.rows[:, sorted(set(self.groups)).index(self.groups[k])]
+
+    def add(self, call: Call, output: Tensor, most: int, generator: torch.Generator) -> None:
+        """Draw from the inputs of a call."""
+        total = output.numel() // output.shape[1 if call.dims else -1]
+        keys = torch.cat([self.keys, torch.rand(total, generator=generator)])
+        order = keys.argsort()[:most]
+        old, new = order[order < len(self.keys)], order[order >= len(self.keys)] - len(self.keys)
+        rows = _take(call, output, new, sorted(set(self.groups))).float().cpu()
+        self.rows = rows if self.rows is None else torch.cat([self.rows[old], rows])
+        self.keys = torch.cat([keys[old], keys[new + len(self.keys)]])
+
+
+class Sample(TorchFunctionMode):
+    """Draws from the inputs of layers that run inside :meth:`drawing`."""
+
+    def __init__(self, units: dict[str, Tensor], weights: dict[str, Tensor], model: nn.Module, most: int) -> None:
+        """Keep ``most`` samples of each layer."""
+        super().__init__()
+        self.layers: dict[str, Samples] = {}
+        self._names = {}
+        self._most = most
+        self._generator = torch.Generator()
+        for name, chosen in units.items():
+            layer = model.get_submodule(name)
+            if getattr(layer, "transposed", False) or not len(chosen):
+                continue
+            per_group = len(weights[name]) // getattr(layer, "groups", 1)
+            bias = layer.bias.detach().cpu() if isinstance(layer.bias, Tensor) else torch.zeros(len(weights[name]))
+            self.layers[name] = Samples(chosen, [int(unit) // per_group for unit in chosen], bias.double())
+            self._names[id(weights[name])] = name
+
+    @contextmanager
+    def drawing(self, generator: torch.Generator) -> Iterator[None]:
+        """Draw from the forward passes inside."""
+        self._generator = generator
+        with self:
+            yield
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Any,
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        """Run the function and draw from its input if it is a layer's."""
+        result = func(*args, **(kwargs or {}))
+        call = parse(func, args, kwargs or {})
+        if call is not None and id(call.weight) in self._names:
+            self.layers[self._names[id(call.weight)]].add(call, result, self._most, self._generator)
+        return result
+
+
+def _take(call: Call, output: Tensor, chosen: Tensor, groups: list[int]) -> Tensor:
+    """Samples of a call, numbered as the positions of its output, for some groups: (samples, groups, features)."""
+    if call.dims == 0:
+        return call.input.reshape(-1, 1, call.input.shape[-1])[chosen.to(call.input.device)]
+    x = functional.pad(call.input, [side for size in reversed(call.padding) for side in (size, size)])
+    x = x.unflatten(1, (call.groups, -1))[:, groups].movedim((1, 2), (-2, -1))
+    example, *places = torch.unravel_index(chosen.to(x.device), (len(output), *output.shape[2:]))
+    parts = []
+    for offset in product(*map(range, call.weight.shape[2:])):
+        steps = zip(places, call.stride, call.dilation, offset, strict=True)
+        at = (example, *(place * stride + dilation * step for place, stride, dilation, step in steps))
+        parts.append(x[at])  # (samples, groups, channels)
+    return torch.stack(parts, -1).flatten(2)

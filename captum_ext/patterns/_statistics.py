@@ -1,0 +1,123 @@
+"""One layer's sums over the data, and the pattern that they give."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor
+
+from captum_ext.patterns._calls import Call
+
+Estimator = Literal["positive", "linear"]
+Mean = Literal["preactivation", "rectified"]
+
+
+class Fit(NamedTuple):
+    """A pattern in the weight's shape, and which units (out,) have none."""
+
+    pattern: Tensor
+    dead: Tensor
+
+
+@dataclass
+class Statistics:
+    """Running sums in float64 over the samples x of a layer, which are rows or patches, and its outputs y.
+
+    Attributes:
+        samples: The number of samples.
+        fired: Of these, how many a unit's sums of x and x y take in: those with y > 0, or all; (out,).
+        x: The sum of x, in the weight's shape (for the linear estimator one row a group serves all units).
+        xy: The sum of x y, in the weight's shape.
+        y: The sum of y over all samples, (out,).
+        rectified: The sum of max(y, 0) over all samples, (out,).
+        noise: The relative rounding error of a batch's sums.
+    """
+
+    samples: int
+    fired: Tensor
+    x: Tensor
+    xy: Tensor
+    y: Tensor
+    rectified: Tensor
+    noise: float
+
+    def merge(self, other: Statistics) -> None:
+        """Add another's sums."""
+        for field in fields(self):
+            mine, theirs = getattr(self, field.name), getattr(other, field.name)
+            if field.name == "noise":
+                self.noise = max(mine, theirs)
+            else:
+                setattr(self, field.name, mine + (theirs.to(mine.device) if isinstance(theirs, Tensor) else theirs))
+
+    def fit(self, weight: Tensor, estimator: Estimator, mean: Mean, layout: Layout) -> Fit:
+        """The pattern (E[x y] - E[x] E[y]) / (w . numerator), in float64.
+
+        A unit that never fired, or whose numerator is 0 but for rounding, is dead: its pattern is 0.
+        """
+        count = self.fired.clamp(min=1) if estimator == "positive" else self.fired
+        mean_y = (self.rectified if mean == "rectified" and estimator == "positive" else self.y) / self.samples
+        weight, xy, x = (layout.by_unit(tensor.double()) for tensor in (weight, self.xy, self.x))
+        if len(x) < len(xy):
+            x = x.repeat_interleave(len(xy) // len(x), 0)
+        column = (-1, *(1,) * (xy.dim() - 1))
+        products = xy / count.reshape(column)
+        means = x / count.reshape(column) * mean_y.reshape(column)
+        numerator = products - means
+        denominator = (weight * numerator).flatten(1).sum(1)
+        size = (weight.abs() * (products.abs() + means.abs())).flatten(1).sum(1)
+        dead = denominator.abs() <= self.noise * size
+        pattern = numerator / torch.where(dead, 1, denominator).reshape(column)
+        return Fit(layout.as_weight(torch.where(dead.reshape(column), 0, pattern)), dead)
+
+
+class Layout(NamedTuple):
+    """Where a layer's units are in its weight."""
+
+    groups: int
+    transposed: bool
+
+    def by_unit(self, weight: Tensor) -> Tensor:
+        """The weight as (out, in / groups, ...)."""
+        if not self.transposed:
+            return weight
+        units: Tensor = weight.unflatten(0, (self.groups, -1)).transpose(1, 2).flatten(0, 1)
+        return units
+
+    def as_weight(self, units: Tensor) -> Tensor:
+        """The inverse of :meth:`by_unit`."""
+        if not self.transposed:
+            return units
+        weight: Tensor = units.unflatten(0, (self.groups, -1)).transpose(1, 2).flatten(0, 1)
+        return weight
+
+
+def measure(call: Call, output: Tensor, estimator: Estimator) -> Statistics:
+    """One call's sums, computed in the call's dtype (float32 at least)."""
+    dtype = torch.promote_types(output.dtype, torch.float32)
+    call = call.to(dtype)
+    y = output.detach().to(dtype)
+    units = 1 if call.dims else y.dim() - 1
+    others = [dim for dim in range(y.dim()) if dim != units]
+    samples = y.numel() // max(y.shape[units], 1)
+    if estimator == "positive":
+        mask = (y > 0).to(dtype)
+        rectified = y * mask
+        x, xy = call.weight_gradients(mask, rectified)
+        fired = mask.sum(others)
+    else:
+        rectified = y.clamp(min=0)
+        x, xy = call.sample_sum(y), call.weight_gradient(y)
+        fired = y.new_full((y.shape[units],), samples)
+    return Statistics(
+        samples,
+        fired.double(),
+        x.double(),
+        xy.double(),
+        y.sum(others).double(),
+        rectified.sum(others).double(),
+        # Roundings in a long sum partly cancel; a hundred of them are a cautious bound.
+        noise=100 * torch.finfo(dtype).eps,
+    )

@@ -1,0 +1,234 @@
+"""Patterns by layer, with what they came from; saved without pickle."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from captum_ext import __version__
+from captum_ext._warn import warn
+from captum_ext.patterns._calls import layer_weights, unwrapped
+
+_FORMAT = "captum_ext.patterns/1"
+
+
+@dataclass(frozen=True)
+class LayerInfo:
+    """What one layer's pattern came from.
+
+    Attributes:
+        estimator: ``"positive"`` or ``"linear"``.
+        samples: How many inputs of the layer were seen: rows, or patches of a convolution.
+        dead: How many of its units have no pattern: they never fired, or did not vary with their input.
+        weight: A fingerprint of the weight that the pattern was fitted with.
+    """
+
+    estimator: str
+    samples: int
+    dead: int
+    weight: str
+
+
+@dataclass(frozen=True)
+class Info:
+    """What a set of patterns came from.
+
+    Attributes:
+        mean: The convention of E[y]: ``"preactivation"`` or ``"rectified"``.
+        inputs: How many inputs of the model were seen.
+        layers: By layer name.
+        unfolded: BatchNorm layers that could not be folded.
+        version: The version of this library.
+    """
+
+    mean: str
+    inputs: int
+    layers: dict[str, LayerInfo]
+    unfolded: tuple[str, ...] = ()
+    version: str = field(default=__version__)
+
+
+class Patterns(Mapping[str, Tensor]):
+    """A pattern for each layer: a mapping from module names to tensors shaped as the layers' weights.
+
+    Row i of a layer's pattern is the direction in which the layer's input varies with unit i's output; unless the
+    unit is dead (a pattern of zeros), weight times pattern sums to 1. Bias patterns are zero and not kept.
+
+    Args:
+        tensors: The patterns by module name.
+        info: What they came from; ``None`` for patterns from elsewhere.
+
+    Raises:
+        TypeError: If a pattern is not a floating point tensor.
+        ValueError: If there are none, one is not finite, or ``info`` is about other layers.
+
+    Reference:
+        Kindermans et al.: Learning how to explain neural networks: PatternNet and PatternAttribution. ICLR 2018.
+        https://arxiv.org/abs/1705.05598
+
+    Example:
+        >>> from captum_ext.patterns import Patterns
+        >>> Patterns({"0": torch.eye(2)}).to(dtype=torch.float64)["0"]
+        tensor([[1., 0.],
+                [0., 1.]], dtype=torch.float64)
+    """
+
+    def __init__(self, tensors: Mapping[str, Tensor], info: Info | None = None) -> None:
+        """See the class."""
+        if not tensors:
+            raise ValueError("patterns: expected at least one layer's, got none.")
+        for name, tensor in tensors.items():
+            if not isinstance(tensor, Tensor) or not tensor.is_floating_point():
+                raise TypeError(f"patterns: expected floating point tensors, got {_kind(tensor)} for {name!r}.")
+            if not bool(torch.isfinite(tensor).all()):
+                raise ValueError(f"patterns: the one of {name!r} holds a NaN or infinity.")
+        if info is not None and info.layers.keys() != tensors.keys():
+            raise ValueError(f"info: expected the layers {list(tensors)}, got {list(info.layers)}.")
+        self._tensors = {name: tensor.detach() for name, tensor in tensors.items()}
+        self.info = info
+
+    def __getitem__(self, name: str) -> Tensor:
+        """The pattern of a layer."""
+        return self._tensors[name]
+
+    def __iter__(self) -> Iterator[str]:
+        """The layers' names."""
+        return iter(self._tensors)
+
+    def __len__(self) -> int:
+        """How many layers have a pattern."""
+        return len(self._tensors)
+
+    def __repr__(self) -> str:
+        """The layers and, if known, what each was fitted on."""
+        lines = [f"Patterns of {len(self)} layers"]
+        for name, tensor in self.items():
+            line = f"  {name}: {tuple(tensor.shape)} {tensor.dtype}"
+            if self.info is not None:
+                layer = self.info.layers[name]
+                line += f", {layer.estimator}, {layer.samples} samples, {layer.dead} of {len(tensor)} units dead"
+            lines.append(line)
+        if self.info is not None and self.info.unfolded:
+            lines.append(f"  BatchNorm left as it is: {', '.join(self.info.unfolded)}")
+        return "\n".join(lines)
+
+    def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> Patterns:
+        """The same patterns on another device or in another dtype."""
+        return Patterns(
+            {name: tensor.to(device=device, dtype=dtype) for name, tensor in self._tensors.items()}, self.info
+        )
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write a safetensors file; an existing file is replaced only once the new one is complete."""
+        from safetensors.torch import save_file
+
+        metadata = {"format": _FORMAT}
+        if self.info is not None:
+            metadata["info"] = json.dumps(asdict(self.info))
+        path = Path(path)
+        partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+        try:
+            save_file({name: tensor.contiguous() for name, tensor in self._tensors.items()}, partial, metadata)
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str], device: torch.device | str = "cpu") -> Patterns:
+        """Read a file that :meth:`save` wrote.
+
+        Raises:
+            FileNotFoundError: If there is none.
+            ValueError: If it is truncated or holds something else.
+        """
+        from safetensors import SafetensorError, safe_open
+
+        if not Path(path).is_file():
+            raise FileNotFoundError(f"no patterns at {os.fspath(path)}")
+        try:
+            with safe_open(path, framework="pt", device=str(device)) as file:
+                metadata = file.metadata() or {}
+                if metadata.get("format") != _FORMAT:
+                    raise ValueError(
+                        f"{os.fspath(path)}: holds no patterns of this library. Patterns.save writes them."
+                    )
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 -- no mapping
+        except SafetensorError as error:
+            raise ValueError(
+                f"{os.fspath(path)}: truncated, or no safetensors file ({error}). Save the patterns again."
+            ) from error
+        return cls(tensors, _info(json.loads(metadata["info"])) if "info" in metadata else None)
+
+    def weights(self, model: nn.Module) -> dict[str, Tensor]:
+        """The model's weights that these patterns belong to, by layer name.
+
+        Raises:
+            ValueError: If a layer is missing or of another shape, or its BatchNorm is not folded as in the fit.
+
+        Warns:
+            UserWarning: If weights changed since the patterns were fitted.
+        """
+        model = unwrapped(model)
+        weights = layer_weights(model)
+        missing = [name for name in self if name not in weights]
+        if missing:
+            raise ValueError(
+                f"patterns: the model has no linear or convolution layers {missing[:5]}; it has "
+                f"{list(weights)[:5]} ... . Give the model that they were fitted on: model=."
+            )
+        for name, tensor in self.items():
+            if tensor.shape != weights[name].shape:
+                raise ValueError(
+                    f"patterns: the one of {name!r} has shape {tuple(tensor.shape)}, its weight "
+                    f"{tuple(weights[name].shape)}."
+                )
+        self._check_batch_norm(model)
+        changed = [name for name in self if not self._fits(name, weights[name])]
+        if changed:
+            warn(
+                f"The weights of {len(changed)} of {len(self)} layers changed since their patterns were fitted "
+                f"(the first is {changed[0]!r}). Fit them again unless you mean it."
+            )
+        return {name: weights[name] for name in self}
+
+    def _check_batch_norm(self, model: nn.Module) -> None:
+        if self.info is None:
+            return
+        left = [
+            name
+            for name, module in model.named_modules()
+            if isinstance(module, nn.modules.batchnorm._BatchNorm) and name not in self.info.unfolded
+        ]
+        if left:
+            raise ValueError(
+                f"The patterns were fitted on a model whose BatchNorm was folded, and this model has {len(left)} "
+                f"unfolded ones (the first is {left[0]!r}). Explain captum_ext.patterns.fold_batch_norm(model)."
+            )
+
+    def _fits(self, name: str, weight: Tensor) -> bool:
+        if self.info is None or weight.dtype != self[name].dtype:
+            return True  # a cast model: the fingerprint is of other bits
+        return fingerprint(weight) == self.info.layers[name].weight
+
+
+def fingerprint(weight: Tensor) -> str:
+    """A digest of a weight's bits."""
+    data = weight.detach().cpu().contiguous().view(torch.uint8).numpy()
+    return hashlib.blake2b(data.data, digest_size=16).hexdigest()
+
+
+def _info(plain: dict[str, Any]) -> Info:
+    layers = {name: LayerInfo(**layer) for name, layer in plain.pop("layers").items()}
+    return Info(layers=layers, unfolded=tuple(plain.pop("unfolded")), **plain)
+
+
+def _kind(value: object) -> str:
+    return f"a {value.dtype} tensor" if isinstance(value, Tensor) else type(value).__name__

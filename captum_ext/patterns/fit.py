@@ -1,0 +1,232 @@
+"""Patterns from data, in one pass."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sized
+from typing import Any, Literal, get_args
+
+import torch
+from torch import Tensor, nn
+
+from captum_ext._compat import progress
+from captum_ext._model import untouched
+from captum_ext._warn import warn
+from captum_ext.patterns._calls import layer_weights, unwrapped
+from captum_ext.patterns._collect import Collect
+from captum_ext.patterns._follow import follow
+from captum_ext.patterns._statistics import Estimator, Layout, Mean, Statistics
+from captum_ext.patterns.bank import Info, LayerInfo, Patterns, fingerprint
+from captum_ext.patterns.fold import fold, foldable
+
+Choice = Literal["auto", "positive", "linear"]
+
+
+class PatternFitter:
+    """Fits patterns to a stream of batches, whose memory does not depend on how many there are.
+
+    Args:
+        model: The model, in evaluation mode. It is not changed.
+        estimator: For all layers ``"linear"`` or ``"positive"`` (of the two-component estimator the part where the
+            unit fires), or ``"auto"`` (default): positive where nothing but ReLU-like functions take the layer's
+            output, linear elsewhere, as in the last layer.
+        mean: What E[y] of the positive estimator is: ``"preactivation"`` (default), the mean of the layer's output
+            before the ReLU, as in the first author's code; or ``"rectified"``, after it, as in the code of the PGIG
+            paper's Fig. 2. Either is over all samples.
+        layers: The names of the layers to fit. Default: all linear and convolution layers.
+        fold: Whether to fold BatchNorm first. The patterns then belong to :attr:`model`, the folded copy. Default:
+            False, which raises if there is BatchNorm to fold.
+
+    Raises:
+        ValueError, TypeError: If a setting is none of these.
+
+    Reference:
+        Kindermans et al.: Learning how to explain neural networks: PatternNet and PatternAttribution. ICLR 2018.
+        https://arxiv.org/abs/1705.05598
+
+    Example:
+        >>> from captum_ext.patterns import PatternFitter
+        >>> model = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.ReLU(), torch.nn.Linear(8, 2))
+        >>> fitter = PatternFitter(model)
+        >>> for _ in range(3):
+        ...     fitter.update(torch.randn(16, 4))
+        >>> {name: layer.estimator for name, layer in fitter.patterns().info.layers.items()}
+        {'0': 'positive', '2': 'linear'}
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        estimator: Choice = "auto",
+        mean: Mean = "preactivation",
+        layers: Iterable[str] | None = None,
+        fold: bool = False,
+    ) -> None:
+        """See the class."""
+        if not isinstance(model, nn.Module):
+            raise TypeError(f"model: expected an nn.Module, got {type(model).__name__}.")
+        for name, value, choices in (("estimator", estimator, Choice), ("mean", mean, Mean)):
+            if value not in get_args(choices):
+                raise ValueError(f"{name}: expected one of {get_args(choices)}, got {value!r}.")
+        self.model = unwrapped(model)
+        self._estimator = estimator
+        self._mean: Mean = mean
+        self._layers = None if layers is None else list(layers)
+        self._fold = fold
+        self._weights = self._chosen_weights()
+        self._estimators: dict[str, Estimator] = {}
+        self._unfolded: tuple[str, ...] = ()
+        self._statistics: dict[str, Statistics] = {}
+        self._inputs = 0
+
+    def update(self, batch: Any) -> None:
+        """Take a batch into account.
+
+        Args:
+            batch: The model's input, a tensor (B, ...), or a tuple or list whose first item is it.
+
+        Raises:
+            TypeError: If it is something else.
+            ValueError: If it holds a NaN or infinity, or, at the first batch, the model's BatchNorm is not folded.
+
+        Warns:
+            UserWarning: If the model is in training mode, or a chosen layer does not run.
+        """
+        inputs = batch[0] if isinstance(batch, tuple | list) and batch else batch
+        if not isinstance(inputs, Tensor):
+            raise TypeError(
+                f"batch: expected a tensor or a tuple whose first item is one, got {type(inputs).__name__}."
+            )
+        if not bool(torch.isfinite(inputs).all()):
+            raise ValueError("batch: holds a NaN or infinity.")
+        weight = next(iter(self._weights.values()))
+        inputs = inputs.to(weight.device)
+        with torch.no_grad(), untouched(self.model):
+            if not self._estimators:
+                self._look(inputs[:1])
+            collected = Collect({id(self._weights[name]): (name, self._estimators[name]) for name in self._estimators})
+            with collected:
+                self.model(inputs)
+        # Only now: a forward pass that fails half way must leave no layer ahead of the others.
+        for name, statistics in collected.statistics.items():
+            self._add(name, statistics)
+        self._inputs += len(inputs)
+
+    def merge(self, other: PatternFitter) -> None:
+        """Take into account what another fitter of the same model saw, as one on another machine.
+
+        Raises:
+            ValueError: If it fits another model or by other settings.
+        """
+        if not other._inputs:
+            return
+        if not self._inputs:
+            self._estimators, self._unfolded = dict(other._estimators), other._unfolded
+            self.model, self._weights = other.model, other._weights
+        same = (self._mean, self._estimators, self._unfolded) == (
+            other._mean,
+            other._estimators,
+            other._unfolded,
+        )
+        if not same or any(
+            fingerprint(self._weights[name]) != fingerprint(other._weights[name]) for name in self._estimators
+        ):
+            raise ValueError("merge: expected a fitter of the same model, layers, estimator and mean.")
+        for name, statistics in other._statistics.items():
+            self._add(name, statistics)
+        self._inputs += other._inputs
+
+    def patterns(self) -> Patterns:
+        """The patterns of everything seen so far, in the weights' dtype and on their device.
+
+        Raises:
+            ValueError: If nothing was seen.
+        """
+        if not self._statistics:
+            raise ValueError("No batch was seen. Call update(batch) first.")
+        tensors, layers = {}, {}
+        for name, statistics in self._statistics.items():
+            weight, estimator = self._weights[name].detach(), self._estimators[name]
+            fit = statistics.fit(weight, estimator, self._mean, _layout(self.model.get_submodule(name)))
+            tensors[name] = fit.pattern.to(weight.dtype)
+            layers[name] = LayerInfo(estimator, statistics.samples, int(fit.dead.sum()), fingerprint(weight))
+        return Patterns(tensors, Info(self._mean, self._inputs, layers, self._unfolded))
+
+    def _chosen_weights(self) -> dict[str, Tensor]:
+        weights = layer_weights(self.model)
+        if not weights:
+            raise ValueError("model: has no linear or convolution layer.")
+        if self._layers is None:
+            return weights
+        unknown = [name for name in self._layers if name not in weights]
+        if unknown or not self._layers:
+            raise ValueError(f"layers: expected some of {list(weights)}, got {unknown or 'none'}.")
+        return {name: weights[name] for name in self._layers}
+
+    def _look(self, inputs: Tensor) -> None:
+        """Find out from one example what follows each layer."""
+        seen = follow(self.model, layer_weights(self.model), inputs)
+        pairs = foldable(self.model, seen)
+        if pairs and not self._fold:
+            layer, norm = next(iter(pairs.items()))
+            raise ValueError(
+                f"The model has {len(pairs)} BatchNorm layers that can be folded (the first is {norm!r}, behind "
+                f"{layer!r}). Fit captum_ext.patterns.fold_batch_norm(model), or give fold=True."
+            )
+        if pairs:
+            self.model = fold(self.model, pairs)
+            self._weights = self._chosen_weights()
+            seen = follow(self.model, layer_weights(self.model), inputs)
+        silent = [name for name in self._weights if not seen.uses[name].calls]
+        if silent:
+            warn(f"No pattern for {silent}: these layers do not run in a forward pass.")
+        self._unfolded = tuple(name for name, count in seen.norm_calls.items() if name and count)
+        if self._unfolded:
+            warn(f"BatchNorm that can't be folded keeps its ordinary gradient: {', '.join(self._unfolded)}.")
+        for name in self._weights:
+            if name not in silent:
+                automatic: Estimator = "positive" if seen.uses[name].only_rectified else "linear"
+                self._estimators[name] = automatic if self._estimator == "auto" else self._estimator
+
+    def _add(self, name: str, statistics: Statistics) -> None:
+        if name in self._statistics:
+            self._statistics[name].merge(statistics)
+        else:
+            self._statistics[name] = statistics
+
+
+def _layout(layer: nn.Module) -> Layout:
+    return Layout(getattr(layer, "groups", 1), getattr(layer, "transposed", False))
+
+
+def fit_patterns(
+    model: nn.Module,
+    loader: Iterable[Any],
+    estimator: Choice = "auto",
+    mean: Mean = "preactivation",
+    layers: Iterable[str] | None = None,
+    fold: bool = False,
+    show_progress: bool = True,
+) -> Patterns:
+    """Patterns for the model's layers, from one pass over the data.
+
+    Args:
+        model: See :class:`PatternFitter`, and so for the others but these two.
+        loader: Batches: tensors, or tuples or lists whose first item is the model's input.
+        estimator: ``"auto"``, ``"positive"`` or ``"linear"``.
+        mean: ``"preactivation"`` or ``"rectified"``.
+        layers: The layers to fit.
+        fold: Whether to fold BatchNorm first.
+        show_progress: Whether to show a progress bar on a terminal. Default: True.
+
+    Example:
+        >>> from captum_ext.patterns import fit_patterns
+        >>> model = torch.nn.Sequential(torch.nn.Conv2d(1, 4, 3), torch.nn.ReLU())
+        >>> fit_patterns(model, [torch.rand(8, 1, 9, 9)])["0"].shape
+        torch.Size([4, 1, 3, 3])
+    """
+    fitter = PatternFitter(model, estimator, mean, layers, fold)
+    total = len(loader) if isinstance(loader, Sized) else None
+    # disable=None: only where there is a terminal.
+    for batch in progress(loader, desc="fitting patterns", total=total, disable=None if show_progress else True):
+        fitter.update(batch)
+    return fitter.patterns()

@@ -1,0 +1,190 @@
+"""How good patterns are: Kindermans' rho."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from captum_ext._compat import progress
+from captum_ext._model import untouched
+from captum_ext.patterns._calls import unwrapped
+from captum_ext.patterns._sample import Sample, Samples
+from captum_ext.patterns.bank import Patterns
+
+_ESTIMATORS = ("pattern", "weight", "random")
+_RIDGE = 1e-3  # of the inputs' mean variance: keeps the search for v from fitting noise in few samples
+
+
+@dataclass(frozen=True)
+class Quality:
+    """Rho of each unit looked at, by layer and by signal estimator.
+
+    Attributes:
+        rho: For each layer the tensors (units,) of ``"pattern"``, ``"weight"`` and ``"random"``. Layers that
+            did not run are missing.
+    """
+
+    rho: dict[str, dict[str, Tensor]]
+
+    def mean(self, layer: str, estimator: str) -> float:
+        """The mean over a layer's units."""
+        return float(self.rho[layer][estimator].mean())
+
+    def __str__(self) -> str:
+        """A table of the means."""
+        width = max(map(len, self.rho), default=5)
+        lines = [f"{'layer':{width}}  units  " + "  ".join(f"{name:>7}" for name in _ESTIMATORS)]
+        for layer, rho in self.rho.items():
+            means = "  ".join(f"{self.mean(layer, name):7.3f}" for name in _ESTIMATORS)
+            lines.append(f"{layer:{width}}  {len(rho['pattern']):5}  {means}")
+        return "\n".join(lines)
+
+    def plot(self, path: str | Path) -> None:
+        """Write a picture of the means by layer, with the units' quartiles."""
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+
+        figure = Figure(figsize=(max(5.0, 1.5 + 0.45 * len(self.rho)), 4.2), layout="constrained")
+        FigureCanvasAgg(figure)
+        panel = figure.subplots()
+        places = torch.arange(len(self.rho))
+        for shift, name in zip((-0.2, 0.0, 0.2), _ESTIMATORS, strict=True):
+            values = [rho[name] for rho in self.rho.values()]
+            means = torch.stack([value.mean() for value in values])
+            low, high = (torch.stack([value.quantile(q) for value in values]) for q in (0.25, 0.75))
+            spread = torch.stack([(means - low).clamp(min=0), (high - means).clamp(min=0)])
+            panel.errorbar(places + shift, means, yerr=spread, fmt="o", capsize=2, label=name)
+        panel.set_xticks(places, list(self.rho), rotation=60, ha="right", fontsize=7)
+        panel.set_ylim(0, 1.05)
+        panel.set_ylabel("rho (1: no signal left behind)")
+        panel.set_title("Signal quality: mean and quartiles over units", fontsize=10)
+        panel.legend(fontsize=8)
+        figure.savefig(path, dpi=150)
+
+
+def signal_quality(
+    model: nn.Module,
+    patterns: Patterns,
+    loader: Iterable[Any],
+    samples: int = 10_000,
+    units: int = 32,
+    seed: int = 0,
+    show_progress: bool = True,
+) -> Quality:
+    r"""Kindermans' measure of how much of a unit's signal a pattern captures, by layer.
+
+    A signal estimator says which part of a layer's input x a unit's output y = w.x came from: for a direction a (with
+    w.a = 1) that is a y. What it leaves behind, x - a y, should tell nothing about y:
+    :math:`\rho(a) = 1 - \max_v \operatorname{corr}(w^T x, v^T (x - a\,w^T x))`, from 0 (all of y can be read off what
+    was left) to 1 (nothing can). v is found on one half of the samples and the correlation measured on the other.
+
+    As in the paper, a positive pattern is measured together with the other part of the two-component estimator, the
+    direction where the unit does not fire; no backward pass needs that one, so it is fitted here, to the first half.
+
+    Args:
+        model: The model that the patterns are of, in evaluation mode.
+        patterns: The patterns.
+        loader: Batches, as for :func:`~captum_ext.patterns.fit_patterns`; better not those that were fitted.
+        samples: How many of a layer's inputs (rows or patches) to keep, drawn evenly from all. Default: 10,000. For
+            a layer whose units have more than half as many weights v is found badly, and rho is too high in all
+            columns.
+        units: How many units of a layer to look at, drawn at random. Default: 32.
+        seed: For the draws and the random direction.
+        show_progress: Whether to show a progress bar on a terminal. Default: True.
+
+    Returns:
+        Rho of the patterns, of the weights (a = w / w.w) and of a random direction; ``print`` shows the layers' means.
+        Dead units are left out, and so are transposed convolutions.
+
+    Raises:
+        ValueError: If the patterns do not fit the model.
+
+    Reference:
+        Kindermans et al.: Learning how to explain neural networks: PatternNet and PatternAttribution. ICLR 2018.
+        https://arxiv.org/abs/1705.05598
+
+    Example:
+        >>> from captum_ext.patterns import fit_patterns, signal_quality
+        >>> model = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.ReLU(), torch.nn.Linear(8, 2))
+        >>> data = torch.randn(1000, 4) * torch.tensor([3.0, 1.0, 1.0, 0.1])
+        >>> quality = signal_quality(model, fit_patterns(model, [data]), [data])
+        >>> quality.mean("2", "pattern") > quality.mean("2", "random")
+        True
+    """
+    model = unwrapped(model)
+    weights = patterns.weights(model)
+    generator = torch.Generator().manual_seed(seed)
+    sample = Sample({name: _choose(patterns[name], units, generator) for name in patterns}, weights, model, samples)
+    bar = progress(loader, desc="signal quality", disable=None if show_progress else True)
+    with torch.no_grad(), untouched(model):
+        for batch in bar:
+            inputs = batch[0] if isinstance(batch, tuple | list) else batch
+            with sample.drawing(generator):
+                model(inputs.to(next(iter(weights.values())).device))
+    rho = {}
+    for name, drawn in sample.layers.items():
+        positive = patterns.info is not None and patterns.info.layers[name].estimator == "positive"
+        indices = range(len(drawn.units))
+        measured = [_unit(drawn, k, patterns[name], weights[name], positive, generator) for k in indices]
+        kept = [values for values in measured if values is not None]
+        if kept:
+            rho[name] = dict(zip(_ESTIMATORS, torch.tensor(kept).T, strict=True))
+    return Quality(rho)
+
+
+def _choose(pattern: Tensor, units: int, generator: torch.Generator) -> Tensor:
+    alive = pattern.flatten(1).abs().amax(1).nonzero().flatten().cpu()
+    return alive[torch.randperm(len(alive), generator=generator)[:units]]
+
+
+def _unit(
+    drawn: Samples, k: int, pattern: Tensor, weight: Tensor, positive: bool, generator: torch.Generator
+) -> list[float] | None:
+    """Rho of the three estimators for one unit, or None if it has too few samples."""
+    unit = int(drawn.units[k])
+    x = drawn.inputs(k).double()
+    w, a = (tensor[unit].detach().flatten().double().cpu() for tensor in (weight, pattern))
+    y = x @ w + drawn.bias[unit]
+    half = len(x) // 2
+    if half < 2:
+        return None
+    random = torch.randn(len(w), dtype=torch.float64, generator=generator)
+    other = _negative_part(x[:half], y[:half], w) if positive else a
+    signals = (
+        torch.where(y.unsqueeze(1) > 0, a, other) * y.unsqueeze(1),
+        torch.outer(y, w / (w @ w)),
+        torch.outer(y, random / (w @ random)),
+    )
+    return [1 - _left_behind(x - signal, y, half) for signal in signals]
+
+
+def _negative_part(x: Tensor, y: Tensor, w: Tensor) -> Tensor:
+    """The two-component estimator's direction where the unit does not fire."""
+    silent = y <= 0
+    if not silent.any():
+        return torch.zeros_like(w)
+    numerator = (x[silent] * y[silent].unsqueeze(1)).mean(0) - x[silent].mean(0) * y.mean()
+    denominator = w @ numerator
+    return numerator / torch.where(denominator == 0, 1, denominator)
+
+
+def _left_behind(rest: Tensor, y: Tensor, half: int) -> float:
+    """How well y can be read off what is left: v is found on the first half, the correlation measured on the second."""
+    search, check = (part - part.mean(0) for part in (rest[:half], rest[half:]))
+    wanted, found = y[:half] - y[:half].mean(), y[half:] - y[half:].mean()
+    samples, features = search.shape
+    ridge = _RIDGE * search.square().mean() + torch.finfo(y.dtype).tiny
+    if features <= samples:
+        covariance = search.T @ search / samples + ridge * torch.eye(features, dtype=y.dtype)
+        v = torch.linalg.solve(covariance, search.T @ wanted)
+    else:  # by the samples' inner products, of which there are fewer
+        inner = search @ search.T / samples + ridge * torch.eye(samples, dtype=y.dtype)
+        v = search.T @ torch.linalg.solve(inner, wanted)
+    read = check @ v
+    norms = found.norm() * read.norm()
+    return max(0.0, float(found @ read / norms)) if norms > 0 else 0.0

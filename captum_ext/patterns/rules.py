@@ -1,0 +1,213 @@
+"""The backward pass in which patterns stand in for the weights."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from typing import Any, Literal, get_args
+
+import torch
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+from captum_ext.patterns._calls import Call, layer_weights, parse, unwrapped
+from captum_ext.patterns.bank import Patterns
+
+Mode = Literal["attribution", "signal"]
+
+
+class PatternRule:
+    """A backward rule: in the vector-Jacobian product of each patterned layer, patterns stand in for its weight.
+
+    The forward pass stays the model's own bit for bit, ReLU and pooling pass on gradients as usual, and so do layers
+    without a pattern. No weight is changed and no other thread is affected.
+
+    Args:
+        patterns: The patterns, by layer name.
+        mode: What stands in for the weight w: ``"attribution"`` (default), w times pattern, as in PatternAttribution
+            and PGIG; or ``"signal"``, the pattern, as in PatternNet.
+        model: The module that the layer names are of. Default ``None``: the method's ``forward_func``, which then
+            must be a module.
+
+    Raises:
+        TypeError, ValueError: If an argument is none of these.
+
+    Reference:
+        Kindermans et al.: Learning how to explain neural networks: PatternNet and PatternAttribution. ICLR 2018.
+        https://arxiv.org/abs/1705.05598
+
+    Example:
+        >>> from captum_ext.attr import IDGI
+        >>> from captum_ext.patterns import PatternRule, fit_patterns
+        >>> model = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.ReLU(), torch.nn.Linear(8, 2))
+        >>> rule = PatternRule(fit_patterns(model, [torch.randn(64, 4)]))
+        >>> IDGI(model, backward=rule).attribute(torch.randn(3, 4), target=1).shape
+        torch.Size([3, 4])
+    """
+
+    def __init__(self, patterns: Patterns, mode: Mode = "attribution", model: nn.Module | None = None) -> None:
+        """See the class."""
+        if not isinstance(patterns, Patterns):
+            raise TypeError(
+                f"patterns: expected Patterns, as from fit_patterns or Patterns.load, got {type(patterns).__name__}."
+            )
+        if mode not in get_args(Mode):
+            raise ValueError(f"mode: expected one of {get_args(Mode)}, got {mode!r}.")
+        if model is not None and not isinstance(model, nn.Module):
+            raise TypeError(f"model: expected an nn.Module, got {type(model).__name__}.")
+        self.patterns = patterns
+        self.mode = mode
+        self.model = model
+
+    def bind(self, forward_func: Callable[..., Any]) -> BoundPatterns:
+        """The rule for a function whose layers are to be patterned.
+
+        Raises:
+            TypeError: If there is no module to look the layers' names up in.
+            ValueError: If the patterns do not fit the model.
+        """
+        model = self.model if self.model is not None else getattr(forward_func, "__self__", forward_func)
+        if not isinstance(model, nn.Module):
+            raise TypeError(
+                "The patterns' layers can't be found in a function. Give the module that they are of, as in "
+                "PGIG(lambda x: model(x).softmax(1), patterns, model=model)."
+            )
+        return BoundPatterns(unwrapped(model), self.patterns, self.mode)
+
+
+class BoundPatterns:
+    """Patterns that were checked against a model; :meth:`active` puts them in place."""
+
+    def __init__(self, model: nn.Module, patterns: Patterns, mode: Mode) -> None:
+        """See :class:`PatternRule`."""
+        patterns.weights(model)  # raises if they do not fit
+        self._model = model
+        self._patterns = patterns
+        self._mode = mode
+
+    @contextmanager
+    def active(self) -> Iterator[None]:
+        """Have gradients through the model taken with patterns, in this thread and DataParallel's.
+
+        Raises:
+            ValueError: If layers of the model ran for a gradient, and none of them is patterned.
+        """
+        here = self._substitute(self._model)
+        with ExitStack() as stack:
+            for handle in self._in_replicas():
+                stack.callback(handle.remove)
+            stack.enter_context(here)
+            yield
+        if here.others and not here.patterned:
+            raise ValueError(
+                "None of the patterned layers ran: the gradients are those of other weights. Give the module that "
+                "forward_func calls as model=."
+            )
+
+    def _substitute(self, model: nn.Module) -> _Substitute:
+        weights = layer_weights(model)
+        substitutes = {}
+        for name, pattern in self._patterns.items():
+            weight = weights[name].detach()
+            pattern = pattern.to(weight)
+            substitutes[id(weights[name])] = pattern * weight if self._mode == "attribution" else pattern
+        return _Substitute(substitutes, keep=list(weights.values()))
+
+    def _in_replicas(self) -> list[torch.utils.hooks.RemovableHandle]:
+        # DataParallel runs copies of the model, with weights of their own, in threads of their own, where the mode of
+        # this thread is not in place. The hooks do nothing for anything but such a copy.
+        modes = threading.local()
+
+        def enter(module: nn.Module, args: Any) -> None:
+            if getattr(module, "_is_replica", False):
+                modes.here = self._substitute(module)
+                modes.here.__enter__()
+
+        def leave(module: nn.Module, args: Any, output: Any) -> None:
+            if getattr(module, "_is_replica", False):
+                modes.here.__exit__(None, None, None)
+
+        return [
+            self._model.register_forward_pre_hook(enter),
+            self._model.register_forward_hook(leave, prepend=True, always_call=True),
+        ]
+
+
+@contextmanager
+def pattern_backward(model: nn.Module, patterns: Patterns, mode: Mode = "attribution") -> Iterator[None]:
+    """Inside it, any code that takes gradients through the model sees patterns in place of the weights.
+
+    Captum's own ``IntegratedGradients(model)`` then computes PGIG, and ``Saliency``, ``InputXGradient`` or
+    ``NoiseTunnel`` become pattern-guided too. Contexts may be nested; the inner one wins for the layers that it has.
+    Gradients with respect to parameters are ordinary but for what reaches the layer from behind, which is not.
+
+    Args:
+        model: The module whose layers have patterns; names in DataParallel's or torch.compile's are those inside.
+        patterns: The patterns, by layer name.
+        mode: ``"attribution"`` (weight times pattern, default) or ``"signal"`` (pattern).
+
+    Raises:
+        TypeError, ValueError: If the patterns do not fit the model, or none of the patterned layers ran.
+
+    Example:
+        >>> from captum.attr import IntegratedGradients
+        >>> from captum_ext.patterns import fit_patterns, pattern_backward
+        >>> model = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.ReLU(), torch.nn.Linear(8, 2))
+        >>> patterns = fit_patterns(model, [torch.randn(64, 4)])
+        >>> with pattern_backward(model, patterns):
+        ...     attributions = IntegratedGradients(model).attribute(torch.randn(3, 4), target=1)
+    """
+    with PatternRule(patterns, mode, model).bind(model).active():
+        yield
+
+
+class _Substitute(TorchFunctionMode):
+    """Replaces the vector-Jacobian product of the calls that take one of these weights."""
+
+    def __init__(self, substitutes: dict[int, Tensor], keep: list[Tensor]) -> None:
+        super().__init__()
+        self.patterned = self.others = 0
+        self._substitutes = substitutes
+        self._keep = keep  # the weights, so that no other tensor can get the id of one that is gone
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Any,
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        kwargs = kwargs or {}
+        with torch.no_grad():
+            call = parse(func, args, kwargs)
+        inputs: Any = args[0] if args else kwargs.get("input")
+        if call is None or not (torch.is_grad_enabled() and inputs.requires_grad):
+            return func(*args, **kwargs)
+        substitute = self._substitutes.get(id(call.weight))
+        if substitute is None:
+            self.others += 1
+            return func(*args, **kwargs)
+        self.patterned += 1
+        # The weight keeps its ordinary gradient; only the way to the input is another.
+        detached = {"input": inputs.detach()}
+        output = func(detached["input"], *args[1:], **kwargs) if args else func(**kwargs | detached)
+        return _Vjp.apply(inputs, output, substitute, call)
+
+
+class _Vjp(torch.autograd.Function):
+    """A layer's output, with a way back to the layer's input by another weight."""
+
+    @staticmethod
+    def forward(ctx: Any, inputs: Tensor, output: Tensor, substitute: Tensor, call: Call) -> Tensor:
+        # Marked as changed, so that the output is no view of one: an in-place ReLU may follow.
+        ctx.mark_dirty(output)
+        ctx.save_for_backward(substitute)
+        ctx.call = replace(call, input=call.input.detach())
+        return output
+
+    @staticmethod
+    def backward(ctx: Any, grad_output: Tensor) -> tuple[Tensor, Tensor, None, None]:
+        (substitute,) = ctx.saved_tensors
+        return ctx.call.input_gradient(grad_output, substitute.to(grad_output.dtype)), grad_output, None, None

@@ -1,0 +1,7 @@
+"""How the gradients along a path become one attribution."""
+
+from captum_ext.quadratures.base import Quadrature, RunningSum
+from captum_ext.quadratures.important_direction import ImportantDirection, idgi
+from captum_ext.quadratures.weighted_sum import WeightedSum
+
+__all__ = ["ImportantDirection", "Quadrature", "RunningSum", "WeightedSum", "idgi"]
