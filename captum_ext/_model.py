@@ -64,7 +64,7 @@ def modules_of(function: Any) -> list[nn.Module]:
         elif inspect.ismethod(thing):
             pending += [thing.__self__, thing.__func__]
         elif inspect.isfunction(thing):
-            if not thing.__module__.startswith(_LIBRARIES):
+            if not (thing.__module__ or "").startswith(_LIBRARIES):
                 pending += _referred_to(thing)
         elif hasattr(thing, "__dict__") and callable(thing) and not isinstance(thing, type):
             pending += [*vars(thing).values(), type(thing).__call__]

@@ -165,7 +165,10 @@ class Patterns(Mapping[str, Tensor]):
             raise ValueError(
                 f"{os.fspath(path)}: truncated, or no safetensors file ({error}). Save the patterns again."
             ) from error
-        return cls(tensors, _info(json.loads(metadata["info"])) if "info" in metadata else None)
+        try:
+            return cls(tensors, _info(json.loads(metadata["info"])) if "info" in metadata else None)
+        except (LookupError, AttributeError, TypeError, ValueError) as error:
+            raise ValueError(f"{os.fspath(path)}: holds no valid patterns of captum_ext ({error}).") from error
 
     def weights(self, model: nn.Module) -> dict[str, Tensor]:
         """The model's weights that these patterns belong to, by layer name.

@@ -17,7 +17,7 @@ from captum_ext.patterns._sample import Sample, Samples
 from captum_ext.patterns.bank import Patterns
 
 _ESTIMATORS = ("pattern", "weight", "random")
-_RIDGE = 1e-3  # of the inputs' mean variance: keeps the search for v from fitting noise in few samples
+_RIDGE = 1e-6  # of the inputs' mean variance: more hides what directions of little variance tell, less is unstable
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ def signal_quality(
     model: nn.Module,
     patterns: Patterns,
     loader: Iterable[Any],
-    samples: int = 10_000,
+    samples: int = 20_000,
     units: int = 32,
     seed: int = 0,
     show_progress: bool = True,
@@ -90,7 +90,7 @@ def signal_quality(
         model: The model that the patterns are of, in evaluation mode.
         patterns: The patterns.
         loader: Batches, as for :func:`~captum_ext.patterns.fit_patterns`; better not those that were fitted.
-        samples: How many of a layer's inputs (rows or patches) to keep, drawn evenly from all. Default: 10,000. For
+        samples: How many of a layer's inputs (rows or patches) to keep, drawn evenly from all. Default: 20,000. For
             a layer whose units have more than half as many weights v is found badly, and rho is too high in all
             columns.
         units: How many units of a layer to look at, drawn at random. Default: 32.

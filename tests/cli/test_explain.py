@@ -123,8 +123,8 @@ def test_completeness_error_is_the_delta_of_the_softmax_from_a_black_photograph(
         ),
         (["cat.jpg", "--model", "tiny:make", "--target", "-1"], "--target -1: expected a class index"),
         (["cat.jpg", "--model", "tiny:make", "--target", "cat"], "--target cat: no class of that name"),
-        (["cat.jpg", "--model", "tiny:make", "--steps", "0"], "--steps 0: expected a positive integer"),
-        (["cat.jpg", "--model", "tiny:make", "--steps", "ten"], "--steps ten: expected a positive integer"),
+        (["cat.jpg", "--model", "tiny:make", "--steps", "0"], "--steps 0: expected a whole number from 1 to 5000"),
+        (["cat.jpg", "--model", "tiny:make", "--steps", "ten"], "--steps ten: expected a whole number from 1 to 5000"),
         (["cat.jpg", "--model", "tiny:make", "--baseline", "red"], "--baseline red: expected one of black"),
         (
             ["cat.jpg", "--model", "tiny:make", "--output", "no/such/x.png"],

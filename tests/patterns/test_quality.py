@@ -75,6 +75,7 @@ def test_equals_a_naive_evaluation():
         negative = (rows[silent] * y[silent, None]).mean(0) - rows[silent].mean(0) * y[first].mean()
         negative /= weight[unit] @ negative
         positive = patterns["0"][unit].double().numpy()
+        positive /= weight[unit] @ positive  # else least squares reads y off the float32 pattern's rounding
         rest = rows - np.where(y[:, None] > 0, positive, negative) * y[:, None]
         search = np.column_stack([rest[first], np.ones(3000)])
         v = np.linalg.lstsq(search, y[first], rcond=None)[0][:-1]
