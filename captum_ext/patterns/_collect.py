@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import torch
 from torch.overrides import TorchFunctionMode
 
 from captum_ext.patterns._calls import parse
@@ -32,7 +33,9 @@ class Collect(TorchFunctionMode):
         call = parse(func, args, kwargs or {})
         if call is not None and id(call.weight) in self._layers:
             name, estimator = self._layers[id(call.weight)]
-            measured = measure(call, result, estimator)
+            # The forward pass is the user's, in lower precision if they say so; the sums are not.
+            with torch.autocast(result.device.type, enabled=False):
+                measured = measure(call, result, estimator)
             if name in self.statistics:
                 self.statistics[name].merge(measured)
             else:

@@ -210,4 +210,5 @@ class _Vjp(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad_output: Tensor) -> tuple[Tensor, Tensor, None, None]:
         (substitute,) = ctx.saved_tensors
-        return ctx.call.input_gradient(grad_output, substitute.to(grad_output.dtype)), grad_output, None, None
+        gradient = ctx.call.to(grad_output.dtype).input_gradient(grad_output, substitute.to(grad_output.dtype))
+        return gradient, grad_output, None, None

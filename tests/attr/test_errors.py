@@ -25,6 +25,9 @@ NAN = torch.full_like(ONE, float("nan"))
         (ONE.to(torch.complex64), TypeError, "view_as_real"),
         (torch.cat([ONE, NAN]), ValueError, r"inputs: tensor 0 has a NaN or infinity in examples \[1\]"),
         (ONE / 0, ValueError, "NaN or infinity"),
+        (ONE.to_sparse(), TypeError, r"dense tensor, got a torch.sparse_coo one.*to_dense\(\)"),
+        (torch.zeros(1, 3, 6, 5, device="meta"), TypeError, "got a meta one"),
+        (ONE.to(torch.float8_e4m3fn), TypeError, r"half precision at least.*bfloat16"),
     ],
 )
 def test_inputs(net, inputs, error, message):
@@ -42,6 +45,9 @@ def test_inputs(net, inputs, error, message):
         (torch.zeros(2, 3, 6, 5), ValueError, r"got \(2, 3, 6, 5\)"),
         (torch.zeros(1, 3, 6, 4), ValueError, r"got \(1, 3, 6, 4\)"),
         (float("nan"), ValueError, "baselines: tensor 0 has a NaN"),
+        (10**400, ValueError, "finite number, got one of 401 digits"),
+        (ONE.to(torch.complex64), TypeError, "baselines: expected real numbers"),
+        (ONE.to_sparse(), TypeError, "baselines: expected an ordinary dense tensor"),
         (torch.zeros(1, 3, 6, 5, device="meta"), ValueError, r"baselines.to\(inputs.device\)"),
     ],
 )
@@ -64,6 +70,10 @@ def test_baselines(net, baselines, error, message):
         (torch.tensor([True]), TypeError, "integer indices"),
         ("espresso", TypeError, "got str"),
         (np.array([0]), TypeError, r"tolist\(\)"),
+        (True, TypeError, "got bool"),
+        ([True], TypeError, r"list of ints or of tuples of ints, got \[True\]"),
+        ([0.5], TypeError, r"got \[0.5\]"),
+        (1.0, TypeError, "got float"),
     ],
 )
 @pytest.mark.parametrize("method", [IntegratedGradients, IDGI, GuidedIG])
@@ -107,7 +117,13 @@ def test_additional_arguments(pair_net, pairs):
 @pytest.mark.parametrize(
     ("forward", "error", "message"),
     [
-        (lambda x: x.sum(), ValueError, "sums over its rows"),
+        (lambda x: x.sum(), ValueError, r"got shape \(\).*sums over its rows"),
+        (
+            lambda x: x.sum((1, 2, 3))[:1],
+            ValueError,
+            r"expected one row of output for each of \d+ rows.*got shape \(1,\)",
+        ),
+        (lambda x: torch.view_as_complex(x[:, :2, 0, 0].contiguous()), TypeError, "expected real outputs"),
         (lambda x: {"logits": x}, TypeError, r"got dict.*lambda x: model\(x\).logits"),
         (lambda x: x.detach().sum((1, 2, 3)), ValueError, r"detach\(\)"),
         (lambda x: x.flatten(1).argmax(1), ValueError, r"argmax\(\)"),
