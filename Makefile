@@ -32,6 +32,7 @@ docs: .venv/docs.done  ## the documentation, in docs/_build/html
 
 bench: .venv/bench.done  ## speed and memory against the bare network, Captum and PAIR
 	$(BIN)/python -m benchmarks.speed
+	$(BIN)/python -m benchmarks.patterns
 
 clean:
 	rm -rf .venv docs/_build

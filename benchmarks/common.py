@@ -12,11 +12,11 @@ from PIL import Image
 from skimage import data
 from torch import Tensor
 
-from captum_ext.cli.models import efficientnet_lite
+from captum_ext.cli.models import load
 
 
 def network() -> tuple[torch.nn.Module, Callable[[Image.Image], Tensor]]:
-    explained = efficientnet_lite("efficientnet-lite0", None)
+    explained = load("efficientnet-lite0", None)
     return explained.model, explained.transform
 
 
@@ -47,6 +47,14 @@ def interleaved(calls: dict[str, Callable[[], object]], repeats: int) -> dict[st
             if round_:
                 times[name].append(time.perf_counter() - started)
     return {name: statistics.median(values) for name, values in times.items()}
+
+
+def resident(key: str) -> float:
+    """This process's memory in MB, now (VmRSS) or at most so far (VmHWM); Linux keeps these."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith(key):
+            return int(line.split()[1]) / 1024
+    raise SystemExit("memory is measured on Linux only")
 
 
 def table(header: list[str], rows: list[list[str]]) -> str:

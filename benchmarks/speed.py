@@ -15,7 +15,7 @@ import captum.attr
 import numpy as np
 import torch
 
-from benchmarks.common import interleaved, network, photographs, table
+from benchmarks.common import interleaved, network, photographs, resident, table
 from captum_ext.attr import IDGI, BlurIG, GuidedIG, IntegratedGradients
 
 IMAGES, STEPS = 8, 12
@@ -123,14 +123,6 @@ def peak(who, steps, images_from):
     method = captum.attr.IntegratedGradients if who == "captum" else IntegratedGradients
     method(lambda x: model(x).softmax(1)).attribute(images, target=targets, n_steps=steps)
     print(round(resident("VmHWM") - before))
-
-
-def resident(key):
-    """This process's memory in MB, now (VmRSS) or at most so far (VmHWM); Linux keeps these."""
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith(key):
-            return int(line.split()[1]) / 1024
-    raise SystemExit("memory is measured on Linux only")
 
 
 def main():

@@ -15,20 +15,30 @@ _CLIP = 99.5  # the percentile of |attribution| at which the colours are full: a
 
 
 @dataclass(frozen=True)
+class Completeness:
+    """By how much a map's sum misses F's change, and that change."""
+
+    error: float
+    change: float
+
+
+@dataclass(frozen=True)
 class Map:
-    """One method's attributions (H, W), its time, and by how much its sum misses F's change."""
+    """One method's attributions (H, W), its time, and its completeness if it claims any."""
 
     title: str
     attributions: NDArray[np.floating[Any]]
     seconds: float
-    error: float
-    change: float
+    completeness: Completeness | None
 
     @property
     def caption(self) -> str:
         """Time and completeness error."""
-        share = f" ({self.error / abs(self.change):.1%})" if abs(self.change) > 1e-3 else ""
-        return f"{self.seconds:.1f} s, completeness error {self.error:.3f}{share}"
+        if self.completeness is None:
+            return f"{self.seconds:.1f} s, no completeness by patterns"
+        error, change = self.completeness.error, abs(self.completeness.change)
+        share = f" ({error / change:.1%})" if change > 1e-3 else ""
+        return f"{self.seconds:.1f} s, completeness error {error:.3f}{share}"
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import difflib
 import importlib
 import sys
@@ -22,12 +23,25 @@ DEFAULT_MODEL = "efficientnet-lite0"
 _LITE_SIDES = {"0": 224, "1": 240, "2": 260}
 
 
+Transform = Callable[["Image"], Tensor]
+
+
+def add_model(parser: argparse.ArgumentParser) -> None:
+    """The arguments that :func:`load` takes."""
+    parser.add_argument(
+        "--model",
+        default=DEFAULT_MODEL,
+        help="efficientnet-lite0, a torchvision classifier, or module:function (default: %(default)s)",
+    )
+    parser.add_argument("--weights", help="a checkpoint file, or the name of torchvision weights")
+
+
 @dataclass
 class Classifier:
     """A model that gives logits (B, classes), and what it takes to feed and read it."""
 
     model: nn.Module
-    transform: Callable[[Image], Tensor]
+    transform: Transform
     categories: list[str] = field(default_factory=list)
 
     def category(self, index: int) -> str:

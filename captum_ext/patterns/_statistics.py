@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
 import torch
@@ -14,6 +14,10 @@ Estimator = Literal["positive", "linear"]
 Mean = Literal["preactivation", "rectified"]
 
 
+_SUMS = ("fired", "x", "xy", "y", "rectified")
+_CHUNK = 2**20  # values of a layer's output: 4 MB
+
+
 class Fit(NamedTuple):
     """A pattern in the weight's shape, and which units (out,) have none."""
 
@@ -23,7 +27,7 @@ class Fit(NamedTuple):
 
 @dataclass
 class Statistics:
-    """Running sums in float64 over the samples x of a layer, which are rows or patches, and its outputs y.
+    """Sums over the samples x of a layer, which are rows or patches, and its outputs y.
 
     Attributes:
         samples: The number of samples.
@@ -44,13 +48,16 @@ class Statistics:
     noise: float
 
     def merge(self, other: Statistics) -> None:
-        """Add another's sums."""
-        for field in fields(self):
-            mine, theirs = getattr(self, field.name), getattr(other, field.name)
-            if field.name == "noise":
-                self.noise = max(mine, theirs)
-            else:
-                setattr(self, field.name, mine + (theirs.to(mine.device) if isinstance(theirs, Tensor) else theirs))
+        """Add another's sums in place, in this one's dtype."""
+        self.samples += other.samples
+        self.noise = max(self.noise, other.noise)
+        for name in _SUMS:
+            mine = getattr(self, name)
+            mine.add_(getattr(other, name).to(mine.device))
+
+    def double(self) -> Statistics:
+        """A copy in float64, to go on from."""
+        return replace(self, **{name: getattr(self, name).to(torch.float64, copy=True) for name in _SUMS})
 
     def fit(self, weight: Tensor, estimator: Estimator, mean: Mean, layout: Layout) -> Fit:
         """The pattern (E[x y] - E[x] E[y]) / (w . numerator), in float64.
@@ -97,13 +104,24 @@ class Layout(NamedTuple):
 def measure(call: Call, output: Tensor, estimator: Estimator) -> Statistics:
     """One call's sums, computed in the call's dtype (float32 at least)."""
     dtype = torch.promote_types(output.dtype, torch.float32)
-    call = call.to(dtype)
-    y = output.detach().to(dtype)
+    call, output = call.to(dtype), output.detach().to(dtype)
+    if not call.dims:
+        return _measure(call, output, estimator)
+    # A few examples at a time: what is made of a whole batch no longer fits the caches.
+    step = max(1, _CHUNK * len(output) // max(output.numel(), 1))
+    total = _measure(call.rows(slice(step)), output[:step], estimator)
+    for first in range(step, len(output), step):
+        rows = slice(first, first + step)
+        total.merge(_measure(call.rows(rows), output[rows], estimator))
+    return total
+
+
+def _measure(call: Call, y: Tensor, estimator: Estimator) -> Statistics:
     units = 1 if call.dims else y.dim() - 1
     others = [dim for dim in range(y.dim()) if dim != units]
     samples = y.numel() // max(y.shape[units], 1)
     if estimator == "positive":
-        mask = (y > 0).to(dtype)
+        mask = (y > 0).to(y.dtype)
         rectified = y * mask
         x, xy = call.weight_gradients(mask, rectified)
         fired = mask.sum(others)
@@ -113,11 +131,11 @@ def measure(call: Call, output: Tensor, estimator: Estimator) -> Statistics:
         fired = y.new_full((y.shape[units],), samples)
     return Statistics(
         samples,
-        fired.double(),
-        x.double(),
-        xy.double(),
-        y.sum(others).double(),
-        rectified.sum(others).double(),
+        fired,
+        x,
+        xy,
+        y.sum(others),
+        rectified.sum(others),
         # Roundings in a long sum partly cancel; a hundred of them are a cautious bound.
-        noise=100 * torch.finfo(dtype).eps,
+        noise=100 * torch.finfo(y.dtype).eps,
     )

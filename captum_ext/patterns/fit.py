@@ -191,7 +191,7 @@ class PatternFitter:
         if name in self._statistics:
             self._statistics[name].merge(statistics)
         else:
-            self._statistics[name] = statistics
+            self._statistics[name] = statistics.double()
 
 
 def _layout(layer: nn.Module) -> Layout:

@@ -190,25 +190,42 @@ class _Substitute(TorchFunctionMode):
             self.others += 1
             return func(*args, **kwargs)
         self.patterned += 1
-        # The weight keeps its ordinary gradient; only the way to the input is another.
-        detached = {"input": inputs.detach()}
-        output = func(detached["input"], *args[1:], **kwargs) if args else func(**kwargs | detached)
-        return _Vjp.apply(inputs, output, substitute, call)
+        bias = args[2] if len(args) > 2 else kwargs.get("bias")
+        return _Vjp.apply(lambda: func(*args, **kwargs), call, substitute, inputs, call.weight, bias)
 
 
 class _Vjp(torch.autograd.Function):
-    """A layer's output, with a way back to the layer's input by another weight."""
+    """A layer's output, with a way back to the layer's input by another weight.
+
+    The weight and the bias keep their ordinary gradients.
+    """
 
     @staticmethod
-    def forward(ctx: Any, inputs: Tensor, output: Tensor, substitute: Tensor, call: Call) -> Tensor:
-        # Marked as changed, so that the output is no view of one: an in-place ReLU may follow.
-        ctx.mark_dirty(output)
-        ctx.save_for_backward(substitute)
-        ctx.call = replace(call, input=call.input.detach())
-        return output
+    def forward(
+        ctx: Any,
+        run: Callable[[], Tensor],
+        call: Call,
+        substitute: Tensor,
+        inputs: Tensor,
+        weight: Tensor,
+        bias: Tensor | None,
+    ) -> Tensor:
+        # Saved rather than kept, so that each layer's input is freed as soon as the backward pass is through with it.
+        ctx.save_for_backward(call.input, substitute)
+        ctx.call = replace(call, input=call.input.new_empty(0), weight=call.weight.detach())
+        return run()
 
     @staticmethod
-    def backward(ctx: Any, grad_output: Tensor) -> tuple[Tensor, Tensor, None, None]:
-        (substitute,) = ctx.saved_tensors
-        gradient = ctx.call.to(grad_output.dtype).input_gradient(grad_output, substitute.to(grad_output.dtype))
-        return gradient, grad_output, None, None
+    def backward(ctx: Any, grad_output: Tensor) -> tuple[Tensor | None, ...]:
+        inputs, substitute = ctx.saved_tensors
+        _, _, _, to_input, to_weight, to_bias = ctx.needs_input_grad
+        call = replace(ctx.call, input=inputs).to(grad_output.dtype)
+        units = 1 if call.dims else grad_output.dim() - 1
+        return (
+            None,
+            None,
+            None,
+            call.input_gradient(grad_output, substitute.to(grad_output.dtype)) if to_input else None,
+            call.weight_gradient(grad_output) if to_weight else None,
+            grad_output.sum([dim for dim in range(grad_output.dim()) if dim != units]) if to_bias else None,
+        )

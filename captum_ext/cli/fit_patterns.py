@@ -1,0 +1,126 @@
+"""``captum-ext fit-patterns``: patterns of a classifier from a folder of images."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import get_args
+
+import torch
+from torch import Tensor
+
+from captum_ext._compat import progress
+from captum_ext.cli import models, options
+from captum_ext.cli.errors import CommandError
+from captum_ext.cli.folder import image_files
+from captum_ext.cli.pictures import read
+from captum_ext.patterns import PatternFitter, Patterns, signal_quality
+from captum_ext.patterns.fit import Choice
+
+SUMMARY = "fit patterns for PatternNet, PatternAttribution and PGIG"
+DESCRIPTION = (
+    "Fit a pattern to each linear and convolution layer of a classifier in one pass over a folder of images, and "
+    "write them for captum-ext explain --patterns. BatchNorm is folded first. Use images like those that the "
+    "model was trained on; labels are not needed."
+)
+EPILOG = "Files that are no readable images are named and skipped."
+_MOST_ROWS = 10_000
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command's arguments."""
+    models.add_model(parser)
+    parser.add_argument("--images", required=True, metavar="DIR", help="a folder of images, searched to any depth")
+    parser.add_argument("--output", default="patterns.safetensors", help="the file to write (default: %(default)s)")
+    parser.add_argument(
+        "--estimator",
+        default="auto",
+        help="auto, positive or linear (default: %(default)s: positive where a ReLU follows, linear elsewhere)",
+    )
+    parser.add_argument("--batch-size", default="16", help="images in a batch (default: %(default)s)")
+    parser.add_argument("--quality", action="store_true", help="print each layer's signal quality; a second pass")
+    options.add_device(parser)
+
+
+def run(given: argparse.Namespace) -> None:
+    """Fit and write.
+
+    Raises:
+        CommandError: If an argument can't be used.
+    """
+    if given.estimator not in get_args(Choice):
+        raise CommandError(f"--estimator {given.estimator}: expected one of {', '.join(get_args(Choice))}")
+    rows = options.positive("--batch-size", given.batch_size, _MOST_ROWS)
+    output = options.writable(given.output, ".safetensors")
+    files = image_files("--images", given.images)
+    device = options.device(given.device)
+    classifier = models.load(given.model, given.weights)
+    classifier.model.to(device)
+    batches = Batches(classifier.transform, files, rows)
+    patterns, model = _fit(classifier.model, given, batches)
+    try:
+        patterns.save(output)
+    except OSError as error:
+        raise CommandError(f"--output {given.output}: can't be written ({error.strerror})") from error
+    print(patterns)
+    if given.quality:
+        print(signal_quality(model, patterns, batches, show_progress=False))
+    assert patterns.info is not None, "fitted just now"
+    skipped = f", {len(batches.broken)} unreadable files skipped" if batches.broken else ""
+    print(f"wrote {output}: patterns of {len(patterns)} layers from {patterns.info.inputs} images{skipped}")
+
+
+class Batches:
+    """Batches of transformed images; those that can't be read are named once and skipped."""
+
+    def __init__(self, transform: models.Transform, files: list[Path], rows: int) -> None:
+        """Of these files, ``rows`` at once."""
+        self.broken: set[Path] = set()
+        self._transform = transform
+        self.files = files
+        self._rows = rows
+
+    def __iter__(self) -> Iterator[Tensor]:
+        """Tensors (rows, C, H, W)."""
+        images: list[Tensor] = []
+        # disable=None: only where there is a terminal.
+        for file in progress(self.files, desc="images", disable=None):
+            image = self._image(file)
+            if image is None:
+                continue
+            if images and image.shape != images[0].shape:
+                raise CommandError(f"{file}: the transform gives images of different shapes; let it resize and crop")
+            images.append(image)
+            if len(images) == self._rows:
+                yield torch.stack(images)
+                images = []
+        if images:
+            yield torch.stack(images)
+
+    def _image(self, file: Path) -> Tensor | None:
+        if file in self.broken:
+            return None
+        try:
+            picture = read(str(file))
+        except CommandError as error:
+            self.broken.add(file)
+            print(f"captum-ext: skipped: {error}", file=sys.stderr)
+            return None
+        try:
+            return self._transform(picture)
+        except Exception as error:  # the transform is anybody's
+            raise CommandError(f"{file}: the transform fails: {error}") from error
+
+
+def _fit(model: torch.nn.Module, given: argparse.Namespace, batches: Batches) -> tuple[Patterns, torch.nn.Module]:
+    try:
+        fitter = PatternFitter(model, given.estimator, fold=True)
+        for batch in batches:
+            fitter.update(batch)
+        if len(batches.broken) == len(batches.files):
+            raise CommandError(f"--images {given.images}: none of {len(batches.files)} images can be read")
+        return fitter.patterns(), fitter.model
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise CommandError(f"--model {given.model}: {error}") from error

@@ -1,0 +1,65 @@
+"""Options that several commands have, checked before the work."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import torch
+
+from captum_ext.cli.errors import CommandError
+
+
+def add_device(parser: argparse.ArgumentParser) -> None:
+    """The argument that :func:`device` reads."""
+    parser.add_argument("--device", help="such as cpu or cuda (default: cuda where there is one)")
+
+
+def device(name: str | None) -> torch.device:
+    """A device that works.
+
+    Raises:
+        CommandError: If it does not.
+    """
+    name = name or ("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        found = torch.device(name)
+        torch.zeros(1, device=found).item()
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise CommandError(f"--device {name}: {str(error).splitlines()[0]}") from error
+    return found
+
+
+def positive(option: str, text: str, most: int) -> int:
+    """A whole number from 1 on.
+
+    Raises:
+        CommandError: If it is something else.
+    """
+    if not (text.isascii() and text.isdigit() and len(text) < 9 and 0 < int(text) <= most):
+        raise CommandError(f"{option} {text}: expected a whole number from 1 to {most}")
+    return int(text)
+
+
+def writable(name: str, suffix: str, inputs: list[str] | None = None) -> Path:
+    """A file that can be written, and is none of the inputs.
+
+    Raises:
+        CommandError: If it can't, or its name does not end in the suffix.
+    """
+    path = Path(name)
+    if path.suffix.lower() != suffix:
+        raise CommandError(f"--output {name}: expected a name that ends in {suffix}")
+    try:
+        if any(path.exists() and Path(given).exists() and path.samefile(given) for given in inputs or []):
+            raise CommandError(f"--output {name}: is one of the images to explain")
+        new = not path.exists()
+        with path.open("ab"):  # before the work, not after it
+            pass
+        if new:
+            path.unlink()
+    except (OSError, ValueError) as error:
+        raise CommandError(
+            f"--output {name}: can't be written ({getattr(error, 'strerror', None) or error})"
+        ) from error
+    return path

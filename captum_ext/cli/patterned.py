@@ -1,0 +1,48 @@
+"""Patterns from a file, and the model that they belong to."""
+
+from __future__ import annotations
+
+import os
+import warnings
+
+import torch
+from torch import Tensor, nn
+
+from captum_ext.cli.errors import CommandError
+from captum_ext.patterns import Patterns, fold_batch_norm
+
+
+def load(name: str, device: torch.device) -> Patterns:
+    """The patterns in a file.
+
+    Raises:
+        CommandError: If there are none.
+    """
+    try:
+        return Patterns.load(name, device)
+    except FileNotFoundError as error:
+        raise CommandError(f"--patterns {name}: no such file. captum-ext fit-patterns writes one") from error
+    except (ImportError, OSError, ValueError) as error:
+        raise CommandError(f"--patterns {_reason(error)}") from error
+
+
+def folded(model: nn.Module, patterns: Patterns, name: str, image: Tensor) -> nn.Module:
+    """The model with BatchNorm folded, as it was when the patterns were fitted.
+
+    Raises:
+        CommandError: If the patterns are of another model.
+    """
+    try:
+        patterned = fold_batch_norm(model, image)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", UserWarning)
+            patterns.weights(patterned)
+    except (UserWarning, ValueError) as error:
+        raise CommandError(f"--patterns {name}: fitted on another model or other weights ({error})") from error
+    return patterned
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return f"{os.fspath(error.filename)}: {error.strerror}"
+    return str(error)
