@@ -16,6 +16,7 @@ from captum_ext.attr import PGIG, IntegratedGradients
 from captum_ext.patterns import PatternFitter, fit_patterns, fold_batch_norm
 
 IMAGES, STEPS = 8, 12
+_MOST = {"VGG-11": 2}  # photographs of the slow one
 
 
 def networks():
@@ -28,6 +29,7 @@ def networks():
 def attribution(models, images, repeats):
     rows = []
     for name, model in models.items():
+        images = images[: _MOST.get(name)]
         patterns = fit_patterns(model, [images])
         settings = {"target": 3, "n_steps": STEPS}
         times = interleaved(
@@ -38,8 +40,8 @@ def attribution(models, images, repeats):
             repeats,
         )
         ratio = times["pgig"] / times["ig"]
-        rows.append([name, f"{times['ig']:.2f}", f"{times['pgig']:.2f}", f"{ratio:.3f}", "<= 1.10"])
-    return table([f"{len(images)} photographs, {STEPS} steps", "IG [s]", "PGIG [s]", "ratio", "wanted"], rows)
+        rows.append([name, str(len(images)), f"{times['ig']:.2f}", f"{times['pgig']:.2f}", f"{ratio:.3f}", "<= 1.10"])
+    return table([f"{STEPS} steps", "photographs", "IG [s]", "PGIG [s]", "ratio", "wanted"], rows)
 
 
 def fitting(models, images, repeats):

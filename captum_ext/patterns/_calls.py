@@ -26,6 +26,9 @@ _CONV_NAMES = ("input", "weight", "bias", "stride", "padding", "dilation", "grou
 _TRANSPOSED_NAMES = ("input", "weight", "bias", "stride", "padding", "output_padding", "groups", "dilation")
 
 
+_PATCHES = 2**20  # values: 4 MB
+
+
 @dataclass(frozen=True)
 class Call:
     """One call of a linear or convolution function.
@@ -60,10 +63,7 @@ class Call:
         return self._weight_gradient(grad_output, self.weight)
 
     def weight_gradients(self, one: Tensor, other: Tensor) -> tuple[Tensor, Tensor]:
-        """The weight gradients of two output gradients, from one pass over the samples."""
-        if self.dims == 0:
-            both = self.weight_gradient(torch.cat([one, other], -1))
-            return both[: len(both) // 2], both[len(both) // 2 :]
+        """The weight gradients of two output gradients of a convolution, from one pass over the samples."""
         if not self.transposed and (self.groups > 1 or self.weight.shape[2:].numel() == 1):
             return self._products(one, other)
         # Each group's units twice, side by side, as a layer of twice as many units.
@@ -80,17 +80,18 @@ class Call:
 
     def _products(self, one: Tensor, other: Tensor) -> tuple[Tensor, Tensor]:
         # The kernels for grouped and for 1 x 1 convolutions take several times as long as a product with the patches.
-        groups = self.groups
         x = functional.pad(self.input, [side for size in reversed(self.padding) for side in (size, size)])
         for axis, size in enumerate(self.weight.shape[2:]):
             reach = self.dilation[axis] * (size - 1) + 1
             x = x.unfold(2 + axis, reach, self.stride[axis])[..., :: self.dilation[axis]]
-        patches = (
-            x.unflatten(1, (groups, -1)).flatten(3, 2 + self.dims).flatten(4)
-        )  # (B, groups, channels, out, kernel)
-        patches = patches.transpose(3, 4).reshape(len(x) * groups, -1, patches.shape[3])
-        units = torch.cat([part.unflatten(1, (groups, -1)).flatten(3) for part in (one, other)], 2).flatten(0, 1)
-        both = torch.bmm(units, patches.transpose(1, 2)).unflatten(0, (len(x), groups)).sum(0)
+        out, kernel = range(3, 3 + self.dims), range(3 + self.dims, 3 + 2 * self.dims)
+        patches = x.unflatten(1, (self.groups, -1)).permute(0, 1, 2, *kernel, *out)
+        units = torch.cat([part.unflatten(1, (self.groups, -1)).flatten(3) for part in (one, other)], 2)
+        # So many groups at a time that their patches stay in the caches.
+        step = max(1, _PATCHES // patches[:, :1].numel())
+        both = torch.cat(
+            [_product(units[:, k : k + step], patches[:, k : k + step]) for k in range(0, self.groups, step)]
+        )
         first, second = both.chunk(2, 1)
         return first.reshape(self.weight.shape), second.reshape(self.weight.shape)
 
@@ -135,6 +136,13 @@ class Call:
             self.groups,
             wanted,
         )
+
+
+def _product(units: Tensor, patches: Tensor) -> Tensor:
+    """The sum over examples of units (B, groups, units, samples) by patches (B, groups, ..., samples)."""
+    features = patches.flatten(0, 1).reshape(units.shape[0] * units.shape[1], -1, units.shape[3])
+    products: Tensor = torch.bmm(units.flatten(0, 1), features.transpose(1, 2)).unflatten(0, units.shape[:2]).sum(0)
+    return products
 
 
 def parse(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call | None:

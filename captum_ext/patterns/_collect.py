@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import torch
+from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from captum_ext.patterns._calls import parse
+from captum_ext.patterns._calls import Call, parse
 from captum_ext.patterns._statistics import Estimator, Statistics, measure
 
 
 class Collect(TorchFunctionMode):
-    """Measures the layers that run inside it; :attr:`statistics` has them by name."""
+    """Measures the layers that run inside it.
+
+    :attr:`statistics` has the sums by name. Of layers whose samples take less room than their sums, such as the
+    first linear one of a VGG, :attr:`samples` has these: (name, call, output).
+    """
 
     def __init__(self, layers: dict[int, tuple[str, Estimator]]) -> None:
         """Measure the layers whose weights have these ids."""
         super().__init__()
         self.statistics: dict[str, Statistics] = {}
+        self.samples: list[tuple[str, Call, Tensor]] = []
         self._layers = layers
 
     def __torch_function__(
@@ -33,6 +40,12 @@ class Collect(TorchFunctionMode):
         call = parse(func, args, kwargs or {})
         if call is not None and id(call.weight) in self._layers:
             name, estimator = self._layers[id(call.weight)]
+            if _smaller_than_sums(call, result):
+                dtype = torch.promote_types(result.dtype, torch.float32)
+                # Copied, since what comes next may work in place.
+                copied = replace(call, input=call.input.detach().to(dtype, copy=True))
+                self.samples.append((name, copied, result.detach().to(dtype, copy=True)))
+                return result
             # The forward pass is the user's, in lower precision if they say so; the sums are not.
             with torch.autocast(result.device.type, enabled=False):
                 measured = measure(call, result, estimator)
@@ -41,3 +54,7 @@ class Collect(TorchFunctionMode):
             else:
                 self.statistics[name] = measured
         return result
+
+
+def _smaller_than_sums(call: Call, output: Tensor) -> bool:
+    return not call.dims and call.input.numel() + output.numel() < 2 * call.weight.numel()

@@ -15,7 +15,7 @@ Mean = Literal["preactivation", "rectified"]
 
 
 _SUMS = ("fired", "x", "xy", "y", "rectified")
-_CHUNK = 2**20  # values of a layer's output: 4 MB
+_CHUNK = 2**20  # values: 4 MB
 
 
 class Fit(NamedTuple):
@@ -54,6 +54,24 @@ class Statistics:
         for name in _SUMS:
             mine = getattr(self, name)
             mine.add_(getattr(other, name).to(mine.device))
+
+    def take(self, inputs: Tensor, outputs: Tensor, estimator: Estimator) -> None:
+        """Add the samples of a linear layer, a few units at a time: its sums may be larger than all else."""
+        x, y = (tensor.reshape(-1, tensor.shape[-1]) for tensor in (inputs, outputs))
+        mask, rectified = (y > 0).to(y.dtype), y.clamp(min=0)
+        self.samples += len(y)
+        self.noise = max(self.noise, _noise(y))
+        self.y.add_(y.sum(0))
+        self.rectified.add_(rectified.sum(0))
+        self.fired.add_(mask.sum(0) if estimator == "positive" else len(y))
+        if estimator == "linear":
+            self.x.add_(x.sum(0))
+        step = max(1, _CHUNK // max(x.shape[1], 1))
+        for first in range(0, y.shape[1], step):
+            units = slice(first, first + step)
+            if estimator == "positive":
+                self.x[units].add_(mask[:, units].T @ x)
+            self.xy[units].add_((rectified if estimator == "positive" else y)[:, units].T @ x)
 
     def double(self) -> Statistics:
         """A copy in float64, to go on from."""
@@ -106,7 +124,9 @@ def measure(call: Call, output: Tensor, estimator: Estimator) -> Statistics:
     dtype = torch.promote_types(output.dtype, torch.float32)
     call, output = call.to(dtype), output.detach().to(dtype)
     if not call.dims:
-        return _measure(call, output, estimator)
+        total = zeros(call, estimator, dtype)
+        total.take(call.input, output, estimator)
+        return total
     # A few examples at a time: what is made of a whole batch no longer fits the caches.
     step = max(1, _CHUNK * len(output) // max(output.numel(), 1))
     total = _measure(call.rows(slice(step)), output[:step], estimator)
@@ -116,10 +136,17 @@ def measure(call: Call, output: Tensor, estimator: Estimator) -> Statistics:
     return total
 
 
+def zeros(call: Call, estimator: Estimator, dtype: torch.dtype = torch.float64) -> Statistics:
+    """The sums of no samples of a linear layer."""
+    weight = call.weight.new_zeros(call.weight.shape, dtype=dtype)
+    x = weight.clone() if estimator == "positive" else weight.new_zeros(1, weight.shape[1])
+    fired, y, rectified = weight.new_zeros(3, len(weight)).unbind()
+    return Statistics(0, fired, x, weight, y, rectified, 0.0)
+
+
 def _measure(call: Call, y: Tensor, estimator: Estimator) -> Statistics:
-    units = 1 if call.dims else y.dim() - 1
-    others = [dim for dim in range(y.dim()) if dim != units]
-    samples = y.numel() // max(y.shape[units], 1)
+    others = [dim for dim in range(y.dim()) if dim != 1]
+    samples = y.numel() // max(y.shape[1], 1)
     if estimator == "positive":
         mask = (y > 0).to(y.dtype)
         rectified = y * mask
@@ -128,7 +155,7 @@ def _measure(call: Call, y: Tensor, estimator: Estimator) -> Statistics:
     else:
         rectified = y.clamp(min=0)
         x, xy = call.sample_sum(y), call.weight_gradient(y)
-        fired = y.new_full((y.shape[units],), samples)
+        fired = y.new_full((y.shape[1],), samples)
     return Statistics(
         samples,
         fired,
@@ -136,6 +163,10 @@ def _measure(call: Call, y: Tensor, estimator: Estimator) -> Statistics:
         xy,
         y.sum(others),
         rectified.sum(others),
-        # Roundings in a long sum partly cancel; a hundred of them are a cautious bound.
-        noise=100 * torch.finfo(y.dtype).eps,
+        _noise(y),
     )
+
+
+def _noise(y: Tensor) -> float:
+    # Roundings in a long sum partly cancel; a hundred of them are a cautious bound.
+    return 100 * torch.finfo(y.dtype).eps

@@ -14,7 +14,7 @@ from captum_ext._warn import warn
 from captum_ext.patterns._calls import layer_weights, unwrapped
 from captum_ext.patterns._collect import Collect
 from captum_ext.patterns._follow import follow
-from captum_ext.patterns._statistics import Estimator, Layout, Mean, Statistics
+from captum_ext.patterns._statistics import Estimator, Layout, Mean, Statistics, zeros
 from captum_ext.patterns.bank import Info, LayerInfo, Patterns, fingerprint
 from captum_ext.patterns.fold import fold, foldable
 
@@ -109,6 +109,10 @@ class PatternFitter:
         # Only now: a forward pass that fails half way must leave no layer ahead of the others.
         for name, statistics in collected.statistics.items():
             self._add(name, statistics)
+        for name, call, output in collected.samples:
+            if name not in self._statistics:
+                self._statistics[name] = zeros(call, self._estimators[name])
+            self._statistics[name].take(call.input, output, self._estimators[name])
         self._inputs += len(inputs)
 
     def merge(self, other: PatternFitter) -> None:

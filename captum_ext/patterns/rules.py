@@ -141,7 +141,7 @@ def pattern_backward(model: nn.Module, patterns: Patterns, mode: Mode = "attribu
 
     Captum's own ``IntegratedGradients(model)`` then computes PGIG, and ``Saliency``, ``InputXGradient`` or
     ``NoiseTunnel`` become pattern-guided too. Contexts may be nested; the inner one wins for the layers that it has.
-    Gradients with respect to parameters are ordinary but for what reaches the layer from behind, which is not.
+    The parameters of patterned layers have no gradient inside.
 
     Args:
         model: The module whose layers have patterns; names in DataParallel's or torch.compile's are those inside.
@@ -190,42 +190,22 @@ class _Substitute(TorchFunctionMode):
             self.others += 1
             return func(*args, **kwargs)
         self.patterned += 1
-        bias = args[2] if len(args) > 2 else kwargs.get("bias")
-        return _Vjp.apply(lambda: func(*args, **kwargs), call, substitute, inputs, call.weight, bias)
+        return _Vjp.apply(inputs, lambda: func(*args, **kwargs), call, substitute)
 
 
 class _Vjp(torch.autograd.Function):
-    """A layer's output, with a way back to the layer's input by another weight.
-
-    The weight and the bias keep their ordinary gradients.
-    """
+    """A layer's output, with a way back to the layer's input by another weight, and none to its own."""
 
     @staticmethod
-    def forward(
-        ctx: Any,
-        run: Callable[[], Tensor],
-        call: Call,
-        substitute: Tensor,
-        inputs: Tensor,
-        weight: Tensor,
-        bias: Tensor | None,
-    ) -> Tensor:
-        # Saved rather than kept, so that each layer's input is freed as soon as the backward pass is through with it.
-        ctx.save_for_backward(call.input, substitute)
-        ctx.call = replace(call, input=call.input.new_empty(0), weight=call.weight.detach())
+    def forward(ctx: Any, inputs: Tensor, run: Callable[[], Tensor], call: Call, substitute: Tensor) -> Tensor:
+        ctx.save_for_backward(substitute)
+        # Of the input only the shape and the layout matter.
+        ctx.call = replace(call, input=call.input.to("meta"), weight=call.weight.detach())
         return run()
 
     @staticmethod
-    def backward(ctx: Any, grad_output: Tensor) -> tuple[Tensor | None, ...]:
-        inputs, substitute = ctx.saved_tensors
-        _, _, _, to_input, to_weight, to_bias = ctx.needs_input_grad
-        call = replace(ctx.call, input=inputs).to(grad_output.dtype)
-        units = 1 if call.dims else grad_output.dim() - 1
-        return (
-            None,
-            None,
-            None,
-            call.input_gradient(grad_output, substitute.to(grad_output.dtype)) if to_input else None,
-            call.weight_gradient(grad_output) if to_weight else None,
-            grad_output.sum([dim for dim in range(grad_output.dim()) if dim != units]) if to_bias else None,
-        )
+    def backward(ctx: Any, grad_output: Tensor) -> tuple[Tensor, None, None, None]:
+        (substitute,) = ctx.saved_tensors
+        inputs = torch.empty_like(ctx.call.input, dtype=grad_output.dtype, device=grad_output.device)
+        call = replace(ctx.call, input=inputs)
+        return call.input_gradient(grad_output, substitute.to(grad_output.dtype)), None, None, None
