@@ -53,7 +53,7 @@ def test_own_model_several_images_every_method(here, capsys):
     printed = capsys.readouterr().out
     for name in ("cat.jpg", "camera.png"):
         for method in METHODS.values():
-            assert f"{name}: {method.title}: " in printed
+            assert (f"{name}: {method.title}: " in printed) != method.needs_patterns
     assert "wrote out.png" in printed
     picture = matplotlib.image.imread("out.png")
     assert picture.shape[1] > 2 * picture.shape[0]  # seven columns, two rows
@@ -117,6 +117,9 @@ def test_completeness_error_is_the_delta_of_the_softmax_from_a_black_photograph(
             "--methods ig,lime: expected some of ig,idgi",
         ),
         (["cat.jpg", "--model", "tiny:make", "--methods", ","], "--methods ,: expected some of"),
+        (["cat.jpg", "--model", "tiny:make", "--methods", "ig,pgig"], "--methods pgig: needs --patterns FILE"),
+        (["cat.jpg", "--model", "tiny:make", "--patterns", "no.safetensors"], "--patterns no.safetensors: no such"),
+        (["cat.jpg", "--model", "tiny:make", "--patterns", "cat.jpg"], "--patterns cat.jpg: truncated, or no"),
         (
             ["cat.jpg", "--model", "tiny:make", "--target", "5"],
             "--target 5: expected a class index from 0 to 4",
@@ -185,7 +188,8 @@ def test_the_embedded_default(tmp_path):
         capture_output=True,
         text=True,
     )
-    assert all(f"coffee: {method.title}: " in done.stdout for method in METHODS.values())
+    titles = [method.title for method in METHODS.values() if not method.needs_patterns]
+    assert all(f"coffee: {title}: " in done.stdout for title in titles)
     assert "Traceback" not in done.stderr
     assert matplotlib.image.imread(output).std() > 0.1
 
