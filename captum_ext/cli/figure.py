@@ -83,10 +83,12 @@ def draw(rows: list[Explained], output: Path, settings: str) -> None:
             _overlay(panel, explained.pixels, drawn.attributions)
             panel.set_title(f"{drawn.title}\n{drawn.caption}", fontsize=9, parse_math=False)
     figure.suptitle(settings, fontsize=10).set_parse_math(False)
+    signal = any(drawn.title == "PatternNet" for drawn in rows[0].maps)
     figure.supxlabel(
         "Red speaks for the class, blue against it; each map has its own scale. Completeness error: how far "
         "the map's sum is from the change\nof the class's probability between the path's start and the image. "
-        "For IDGI it is 0 by construction and says nothing about accuracy.",
+        "For IDGI it is 0 by construction and says nothing about accuracy."
+        + ("\nPatternNet's map is no share of the output but a signal, with the sign of the input's change." * signal),
         fontsize=8,
     )
     try:

@@ -34,10 +34,11 @@ class Samples:
     keys: Tensor = field(default_factory=lambda: torch.zeros(0))
     rows: Tensor | None = None
 
-    def inputs(self, k: int) -> Tensor:
-        """What the k-th unit of interest saw, (samples, features)."""
-        assert self.rows is not None, "the layer ran"
-        return self.rows[:, sorted(set(self.groups)).index(self.groups[k])]
+    def by_group(self) -> dict[int, Tensor]:
+        """What the units of interest of each group saw, (samples, features); none if the layer did not run."""
+        if self.rows is None:
+            return {}
+        return dict(zip(sorted(set(self.groups)), self.rows.unbind(1), strict=True))
 
     def add(self, call: Call, output: Tensor, most: int, generator: torch.Generator) -> None:
         """Draw from the inputs of a call."""

@@ -148,8 +148,9 @@ class PatternFitter:
         if not self._statistics:
             raise ValueError("No batch was seen. Call update(batch) first.")
         tensors, layers = {}, {}
-        for name, statistics in self._statistics.items():
+        for name in filter(self._statistics.__contains__, self._weights):  # in the model's order
             weight, estimator = self._weights[name].detach(), self._estimators[name]
+            statistics = self._statistics[name]
             fit = statistics.fit(weight, estimator, self._mean, _layout(self.model.get_submodule(name)))
             tensors[name] = fit.pattern.to(weight.dtype)
             layers[name] = LayerInfo(estimator, statistics.samples, int(fit.dead.sum()), fingerprint(weight))

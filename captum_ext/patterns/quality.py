@@ -129,8 +129,11 @@ def signal_quality(
     rho = {}
     for name, drawn in sample.layers.items():
         positive = patterns.info is not None and patterns.info.layers[name].estimator == "positive"
-        indices = range(len(drawn.units))
-        measured = [_unit(drawn, k, patterns[name], weights[name], positive, generator) for k in indices]
+        halves = {group: _Halves(x.double()) for group, x in drawn.by_group().items()}
+        measured = [
+            _unit(drawn, k, halves[group], patterns[name], weights[name], positive, generator)
+            for k, group in enumerate(drawn.groups)
+        ]
         kept = [values for values in measured if values is not None]
         if kept:
             rho[name] = dict(zip(_ESTIMATORS, torch.tensor(kept).T, strict=True))
@@ -143,24 +146,23 @@ def _choose(pattern: Tensor, units: int, generator: torch.Generator) -> Tensor:
 
 
 def _unit(
-    drawn: Samples, k: int, pattern: Tensor, weight: Tensor, positive: bool, generator: torch.Generator
+    drawn: Samples, k: int, halves: _Halves, pattern: Tensor, weight: Tensor, positive: bool, generator: torch.Generator
 ) -> list[float] | None:
     """Rho of the three estimators for one unit, or None if it has too few samples."""
-    unit = int(drawn.units[k])
-    x = drawn.inputs(k).double()
-    w, a = (tensor[unit].detach().flatten().double().cpu() for tensor in (weight, pattern))
-    y = x @ w + drawn.bias[unit]
-    half = len(x) // 2
-    if half < 2:
+    if len(halves.search) < 2:
         return None
+    unit = int(drawn.units[k])
+    w, a = (tensor[unit].detach().flatten().double().cpu() for tensor in (weight, pattern))
+    y = halves.x @ w + drawn.bias[unit]
     random = torch.randn(len(w), dtype=torch.float64, generator=generator)
-    other = _negative_part(x[:half], y[:half], w) if positive else a
-    signals = (
-        torch.where(y.unsqueeze(1) > 0, a, other) * y.unsqueeze(1),
-        torch.outer(y, w / (w @ w)),
-        torch.outer(y, random / (w @ random)),
-    )
-    return [1 - _left_behind(x - signal, y, half) for signal in signals]
+    # A signal estimator's parts of y, (samples, parts), and the direction of each, (parts, features).
+    whole = y.unsqueeze(1)
+    signals = [(whole, direction.unsqueeze(0)) for direction in (a, w / (w @ w), random / (w @ random))]
+    if positive:
+        half = len(halves.search)
+        other = _negative_part(halves.x[:half], y[:half], w)
+        signals[0] = (torch.stack([y.clamp(min=0), y.clamp(max=0)], 1), torch.stack([a, other]))
+    return [1 - halves.left_behind(y, parts, directions) for parts, directions in signals]
 
 
 def _negative_part(x: Tensor, y: Tensor, w: Tensor) -> Tensor:
@@ -173,18 +175,37 @@ def _negative_part(x: Tensor, y: Tensor, w: Tensor) -> Tensor:
     return numerator / torch.where(denominator == 0, 1, denominator)
 
 
-def _left_behind(rest: Tensor, y: Tensor, half: int) -> float:
-    """How well y can be read off what is left: v is found on the first half, the correlation measured on the second."""
-    search, check = (part - part.mean(0) for part in (rest[:half], rest[half:]))
-    wanted, found = y[:half] - y[:half].mean(), y[half:] - y[half:].mean()
-    samples, features = search.shape
-    ridge = _RIDGE * search.square().mean() + torch.finfo(y.dtype).tiny
-    if features <= samples:
-        covariance = search.T @ search / samples + ridge * torch.eye(features, dtype=y.dtype)
-        v = torch.linalg.solve(covariance, search.T @ wanted)
-    else:  # by the samples' inner products, of which there are fewer
-        inner = search @ search.T / samples + ridge * torch.eye(samples, dtype=y.dtype)
-        v = search.T @ torch.linalg.solve(inner, wanted)
-    read = check @ v
-    norms = found.norm() * read.norm()
-    return max(0.0, float(found @ read / norms)) if norms > 0 else 0.0
+class _Halves:
+    """A layer's samples x (samples, features): one half to search v in, the other to measure the correlation on."""
+
+    def __init__(self, x: Tensor) -> None:
+        self.x = x
+        half = len(x) // 2
+        self.search, self.check = (part - part.mean(0) for part in (x[:half], x[half:]))
+        # What units share: the products of features, or of samples if there are fewer of them.
+        self._primal = x.shape[1] <= half
+        self._products = self.search.T @ self.search if self._primal else self.search @ self.search.T
+
+    def left_behind(self, y: Tensor, parts: Tensor, directions: Tensor) -> float:
+        """How well y can be read off x less its signal, parts @ directions: the correlation with the best v."""
+        half = len(self.search)
+        wanted, found = y[:half] - y[:half].mean(), y[half:] - y[half:].mean()
+        z, z_check = (part - part.mean(0) for part in (parts[:half], parts[half:]))
+        if self._primal:  # the covariance of the rest, from that of x
+            cross = (self.search.T @ z) @ directions
+            products = self._products - cross - cross.T + directions.T @ (z.T @ z) @ directions
+            v = _solve(products, self.search.shape, self.search.T @ wanted - directions.T @ (z.T @ wanted))
+        else:
+            cross = (self.search @ directions.T) @ z.T
+            products = self._products - cross - cross.T + z @ (directions @ directions.T) @ z.T
+            u = _solve(products, self.search.shape, wanted)
+            v = self.search.T @ u - directions.T @ (z.T @ u)
+        read = self.check @ v - z_check @ (directions @ v)
+        norms = found.norm() * read.norm()
+        return max(0.0, float(found @ read / norms)) if norms > 0 else 0.0
+
+
+def _solve(products: Tensor, shape: torch.Size, right: Tensor) -> Tensor:
+    ridge = _RIDGE * products.trace() / shape.numel() * shape[0] + torch.finfo(products.dtype).tiny
+    solution: Tensor = torch.linalg.solve(products + ridge * torch.eye(len(products), dtype=products.dtype), right)
+    return solution

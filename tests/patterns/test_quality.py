@@ -101,7 +101,7 @@ def test_samples_are_drawn_evenly_whatever_the_batches():
     for batch in x.split([10, 4000, 5000, 990]):
         with torch.no_grad(), sample.drawing(generator):
             model(batch)
-    rows = sample.layers["0"].inputs(0).flatten()
+    rows = sample.layers["0"].by_group()[0].flatten()
     assert len(rows) == len(rows.unique()) == 500
     assert abs(rows.mean() - 5000) < 400
     assert rows.quantile(0.1) < 1500
