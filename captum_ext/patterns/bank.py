@@ -166,7 +166,8 @@ class Patterns(Mapping[str, Tensor]):
                 f"{os.fspath(path)}: truncated, or no safetensors file ({error}). Save the patterns again."
             ) from error
         try:
-            return cls(tensors, _info(json.loads(metadata["info"])) if "info" in metadata else None)
+            info = _info(json.loads(metadata["info"])) if "info" in metadata else None
+            return cls({name: tensors[name] for name in info.layers} if info else tensors, info)
         except (LookupError, AttributeError, TypeError, ValueError) as error:
             raise ValueError(f"{os.fspath(path)}: holds no valid patterns of captum_ext ({error}).") from error
 

@@ -1,0 +1,21 @@
+"""Every tutorial runs from top to bottom, in an empty folder."""
+
+from pathlib import Path
+
+import nbclient
+import nbformat
+import pytest
+
+TUTORIALS = sorted((Path(__file__).parent.parent / "tutorials").glob("*.ipynb"))
+
+
+@pytest.mark.parametrize("path", TUTORIALS, ids=lambda path: path.stem)
+def test_runs(path, tmp_path):
+    notebook = nbformat.read(path, as_version=4)
+    nbclient.NotebookClient(notebook, timeout=300, resources={"metadata": {"path": tmp_path}}).execute()
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    assert any("image/png" in output.get("data", {}) for output in outputs)
+
+
+def test_there_are_some():
+    assert TUTORIALS
