@@ -127,9 +127,13 @@ class Patterns(Mapping[str, Tensor]):
         )
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write a safetensors file; an existing file is replaced only once the new one is complete."""
-        from safetensors.torch import save_file
+        """Write a safetensors file; an existing file is replaced only once the new one is complete.
 
+        Raises:
+            ImportError: If safetensors is not installed.
+            OSError: If the file can't be written.
+        """
+        save_file = _safetensors().torch.save_file
         metadata = {"format": _FORMAT}
         if self.info is not None:
             metadata["info"] = json.dumps(asdict(self.info))
@@ -147,21 +151,21 @@ class Patterns(Mapping[str, Tensor]):
 
         Raises:
             FileNotFoundError: If there is none.
+            ImportError: If safetensors is not installed.
             ValueError: If it is truncated or holds something else.
         """
-        from safetensors import SafetensorError, safe_open
-
+        safetensors = _safetensors()
         if not Path(path).is_file():
             raise FileNotFoundError(f"no patterns at {os.fspath(path)}")
         try:
-            with safe_open(path, framework="pt", device=str(device)) as file:
+            with safetensors.safe_open(path, framework="pt", device=str(device)) as file:
                 metadata = file.metadata() or {}
                 if metadata.get("format") != _FORMAT:
                     raise ValueError(
                         f"{os.fspath(path)}: holds no patterns of this library. Patterns.save writes them."
                     )
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 -- no mapping
-        except SafetensorError as error:
+        except safetensors.SafetensorError as error:
             raise ValueError(
                 f"{os.fspath(path)}: truncated, or no safetensors file ({error}). Save the patterns again."
             ) from error
@@ -227,6 +231,14 @@ def fingerprint(weight: Tensor) -> str:
     """A digest of a weight's bits."""
     data = weight.detach().cpu().contiguous().view(torch.uint8).numpy()
     return hashlib.blake2b(data.data, digest_size=16).hexdigest()
+
+
+def _safetensors() -> Any:
+    try:
+        import safetensors.torch
+    except ImportError as error:
+        raise ImportError("Files of patterns need safetensors. Run: pip install 'captum_ext[patterns]'") from error
+    return safetensors
 
 
 def _info(plain: dict[str, Any]) -> Info:

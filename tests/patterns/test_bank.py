@@ -1,6 +1,7 @@
 """Patterns as a mapping, and in a file."""
 
 import json
+import sys
 
 import pytest
 import torch
@@ -118,3 +119,11 @@ def test_mistakes(tensors, error, message):
 def test_info_must_be_of_the_same_layers(patterns):
     with pytest.raises(ValueError, match=r"info: expected the layers \['head'\]"):
         Patterns({"head": patterns["head"]}, patterns.info)
+
+
+def test_without_safetensors_the_extra_is_named(patterns, tmp_path, monkeypatch):
+    patterns.save(tmp_path / "p.safetensors")
+    monkeypatch.setitem(sys.modules, "safetensors.torch", None)
+    for call in (patterns.save, Patterns.load):
+        with pytest.raises(ImportError, match=r"captum_ext\[patterns\]"):
+            call(tmp_path / "p.safetensors")

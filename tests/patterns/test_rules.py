@@ -326,6 +326,17 @@ def test_parameters_of_patterned_layers_have_no_gradient(model, patterns):
     assert all(parameter.grad is not None for parameter in model.parameters())
 
 
+def test_compiled_models():
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 3))
+    x = torch.randn(64, 8)
+    patterns = fit_patterns(model, [x])
+    expected = PGIG(model, patterns).attribute(x[:4], target=1)
+    attributions = PGIG(torch.compile(model), patterns).attribute(x[:4], target=1)
+    torch.testing.assert_close(attributions, expected)
+    assert not torch.allclose(expected, IntegratedGradients(model).attribute(x[:4], target=1), rtol=0.01)
+
+
 @pytest.mark.parametrize("method", [PGIG, PatternAttribution])
 def test_autocast(method):
     model = branched(torch.float32)
