@@ -1,0 +1,97 @@
+"""Completeness: whether attributions sum to the change of the output."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from captum_ext._evaluate import Evaluator
+from captum_ext._gradients import compute_gradients
+from captum_ext._model import untouched
+from captum_ext._types import BaselineType, TargetType, TensorOrTuple
+from captum_ext._walk import split
+from captum_ext.attr._arguments import format_arguments
+from captum_ext.metrics._maps import checked_maps
+
+
+@dataclass(frozen=True)
+class Completeness:
+    """By how much each example's attributions miss the change of the output.
+
+    Attributes:
+        delta: The sum of the attributions less the change, (B,), as Captum's convergence delta.
+        change: F(input) - F(baseline), (B,).
+    """
+
+    delta: Tensor
+    change: Tensor
+
+    @property
+    def relative(self) -> Tensor:
+        """|delta| over |change|, (B,); infinite where nothing changes but the attributions say so."""
+        return torch.where(self.delta == 0, 0.0, self.delta.abs() / self.change.abs())
+
+
+def completeness(
+    forward_func: Callable[..., Any],
+    inputs: TensorOrTuple,
+    attributions: TensorOrTuple,
+    target: TargetType = None,
+    baselines: BaselineType = None,
+    additional_forward_args: object = None,
+    internal_batch_size: int | None = None,
+) -> Completeness:
+    """Whether attributions sum to the change of the output from the baseline to the input.
+
+    For IDGI the answer is yes by construction and says nothing about accuracy; for PGIG and the pattern methods, no.
+
+    Args:
+        forward_func: The model, or any function that takes the inputs and returns one row of scores an example.
+        inputs: (B, ...), or a tuple of such.
+        attributions: In the inputs' shapes.
+        target: Which score was explained; see :meth:`captum_ext.attr.PathAttribution.attribute`.
+        baselines: Where the path started, as there. For a blur path that is ``BlurPath(...).start((inputs,), None)``.
+            Default ``None``: zeros.
+        additional_forward_args: Further arguments of ``forward_func``.
+        internal_batch_size: The most rows in any forward pass.
+
+    Returns:
+        The delta and the change of each example.
+
+    Raises:
+        TypeError, ValueError: If an argument can't be used.
+
+    Reference:
+        Sundararajan, Taly, Yan: Axiomatic Attribution for Deep Networks. ICML 2017. https://arxiv.org/abs/1703.01365
+
+    Example:
+        >>> from captum_ext.metrics import completeness
+        >>> x = torch.tensor([[1.0, 2.0]])
+        >>> completeness(lambda z: z.sum(1), x, attributions=x / 2).relative
+        tensor([0.5000])
+    """
+    if baselines is None:
+        baselines = (0,) * len(inputs) if isinstance(inputs, tuple) else 0
+    given = format_arguments(inputs, baselines, target, additional_forward_args, 1, internal_batch_size)
+    maps = attributions if isinstance(attributions, tuple) else (attributions,)
+    if [tuple(m.shape) for m in maps if isinstance(m, Tensor)] != [tuple(x.shape) for x in given.inputs]:
+        shapes = [tuple(m.shape) if isinstance(m, Tensor) else type(m).__name__ for m in maps]
+        raise ValueError(
+            f"attributions: expected the inputs' shapes {[tuple(x.shape) for x in given.inputs]}, got {shapes}."
+        )
+    evaluate = Evaluator(forward_func, compute_gradients, given.target, given.forward_args, given.inputs, False)
+    assert given.baselines is not None, "formatted"
+    changes = []
+    with torch.no_grad(), untouched(forward_func):
+        for rows in split(given.inputs, 1, internal_batch_size, look_ahead=False)[0]:
+            some = evaluate.rows(rows)
+            ends = (tuple(tensor[rows] for tensor in tensors) for tensors in (given.inputs, given.baselines))
+            at_input, at_baseline = (some.value(tensors) for tensors in ends)
+            changes.append(at_input - at_baseline)
+    change = torch.cat(changes) if changes else given.inputs[0].new_zeros(0)
+    total = torch.stack([checked_maps("attributions", m).flatten(1).sum(1) for m in maps]).sum(0)
+    return Completeness((total.to(change.device) - change).to(change.dtype), change)
