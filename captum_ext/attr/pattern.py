@@ -62,7 +62,7 @@ class _PatternGradient(GradientAttribution):
         parts: list[tuple[Tensor, ...]] = []
         with torch.inference_mode(False), torch.no_grad(), untouched(self.forward_func), self._backward.active():
             for rows in split(given.inputs, 1, internal_batch_size, look_ahead=True)[0]:
-                points = tuple(tensor[rows].unsqueeze(0) for tensor in given.inputs)
+                points = tuple(tensor[rows].unsqueeze(0).clone() for tensor in given.inputs)
                 parts.append(evaluate.rows(rows)(points)[1])
         if parts:
             evaluate.check_gradient()

@@ -16,6 +16,7 @@ from captum_ext.cli import models, options
 from captum_ext.cli.errors import CommandError
 from captum_ext.cli.folder import image_files
 from captum_ext.cli.pictures import read
+from captum_ext.cli.probe import transformed
 from captum_ext.patterns import PatternFitter, Patterns, signal_quality
 from captum_ext.patterns.fit import Choice
 
@@ -108,10 +109,7 @@ class Batches:
             self.broken.add(file)
             print(f"captum-ext: skipped: {error}", file=sys.stderr)
             return None
-        try:
-            return self._transform(picture)
-        except Exception as error:  # the transform is anybody's
-            raise CommandError(f"{file}: the transform fails: {error}") from error
+        return transformed(str(file), lambda: self._transform(picture))[0]
 
 
 def _fit(model: torch.nn.Module, given: argparse.Namespace, batches: Batches) -> tuple[Patterns, torch.nn.Module]:
@@ -119,8 +117,10 @@ def _fit(model: torch.nn.Module, given: argparse.Namespace, batches: Batches) ->
         fitter = PatternFitter(model, given.estimator, fold=True)
         for batch in batches:
             fitter.update(batch)
-        if len(batches.broken) == len(batches.files):
-            raise CommandError(f"--images {given.images}: none of {len(batches.files)} images can be read")
-        return fitter.patterns(), fitter.model
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise CommandError(f"--model {given.model}: {error}") from error
+        if len(batches.broken) < len(batches.files):
+            return fitter.patterns(), fitter.model
+    except CommandError:
+        raise
+    except Exception as error:  # the model is anybody's
+        raise CommandError(f"--model {given.model}: {type(error).__name__}: {error}") from error
+    raise CommandError(f"--images {given.images}: none of {len(batches.files)} images can be read")

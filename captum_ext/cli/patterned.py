@@ -22,7 +22,7 @@ def load(name: str, device: torch.device) -> Patterns:
         return Patterns.load(name, device)
     except FileNotFoundError as error:
         raise CommandError(f"--patterns {name}: no such file. captum-ext fit-patterns writes one") from error
-    except (ImportError, OSError, ValueError) as error:
+    except (ImportError, OSError, RuntimeError, ValueError) as error:
         raise CommandError(f"--patterns {_reason(error)}") from error
 
 
@@ -37,7 +37,7 @@ def folded(model: nn.Module, patterns: Patterns, name: str, image: Tensor) -> nn
         with warnings.catch_warnings():
             warnings.simplefilter("error", UserWarning)
             patterns.weights(patterned)
-    except (UserWarning, ValueError) as error:
+    except (KeyError, RuntimeError, UserWarning, ValueError) as error:
         raise CommandError(f"--patterns {name}: fitted on another model or other weights ({error})") from error
     return patterned
 

@@ -38,9 +38,9 @@ def probe(name: str, picture: Image, classifier: Classifier, device: torch.devic
     Raises:
         CommandError: If the transform or the model fails, or gives something that can't be explained.
     """
-    image = _transformed(name, lambda: classifier.transform(picture)).to(device)
+    image = transformed(name, lambda: classifier.transform(picture)).to(device)
     black, white = (
-        _transformed(name, lambda make=make: make(picture, classifier.transform)[0]).to(device)
+        transformed(name, lambda make=make: make(picture, classifier.transform)[0]).to(device)
         for make in (baselines.black, baselines.white)
     )
     if not image.shape == black.shape == white.shape:
@@ -58,7 +58,12 @@ def probe(name: str, picture: Image, classifier: Classifier, device: torch.devic
     return Seen(image, black, white, scores.softmax(1)[0])
 
 
-def _transformed(name: str, transform: Any) -> Tensor:
+def transformed(name: str, transform: Any) -> Tensor:
+    """What a transform gives, as a batch of one.
+
+    Raises:
+        CommandError: If it fails or gives something that can't be explained.
+    """
     try:
         image = transform()
     except Exception as error:
@@ -69,7 +74,7 @@ def _transformed(name: str, transform: Any) -> Tensor:
     image = image.unsqueeze(0)
     if not bool(torch.isfinite(image).all()):
         raise CommandError(
-            f"{name}: the transform makes a plain black or white picture NaN or infinite. One that standardises each "
-            "image has no black; write one with fixed constants"
+            f"{name}: the transform makes this, or a plain black or white picture, NaN or infinite. One that "
+            "standardises each image has no black; write one with fixed constants"
         )
     return image

@@ -11,10 +11,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
-
-LAYER_TYPES = (nn.Linear, nn.modules.conv._ConvNd)
 
 _CONVOLUTIONS: dict[object, int] = {torch.conv1d: 1, torch.conv2d: 2, torch.conv3d: 3}
 _TRANSPOSED: dict[object, int] = {
@@ -145,6 +143,14 @@ def _product(units: Tensor, patches: Tensor) -> Tensor:
     return products
 
 
+def called_weight(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor | None:
+    """The weight that a linear or convolution function is called with, or ``None`` if ``func`` is none."""
+    if func is functional.linear or func in _CONVOLUTIONS or func in _TRANSPOSED:
+        weight: Tensor | None = args[1] if len(args) > 1 else kwargs.get("weight")
+        return weight
+    return None
+
+
 def parse(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call | None:
     """The call of ``func``, or ``None`` if it is no linear or convolution function."""
     if func is functional.linear:
@@ -194,16 +200,3 @@ def _pad_same(call: Call) -> Call:
 def _tuple(value: Any, dims: int) -> tuple[int, ...]:
     values = (value,) if isinstance(value, int) else tuple(value)
     return values * dims if len(values) == 1 else values
-
-
-def layer_weights(model: nn.Module) -> dict[str, Tensor]:
-    """The weights of all linear and convolution layers by module name, shared modules once."""
-    return {name: module.weight for name, module in model.named_modules() if isinstance(module, LAYER_TYPES)}
-
-
-def unwrapped(model: nn.Module) -> nn.Module:
-    """The module whose names a user means: that inside DataParallel, DistributedDataParallel or torch.compile."""
-    parallel = (nn.DataParallel, nn.parallel.DistributedDataParallel)
-    while isinstance(model, parallel) or hasattr(model, "_orig_mod"):
-        model = model.get_submodule("module" if isinstance(model, parallel) else "_orig_mod")
-    return model

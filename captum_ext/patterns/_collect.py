@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from captum_ext.patterns._calls import Call, parse
+from captum_ext.patterns._calls import Call, called_weight, parse
 from captum_ext.patterns._statistics import Estimator, Statistics, measure
 
 
@@ -37,8 +37,9 @@ class Collect(TorchFunctionMode):
     ) -> Any:
         """Run the function and measure it if it is a layer's."""
         result = func(*args, **(kwargs or {}))
-        call = parse(func, args, kwargs or {})
-        if call is not None and id(call.weight) in self._layers:
+        if id(called_weight(func, args, kwargs or {})) in self._layers:
+            call = parse(func, args, kwargs or {})
+            assert call is not None, "it has a weight"
             name, estimator = self._layers[id(call.weight)]
             if _smaller_than_sums(call, result):
                 dtype = torch.promote_types(result.dtype, torch.float32)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from captum_ext.patterns._calls import parse
+from captum_ext.patterns._calls import called_weight
 
 # Functions that hand on a value or its larger neighbours: what is rectified behind them is rectified before them.
 _HANDED_ON = (
@@ -36,10 +36,17 @@ _HANDED_ON = (
 )
 
 
+# The same, by whole names.
+_SAME_VALUES = frozenset(
+    "bfloat16 double expand float getitem half narrow select split t tensor_split to unbind".split()  # noqa: SIM905
+)
+
+
 class _Origin(NamedTuple):
-    """The layer that a tensor is the output of, handed on or (``direct``) as it came."""
+    """The layer that a tensor is the output of, which call of it, and whether as it came (``direct``) or handed on."""
 
     layer: str
+    call: int
     direct: bool
 
 
@@ -49,20 +56,22 @@ class Uses:
 
     Attributes:
         calls: How often the layer ran.
-        rectified: How many functions like ReLU took its output.
+        rectified: Which calls' output a function like ReLU took.
         batch_norms: The BatchNorm layers that took its output as it came.
-        others: How many other functions took it.
+        others: How many other functions took it, or the model returned it.
+        dims: The dimensions of its outputs.
     """
 
     calls: int = 0
-    rectified: int = 0
+    dims: set[int] = field(default_factory=set)
+    rectified: set[int] = field(default_factory=set)
     batch_norms: list[str] = field(default_factory=list)
     others: int = 0
 
     @property
     def only_rectified(self) -> bool:
-        """Whether nothing but functions like ReLU saw the output."""
-        return self.rectified > 0 and not self.others and not self.batch_norms
+        """Whether nothing but functions like ReLU saw the output, of every call."""
+        return 0 < len(self.rectified) == self.calls and not self.others and not self.batch_norms
 
 
 class Follow(TorchFunctionMode):
@@ -92,23 +101,24 @@ class Follow(TorchFunctionMode):
         """Run the function and note where its tensors come from and go to."""
         kwargs = kwargs or {}
         result = func(*args, **kwargs)
+        name = getattr(func, "__name__", "").strip("_")
         outputs = [t for t in (result if isinstance(result, tuple | list) else (result,)) if isinstance(t, Tensor)]
-        if not outputs:  # a size or a flag
+        if name != "setitem" and not any(t.is_floating_point() for t in outputs):  # a size, a flag or a mask
             return result
-        call = parse(func, args, kwargs)
-        layer = self._names.get(id(call.weight)) if call is not None else None
+        layer = self._names.get(id(called_weight(func, args, kwargs)))
         arguments = [arg for arg in (*args, *kwargs.values()) if isinstance(arg, Tensor)]
         arguments += [t for arg in args if isinstance(arg, tuple | list) for t in arg if isinstance(t, Tensor)]
         sources = [self._origins[id(t)][1] for t in arguments if id(t) in self._origins]
-        name = getattr(func, "__name__", "").strip("_")
         for output in outputs:
             self._origins.pop(id(output), None)  # in place: no longer what the layer gave
         for source in sources:
             self._note(source, name, args, kwargs)
         if layer is not None:
-            self.uses[layer].calls += 1
-            self._origins[id(result)] = (result, _Origin(layer, direct=True))
-        elif len(sources) == 1 and name.startswith(_HANDED_ON):
+            uses = self.uses[layer]
+            uses.calls += 1
+            uses.dims.add(result.dim())
+            self._origins[id(result)] = (result, _Origin(layer, uses.calls, direct=True))
+        elif len(sources) == 1 and _hands_on(name):
             for output in outputs:
                 self._origins[id(output)] = (output, sources[0]._replace(direct=False))
         if name == "batch_norm":
@@ -117,17 +127,29 @@ class Follow(TorchFunctionMode):
 
     def _note(self, source: _Origin, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         uses = self.uses[source.layer]
-        if name.startswith(_HANDED_ON):
+        if _hands_on(name):
             return
         if _rectifies(name, args, kwargs):
-            uses.rectified += 1
+            uses.rectified.add(source.call)
         elif name == "batch_norm" and source.direct and self._norm(args):
             uses.batch_norms.append(self._norm(args))
         else:
             uses.others += 1
 
+    def returned(self, output: Any) -> None:
+        """Note what the model returned."""
+        if isinstance(output, Tensor) and id(output) in self._origins:
+            self.uses[self._origins[id(output)][1].layer].others += 1
+        parts = output.values() if isinstance(output, Mapping) else output if isinstance(output, tuple | list) else ()
+        for part in parts:
+            self.returned(part)
+
     def _norm(self, args: tuple[Any, ...]) -> str:
         return self._norms.get(id(args[1]), "") if len(args) > 1 else ""
+
+
+def _hands_on(name: str) -> bool:
+    return name.startswith(_HANDED_ON) or name in _SAME_VALUES
 
 
 def _rectifies(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
@@ -149,5 +171,5 @@ def follow(model: nn.Module, weights: dict[str, Tensor], inputs: Tensor) -> Foll
     """Watch one forward pass of the model."""
     watching = Follow(model, weights)
     with torch.no_grad(), watching:
-        model(inputs)
+        watching.returned(model(inputs.clone()))
     return watching

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
-from captum_ext.patterns._calls import Call, parse
+from captum_ext.patterns._calls import Call, called_weight, parse
 
 
 @dataclass
@@ -86,8 +86,9 @@ class Sample(TorchFunctionMode):
     ) -> Any:
         """Run the function and draw from its input if it is a layer's."""
         result = func(*args, **(kwargs or {}))
-        call = parse(func, args, kwargs or {})
-        if call is not None and id(call.weight) in self._names:
+        if id(called_weight(func, args, kwargs or {})) in self._names:
+            call = parse(func, args, kwargs or {})
+            assert call is not None, "it has a weight"
             self.layers[self._names[id(call.weight)]].add(call, result, self._most, self._generator)
         return result
 

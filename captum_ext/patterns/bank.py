@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from captum_ext import __version__
 from captum_ext._warn import warn
-from captum_ext.patterns._calls import layer_weights, unwrapped
+from captum_ext.patterns._layers import check_not_tied, layer_weights, unwrapped
 
 _FORMAT = "captum_ext.patterns/1"
 
@@ -45,7 +45,7 @@ class Info:
         mean: The convention of E[y]: ``"preactivation"`` or ``"rectified"``.
         inputs: How many inputs of the model were seen.
         layers: By layer name.
-        unfolded: BatchNorm layers that could not be folded.
+        unfolded: BatchNorm layers of the model that was fitted: they could not be folded, or did not run.
         version: The version of this library.
     """
 
@@ -92,7 +92,8 @@ class Patterns(Mapping[str, Tensor]):
                 raise ValueError(f"patterns: the one of {name!r} holds a NaN or infinity.")
         if info is not None and info.layers.keys() != tensors.keys():
             raise ValueError(f"info: expected the layers {list(tensors)}, got {list(info.layers)}.")
-        self._tensors = {name: tensor.detach() for name, tensor in tensors.items()}
+        with torch.inference_mode(False):  # cloned, so that the caller may go on with theirs
+            self._tensors = {name: tensor.detach().clone() for name, tensor in tensors.items()}
         self.info = info
 
     def __getitem__(self, name: str) -> Tensor:
@@ -133,14 +134,14 @@ class Patterns(Mapping[str, Tensor]):
             ImportError: If safetensors is not installed.
             OSError: If the file can't be written.
         """
-        save_file = _safetensors().torch.save_file
+        save = _safetensors().torch.save
         metadata = {"format": _FORMAT}
         if self.info is not None:
             metadata["info"] = json.dumps(asdict(self.info))
         path = Path(path)
         partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
         try:
-            save_file({name: tensor.contiguous() for name, tensor in self._tensors.items()}, partial, metadata)
+            partial.write_bytes(save({name: tensor.contiguous() for name, tensor in self._tensors.items()}, metadata))
             partial.replace(path)
         finally:
             partial.unlink(missing_ok=True)
@@ -186,6 +187,7 @@ class Patterns(Mapping[str, Tensor]):
         """
         model = unwrapped(model)
         weights = layer_weights(model)
+        check_not_tied({name: weights[name] for name in self if name in weights})
         missing = [name for name in self if name not in weights]
         if missing:
             raise ValueError(
@@ -210,11 +212,7 @@ class Patterns(Mapping[str, Tensor]):
     def _check_batch_norm(self, model: nn.Module) -> None:
         if self.info is None:
             return
-        left = [
-            name
-            for name, module in model.named_modules()
-            if isinstance(module, nn.modules.batchnorm._BatchNorm) and name not in self.info.unfolded
-        ]
+        left = [name for name in batch_norms(model) if name not in self.info.unfolded]
         if left:
             raise ValueError(
                 f"The patterns were fitted on a model whose BatchNorm was folded, and this model has {len(left)} "
@@ -225,6 +223,12 @@ class Patterns(Mapping[str, Tensor]):
         if self.info is None or weight.dtype != self[name].dtype:
             return True  # a cast model: the fingerprint is of other bits
         return fingerprint(weight) == self.info.layers[name].weight
+
+
+def batch_norms(model: nn.Module) -> tuple[str, ...]:
+    """The names of a model's BatchNorm layers."""
+    norm = nn.modules.batchnorm._BatchNorm
+    return tuple(name for name, module in model.named_modules() if isinstance(module, norm))
 
 
 def fingerprint(weight: Tensor) -> str:

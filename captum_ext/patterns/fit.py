@@ -11,11 +11,11 @@ from torch import Tensor, nn
 from captum_ext._compat import progress
 from captum_ext._model import untouched
 from captum_ext._warn import warn
-from captum_ext.patterns._calls import layer_weights, unwrapped
 from captum_ext.patterns._collect import Collect
 from captum_ext.patterns._follow import follow
+from captum_ext.patterns._layers import chosen_weights, inputs_of, layer_weights, unwrapped, versions
 from captum_ext.patterns._statistics import Estimator, Layout, Mean, Statistics, zeros
-from captum_ext.patterns.bank import Info, LayerInfo, Patterns, fingerprint
+from captum_ext.patterns.bank import Info, LayerInfo, Patterns, batch_norms, fingerprint
 from captum_ext.patterns.fold import fold, foldable
 
 Choice = Literal["auto", "positive", "linear"]
@@ -70,9 +70,15 @@ class PatternFitter:
         self.model = unwrapped(model)
         self._estimator = estimator
         self._mean: Mean = mean
+        if isinstance(layers, str):
+            raise TypeError(f"layers: expected a list of names, got the string {layers!r}. Write [{layers!r}].")
         self._layers = None if layers is None else list(layers)
         self._fold = fold
-        self._weights = self._chosen_weights()
+        self._weights = chosen_weights(self.model, self._layers)
+        # What fitters must share to be merged; the folded model's weights follow from the model's own.
+        prints = {name: fingerprint(weight) for name, weight in self._weights.items()}
+        self._settings = (prints, estimator, mean, fold)
+        self._versions: list[tuple[int, int]] = []
         self._estimators: dict[str, Estimator] = {}
         self._unfolded: tuple[str, ...] = ()
         self._statistics: dict[str, Statistics] = {}
@@ -91,28 +97,25 @@ class PatternFitter:
         Warns:
             UserWarning: If the model is in training mode, or a chosen layer does not run.
         """
-        inputs = batch[0] if isinstance(batch, tuple | list) and batch else batch
-        if not isinstance(inputs, Tensor):
-            raise TypeError(
-                f"batch: expected a tensor or a tuple whose first item is one, got {type(inputs).__name__}."
-            )
+        inputs = inputs_of(batch)
         if not bool(torch.isfinite(inputs).all()):
             raise ValueError("batch: holds a NaN or infinity.")
         weight = next(iter(self._weights.values()))
         inputs = inputs.to(weight.device)
-        with torch.no_grad(), untouched(self.model):
+        with torch.inference_mode(False), torch.no_grad(), untouched(self.model):
             if not self._estimators:
-                self._look(inputs[:1])
+                self._look(inputs)
+            self._check_unchanged()
             collected = Collect({id(self._weights[name]): (name, self._estimators[name]) for name in self._estimators})
             with collected:
-                self.model(inputs)
-        # Only now: a forward pass that fails half way must leave no layer ahead of the others.
-        for name, statistics in collected.statistics.items():
-            self._add(name, statistics)
-        for name, call, output in collected.samples:
-            if name not in self._statistics:
-                self._statistics[name] = zeros(call, self._estimators[name])
-            self._statistics[name].take(call.input, output, self._estimators[name])
+                self.model(inputs.clone())  # which the model may change
+            # Only now: a forward pass that fails half way must leave no layer ahead of the others.
+            for name, statistics in collected.statistics.items():
+                self._add(name, statistics)
+            for name, call, output in collected.samples:
+                if name not in self._statistics:
+                    self._statistics[name] = zeros(call, self._estimators[name])
+                self._statistics[name].take(call.input, output, self._estimators[name])
         self._inputs += len(inputs)
 
     def merge(self, other: PatternFitter) -> None:
@@ -121,22 +124,19 @@ class PatternFitter:
         Raises:
             ValueError: If it fits another model or by other settings.
         """
+        fresh = not self._inputs
+        if self._settings != other._settings or not (
+            fresh or not other._inputs or (self._estimators, self._unfolded) == (other._estimators, other._unfolded)
+        ):
+            raise ValueError("merge: expected a fitter of the same model, layers, estimator, mean and fold.")
         if not other._inputs:
             return
-        if not self._inputs:
+        if fresh:
             self._estimators, self._unfolded = dict(other._estimators), other._unfolded
-            self.model, self._weights = other.model, other._weights
-        same = (self._mean, self._estimators, self._unfolded) == (
-            other._mean,
-            other._estimators,
-            other._unfolded,
-        )
-        if not same or any(
-            fingerprint(self._weights[name]) != fingerprint(other._weights[name]) for name in self._estimators
-        ):
-            raise ValueError("merge: expected a fitter of the same model, layers, estimator and mean.")
-        for name, statistics in other._statistics.items():
-            self._add(name, statistics)
+            self.model, self._weights, self._versions = other.model, other._weights, other._versions
+        with torch.inference_mode(False), torch.no_grad():
+            for name, statistics in other._statistics.items():
+                self._add(name, statistics)
         self._inputs += other._inputs
 
     def patterns(self) -> Patterns:
@@ -145,27 +145,23 @@ class PatternFitter:
         Raises:
             ValueError: If nothing was seen.
         """
-        if not self._statistics:
+        if not self._inputs:
             raise ValueError("No batch was seen. Call update(batch) first.")
+        if not self._statistics:
+            raise ValueError("None of the layers runs in a forward pass of the model, so there is nothing to fit.")
         tensors, layers = {}, {}
         for name in filter(self._statistics.__contains__, self._weights):  # in the model's order
             weight, estimator = self._weights[name].detach(), self._estimators[name]
             statistics = self._statistics[name]
             fit = statistics.fit(weight, estimator, self._mean, _layout(self.model.get_submodule(name)))
             tensors[name] = fit.pattern.to(weight.dtype)
+            if bool(fit.dead.all()):
+                warn(
+                    f"No unit of {name!r} varies with its input, as far as {weight.dtype} can tell: its pattern is "
+                    "zero, and so is every attribution through it alone. Standardise the inputs, or fit in float64."
+                )
             layers[name] = LayerInfo(estimator, statistics.samples, int(fit.dead.sum()), fingerprint(weight))
         return Patterns(tensors, Info(self._mean, self._inputs, layers, self._unfolded))
-
-    def _chosen_weights(self) -> dict[str, Tensor]:
-        weights = layer_weights(self.model)
-        if not weights:
-            raise ValueError("model: has no linear or convolution layer.")
-        if self._layers is None:
-            return weights
-        unknown = [name for name in self._layers if name not in weights]
-        if unknown or not self._layers:
-            raise ValueError(f"layers: expected some of {list(weights)}, got {unknown or 'none'}.")
-        return {name: weights[name] for name in self._layers}
 
     def _look(self, inputs: Tensor) -> None:
         """Find out from one example what follows each layer."""
@@ -175,22 +171,28 @@ class PatternFitter:
             layer, norm = next(iter(pairs.items()))
             raise ValueError(
                 f"The model has {len(pairs)} BatchNorm layers that can be folded (the first is {norm!r}, behind "
-                f"{layer!r}). Fit captum_ext.patterns.fold_batch_norm(model), or give fold=True."
+                f"{layer!r}). Give fold=True, or fit captum_ext.patterns.fold_batch_norm(model, example_inputs)."
             )
         if pairs:
-            self.model = fold(self.model, pairs)
-            self._weights = self._chosen_weights()
+            self.model = fold(self.model, pairs, inputs)
+            self._weights = chosen_weights(self.model, self._layers)
             seen = follow(self.model, layer_weights(self.model), inputs)
         silent = [name for name in self._weights if not seen.uses[name].calls]
         if silent:
             warn(f"No pattern for {silent}: these layers do not run in a forward pass.")
-        self._unfolded = tuple(name for name, count in seen.norm_calls.items() if name and count)
-        if self._unfolded:
-            warn(f"BatchNorm that can't be folded keeps its ordinary gradient: {', '.join(self._unfolded)}.")
+        self._versions = versions(self._weights)
+        self._unfolded = batch_norms(self.model)
+        running = [name for name, count in seen.norm_calls.items() if count]
+        if running:
+            warn(f"BatchNorm that can't be folded keeps its ordinary gradient: {', '.join(running)}.")
         for name in self._weights:
             if name not in silent:
                 automatic: Estimator = "positive" if seen.uses[name].only_rectified else "linear"
                 self._estimators[name] = automatic if self._estimator == "auto" else self._estimator
+
+    def _check_unchanged(self) -> None:
+        if self._versions != versions(self._weights):
+            raise ValueError("The model's weights changed since the first batch. Make a new fitter.")
 
     def _add(self, name: str, statistics: Statistics) -> None:
         if name in self._statistics:

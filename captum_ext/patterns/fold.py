@@ -3,32 +3,41 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator, Mapping
+from typing import Any
 
+import torch
 from torch import Tensor, fx, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 
-from captum_ext.patterns._calls import LAYER_TYPES, layer_weights
+from captum_ext._model import untouched
+from captum_ext.patterns._calls import called_weight
 from captum_ext.patterns._follow import Follow, follow
+from captum_ext.patterns._layers import LAYER_TYPES, computes_weight, layer_weights
 
 _NORM = nn.modules.batchnorm._BatchNorm
+_STOCK = (_NORM.forward, nn.SyncBatchNorm.forward)
 
 
 def fold_batch_norm(model: nn.Module, example_inputs: Tensor | None = None) -> nn.Module:
     """A copy of the model whose BatchNorm layers are folded into the linear or convolution layer before them.
 
     The copy computes the same up to rounding. A BatchNorm whose input is not the output of one such layer, alone
-    and used once, stays: patterns leave it its ordinary gradient.
+    and used once, stays: patterns leave it its ordinary gradient. So does one with a forward
+    method or hooks of its own.
 
     Args:
         model: A model in evaluation mode. It is not changed.
         example_inputs: An input (B, ...) to find out which layer feeds which by a forward pass. Default ``None``:
-            by ``torch.fx``, which can't trace models whose control flow depends on data.
+            by ``torch.fx``, which can't trace models whose control flow depends on data, and leaves BatchNorm after
+            linear layers as it is, since the axis that it works on depends on the input.
 
     Returns:
         The folded copy, in which folded BatchNorm layers are ``nn.Identity``.
 
     Raises:
-        ValueError: If a BatchNorm is in training mode, or the model can't be traced and there is no example.
+        ValueError: If a BatchNorm is in training mode, the model can't be traced and there is no example, or the copy
+            computes something else for the example.
 
     Example:
         >>> from captum_ext.patterns import fold_batch_norm
@@ -36,19 +45,22 @@ def fold_batch_norm(model: nn.Module, example_inputs: Tensor | None = None) -> n
         >>> fold_batch_norm(model)[1]
         Identity()
     """
-    norms = {name: module for name, module in model.named_modules() if isinstance(module, _NORM)}
-    training = [name for name, module in norms.items() if module.training]
-    if training:
-        raise ValueError(f"BatchNorm {training[0]!r} is in training mode. Call model.eval() first.")
-    if not norms:
+    if not any(isinstance(module, _NORM) for module in model.modules()):
         return copy.deepcopy(model)
     if example_inputs is None:
         return fold(model, _pairs_by_tracing(model))
-    return fold(model, foldable(model, follow(model, layer_weights(model), example_inputs)))
+    return fold(model, foldable(model, follow(model, layer_weights(model), example_inputs)), example_inputs)
 
 
-def fold(model: nn.Module, pairs: dict[str, str]) -> nn.Module:
-    """A copy of the model with these BatchNorm layers (values) folded into these layers (keys)."""
+def fold(model: nn.Module, pairs: dict[str, str], example_inputs: Tensor | None = None) -> nn.Module:
+    """A copy of the model with these BatchNorm layers (values) folded into these layers (keys).
+
+    Raises:
+        ValueError: If a BatchNorm is in training mode, or the copy computes something else for the example.
+    """
+    training = [name for name, module in model.named_modules() if isinstance(module, _NORM) and module.training]
+    if training:
+        raise ValueError(f"BatchNorm {training[0]!r} is in training mode. Call model.eval() first.")
     folded = copy.deepcopy(model)
     for layer_name, norm_name in pairs.items():
         layer, norm = folded.get_submodule(layer_name), folded.get_submodule(norm_name)
@@ -60,6 +72,8 @@ def fold(model: nn.Module, pairs: dict[str, str]) -> nn.Module:
             fused = fuse_conv_bn_eval(layer, norm, transpose=layer.transposed)
         _replace(folded, layer_name, fused)
         _replace(folded, norm_name, nn.Identity())
+    if example_inputs is not None:
+        _check_same(model, folded, example_inputs)
     return folded
 
 
@@ -69,6 +83,7 @@ def foldable(model: nn.Module, seen: Follow) -> dict[str, str]:
         name: uses.batch_norms[0]
         for name, uses in seen.uses.items()
         if uses.calls == len(uses.batch_norms) == 1
+        and _is_channel_axis(model.get_submodule(name), uses.dims)
         and not (uses.rectified or uses.others)
         and seen.norm_calls[uses.batch_norms[0]] == 1
         and _can_fold(model, name, uses.batch_norms[0])
@@ -76,7 +91,7 @@ def foldable(model: nn.Module, seen: Follow) -> dict[str, str]:
 
 
 def _pairs_by_tracing(model: nn.Module) -> dict[str, str]:
-    tracer = _LayerTracer()
+    tracer = _Tracer()
     try:
         graph = tracer.trace(model)
     except Exception as error:
@@ -85,38 +100,97 @@ def _pairs_by_tracing(model: nn.Module) -> dict[str, str]:
             "pass shows which layer feeds which."
         ) from error
     modules = dict(model.named_modules())
-    calls = [node for node in graph.nodes if node.op == "call_module"]
-    targets = [str(node.target) for node in calls]
+    targets = [str(node.target) for node in graph.nodes if node.op == "call_module"]
     pairs = {}
-    for node in calls:
-        source = node.args[0] if node.args else None
-        if not (isinstance(modules[str(node.target)], _NORM) and isinstance(source, fx.Node)):
+    for node in graph.nodes:
+        if node.op != "call_module" or not isinstance(modules[str(node.target)], _NORM):
             continue
-        layer, norm = str(source.target), str(node.target)
+        source, norm = node.args[0] if node.args else None, str(node.target)
+        layer = _layer_of(source, modules)
         if (
-            source.op == "call_module"
-            and isinstance(modules[layer], LAYER_TYPES)
-            and len(source.users) == targets.count(layer) == targets.count(norm) == 1
+            layer is not None
+            and isinstance(source, fx.Node)
+            and sum(not _only_reads(user) for user in source.users) == targets.count(norm) == 1
+            and sum(_layer_of(other, modules) == layer for other in graph.nodes) == 1
+            and not isinstance(modules[layer], nn.Linear)
             and _can_fold(model, layer, norm)
         ):
             pairs[layer] = norm
     return pairs
 
 
-class _LayerTracer(fx.Tracer):
+class _Tracer(fx.Tracer):
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        # Subclasses from elsewhere count as the layers that they are.
-        return isinstance(m, (*LAYER_TYPES, _NORM)) or super().is_leaf_module(m, module_qualified_name)
+        return isinstance(m, _NORM) or super().is_leaf_module(m, module_qualified_name)
+
+
+def _layer_of(node: object, modules: dict[str, nn.Module]) -> str | None:
+    """The layer whose own output a traced value is."""
+    if not isinstance(node, fx.Node):
+        return None
+    if node.op == "call_module" and isinstance(modules[str(node.target)], LAYER_TYPES):
+        return str(node.target)
+    # A subclass with a forward of its own, such as one that pads first, is traced into.
+    if node.op == "call_function" and callable(node.target):
+        weight = called_weight(node.target, node.args, node.kwargs)
+        if isinstance(weight, fx.Node) and weight.op == "get_attr":
+            name, _, attribute = str(weight.target).rpartition(".")
+            return name if attribute == "weight" and isinstance(modules[name], LAYER_TYPES) else None
+    return None
+
+
+def _only_reads(user: fx.Node) -> bool:
+    """Whether a use of a value takes no more than its shape."""
+    reads = ("shape", "ndim", "dtype", "device")
+    return (user.op == "call_method" and user.target in ("size", "dim")) or (
+        user.op == "call_function" and user.target is getattr and user.args[1] in reads
+    )
 
 
 def _can_fold(model: nn.Module, layer_name: str, norm_name: str) -> bool:
     layer, norm = model.get_submodule(layer_name), model.get_submodule(norm_name)
-    if not isinstance(norm, _NORM) or norm.running_mean is None:
+    if not isinstance(norm, _NORM) or norm.running_mean is None or type(norm).forward not in _STOCK:
+        return False
+    modules = list(model.named_modules(remove_duplicate=False))
+    if any(_hooked(part) or sum(part is module for _, module in modules) > 1 for part in (layer, norm)):
+        return False  # hooks see what folding changes, and a module of two names would keep one
+    if computes_weight(layer):
         return False
     if isinstance(layer, nn.Linear):
-        # Without affine parameters torch's own folding of linear layers fails; after a sequence it means another axis.
+        # Without affine parameters torch's own folding of linear layers fails.
         return norm.affine and isinstance(norm, nn.BatchNorm1d) and layer.out_features == norm.num_features
     return isinstance(layer, nn.modules.conv._ConvNd) and not (layer.transposed and layer.groups > 1)
+
+
+def _is_channel_axis(layer: nn.Module, dims: set[int]) -> bool:
+    # BatchNorm works on axis 1, which is a linear layer's output only for rows without a sequence.
+    return not isinstance(layer, nn.Linear) or dims == {2}
+
+
+def _hooked(module: nn.Module) -> bool:
+    return bool(module._forward_hooks or module._forward_pre_hooks)
+
+
+def _check_same(model: nn.Module, folded: nn.Module, inputs: Tensor) -> None:
+    with torch.no_grad(), untouched(model):
+        before, after = (list(_tensors(network(inputs.clone()))) for network in (model, folded))
+    for one, other in zip(before, after, strict=True):
+        tolerance = 0.1 if one.element_size() < 4 else 0.01
+        if (one - other).abs().max() > tolerance * one.abs().max():
+            raise ValueError(
+                "fold_batch_norm: folded, the model computes something else. It uses a layer or a BatchNorm in a way "
+                "that a forward pass does not show; fold it by hand, and fit that."
+            )
+
+
+def _tensors(output: Any) -> Iterator[Tensor]:
+    if isinstance(output, Tensor):
+        if output.is_floating_point() and output.numel():
+            yield output
+        return
+    parts = output.values() if isinstance(output, Mapping) else output if isinstance(output, tuple | list) else ()
+    for part in parts:
+        yield from _tensors(part)
 
 
 def _replace(model: nn.Module, name: str, module: nn.Module) -> None:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from captum_ext._compat import progress
 from captum_ext._model import untouched
-from captum_ext.patterns._calls import unwrapped
+from captum_ext.patterns._layers import inputs_of, unwrapped
 from captum_ext.patterns._sample import Sample, Samples
 from captum_ext.patterns.bank import Patterns
 
@@ -102,7 +102,8 @@ def signal_quality(
         Dead units are left out, and so are transposed convolutions.
 
     Raises:
-        ValueError: If the patterns do not fit the model.
+        ValueError: If the patterns do not fit the model, or there are too few data.
+        TypeError: If a batch is neither a tensor nor a tuple whose first item is one.
 
     Reference:
         Kindermans et al.: Learning how to explain neural networks: PatternNet and PatternAttribution. ICLR 2018.
@@ -123,12 +124,14 @@ def signal_quality(
     bar = progress(loader, desc="signal quality", disable=None if show_progress else True)
     with torch.no_grad(), untouched(model):
         for batch in bar:
-            inputs = batch[0] if isinstance(batch, tuple | list) else batch
+            inputs = inputs_of(batch)
             with sample.drawing(generator):
                 model(inputs.to(next(iter(weights.values())).device))
     rho = {}
     for name, drawn in sample.layers.items():
         positive = patterns.info is not None and patterns.info.layers[name].estimator == "positive"
+        if drawn.rows is None:
+            continue
         halves = {group: _Halves(x.double()) for group, x in drawn.by_group().items()}
         measured = [
             _unit(drawn, k, halves[group], patterns[name], weights[name], positive, generator)
@@ -137,6 +140,11 @@ def signal_quality(
         kept = [values for values in measured if values is not None]
         if kept:
             rho[name] = dict(zip(_ESTIMATORS, torch.tensor(kept).T, strict=True))
+    if not rho:
+        raise ValueError(
+            "loader: too little data to measure a layer by. Give an iterable of batches with four inputs at least; a "
+            "generator that was used for the fit is empty."
+        )
     return Quality(rho)
 
 

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from captum_ext.patterns._calls import Call, layer_weights, parse, unwrapped
+from captum_ext.patterns._calls import Call, called_weight, parse
+from captum_ext.patterns._layers import layer_weights, unwrapped
 from captum_ext.patterns.bank import Patterns
 
 Mode = Literal["attribution", "signal"]
@@ -141,7 +142,9 @@ def pattern_backward(model: nn.Module, patterns: Patterns, mode: Mode = "attribu
 
     Captum's own ``IntegratedGradients(model)`` then computes PGIG, and ``Saliency``, ``InputXGradient`` or
     ``NoiseTunnel`` become pattern-guided too. Contexts may be nested; the inner one wins for the layers that it has.
-    The parameters of patterned layers have no gradient inside.
+    The parameters of patterned layers have no gradient inside. What counts is where the forward pass runs: gradients of
+    an output that was computed outside are the ordinary ones. Reverse mode only; ``torch.func`` and activation
+    checkpointing are not supported.
 
     Args:
         model: The module whose layers have patterns; names in DataParallel's or torch.compile's are those inside.
@@ -180,16 +183,17 @@ class _Substitute(TorchFunctionMode):
         kwargs: dict[str, Any] | None = None,
     ) -> Any:
         kwargs = kwargs or {}
-        with torch.no_grad():
-            call = parse(func, args, kwargs)
+        weight = called_weight(func, args, kwargs)
         inputs: Any = args[0] if args else kwargs.get("input")
-        if call is None or not (torch.is_grad_enabled() and inputs.requires_grad):
+        if weight is None or not (torch.is_grad_enabled() and inputs.requires_grad):
             return func(*args, **kwargs)
-        substitute = self._substitutes.get(id(call.weight))
+        substitute = self._substitutes.get(id(weight))
         if substitute is None:
             self.others += 1
             return func(*args, **kwargs)
         self.patterned += 1
+        with torch.no_grad():
+            call = parse(func, args, kwargs)
         return _Vjp.apply(inputs, lambda: func(*args, **kwargs), call, substitute)
 
 

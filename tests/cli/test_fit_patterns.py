@@ -31,6 +31,16 @@ def other():
 
 def uneven():
     return make()[0], to_tensor
+
+class Failing(torch.nn.Linear):
+    def forward(self, x):
+        return {}["missing"]
+
+def failing():
+    return Failing(3, 4), make()[1]
+
+def untransformed():
+    return make()[0], lambda image: image
 """
 
 
@@ -101,6 +111,8 @@ def test_patterns_of_another_model_are_refused(here, capsys):
         (["--batch-size", "0"], "--batch-size 0: expected a whole number"),
         (["--estimator", "both"], "--estimator both: expected one of auto, positive, linear"),
         (["--model", "normed:uneven"], "gives images of different shapes"),
+        (["--model", "normed:failing"], "--model normed:failing: KeyError: 'missing'"),
+        (["--model", "normed:untransformed"], "expected the transform to return a tensor (C, H, W), got Image"),
     ],
 )
 def test_a_mistake_is_one_line_and_exit_code_2(here, capsys, arguments, message):

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -71,11 +72,13 @@ def test_a_save_that_fails_keeps_the_old_file(patterns, tmp_path, monkeypatch):
     patterns.save(file)
     before = file.read_bytes()
 
-    def fail(tensors, path, metadata):
-        path.write_bytes(b"half")
+    whole = Path.write_bytes
+
+    def fail(path, content):
+        whole(path, content[:100])
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("safetensors.torch.save_file", fail)
+    monkeypatch.setattr(Path, "write_bytes", fail)
     with pytest.raises(OSError, match="No space left"):
         patterns.save(file)
     assert file.read_bytes() == before
@@ -127,3 +130,14 @@ def test_without_safetensors_the_extra_is_named(patterns, tmp_path, monkeypatch)
     for call in (patterns.save, Patterns.load):
         with pytest.raises(ImportError, match=r"captum_ext\[patterns\]"):
             call(tmp_path / "p.safetensors")
+
+
+def test_patterns_are_copies(tmp_path):
+    tensor = torch.ones(2, 3)
+    patterns = Patterns({"0": tensor, "1": tensor})
+    tensor.fill_(float("nan"))
+    assert patterns["0"].isfinite().all()
+    patterns.save(tmp_path / "p.safetensors")
+    assert Patterns.load(tmp_path / "p.safetensors").keys() == {"0", "1"}
+    with pytest.raises(OSError, match="nowhere"):
+        patterns.save(tmp_path / "nowhere" / "p.safetensors")

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional
 
+from captum_ext.attr import PGIG, PatternAttribution, PatternNet
 from captum_ext.patterns import PatternFitter, fit_patterns
 from tests.references import naive_patterns as naive
 
@@ -272,7 +273,7 @@ def test_the_real_network_has_asymmetric_padding_and_is_fitted_after_folding():
 
     model = efficientnet_lite("efficientnet-lite0", None).model.eval()
     x = torch.rand(4, 3, 64, 64) * 2 - 1
-    with pytest.raises(ValueError, match=r"49 BatchNorm layers that can be folded.*fold_batch_norm\(model\)"):
+    with pytest.raises(ValueError, match=r"49 BatchNorm layers .* folded.*fold_batch_norm\(model, example_inputs\)"):
         fit_patterns(model, [x])
     folded = fold_batch_norm(model)
     with torch.no_grad():
@@ -405,3 +406,159 @@ def test_no_warning_for_a_model_in_order():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         fit_patterns(nn.Sequential(nn.Linear(3, 2), nn.ReLU()).eval(), [torch.rand(4, 3)])
+
+
+@pytest.mark.parametrize("name", LAYERS)
+@pytest.mark.parametrize("estimator", ["linear", "positive"])
+def test_sums_in_small_chunks_are_the_same(name, estimator, monkeypatch):
+    torch.manual_seed(0)
+    make, shape = LAYERS[name]
+    layer = make().double()
+    x = torch.randn(7, *shape, dtype=torch.float64)
+    whole = fit_patterns(nn.Sequential(layer), [x], estimator=estimator)["0"]
+    monkeypatch.setattr("captum_ext.patterns._statistics._CHUNK", 3)
+    monkeypatch.setattr("captum_ext.patterns._calls._PATCHES", 3)
+    chunks = fit_patterns(nn.Sequential(layer), [x], estimator=estimator)["0"]
+    assert (chunks - whole).abs().max() <= 1e-9 * whole.abs().max()
+
+
+def test_large_linear_layers_are_not_misled_by_what_follows_in_place():
+    """Their samples are kept to the end of the forward pass, when an in-place ReLU has long been over them."""
+    torch.manual_seed(0)
+    layers = [nn.Linear(12, 30), nn.Dropout(0.0, inplace=True), nn.ReLU(inplace=True), nn.Linear(30, 20)]
+    model = nn.Sequential(*layers, nn.ReLU(inplace=True)).double().eval()
+    x = torch.randn(40, 12, dtype=torch.float64)
+    small = fit_patterns(model, x.split(4))
+    whole = fit_patterns(model, [x])
+    for name in whole:
+        assert (small[name] - whole[name]).abs().max() <= 1e-9 * whole[name].abs().max()
+
+    class Doubling(nn.Linear):
+        def forward(self, x):
+            y = super().forward(x)
+            x.mul_(2)
+            return y
+
+    doubling = Doubling(12, 30).double()
+    plain = nn.Linear(12, 30).double()
+    plain.load_state_dict(doubling.state_dict())
+    expected = fit_patterns(nn.Sequential(plain), x.clone().split(4))["0"]
+    found = fit_patterns(nn.Sequential(doubling), [part.clone() for part in x.split(4)])["0"]
+    assert (found - expected).abs().max() <= 1e-9 * expected.abs().max()
+
+
+class Uses(nn.Module):
+    def __init__(self, forward):
+        super().__init__()
+        self.a, self.b = nn.Linear(4, 4), nn.Linear(4, 4)
+        self._forward = forward
+
+    def forward(self, x):
+        return self._forward(self, x)
+
+
+def written(m, x):
+    h = m.a(x)
+    h[:, 0] = 5.0
+    return m.b(h.relu())
+
+
+def returned(m, x):
+    h = m.a(x)
+    return m.b(h.relu()), {"hidden": h}
+
+
+@pytest.mark.parametrize(
+    ("forward", "estimator"),
+    [
+        (lambda m, x: m.a(m.a(x).relu()), "linear"),
+        (written, "linear"),
+        (returned, "linear"),
+        (lambda m, x: m.b(m.a(x).float().relu()), "positive"),
+        (lambda m, x: m.b(torch.cat([part.relu() for part in m.a(x).split(2, 1)], 1)), "positive"),
+        (lambda m, x: m.b(m.a(x).narrow(1, 0, 4)[:, :].relu()), "positive"),
+        (lambda m, x: (m.a(x).isnan().any(), m.b(m.a(x).relu()))[1], "linear"),
+    ],
+)
+def test_auto_looks_at_every_use(forward, estimator):
+    torch.manual_seed(0)
+    patterns = fit_patterns(Uses(forward), [torch.randn(30, 4)], layers=["a"])
+    assert patterns.info.layers["a"].estimator == estimator
+
+
+def test_merging_into_a_fresh_fitter_asks_for_the_same_settings():
+    torch.manual_seed(0)
+    one, other = (nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2)) for _ in range(2))
+    x = torch.randn(50, 4)
+    seen = PatternFitter(one)
+    seen.update(x)
+    for fresh in (
+        PatternFitter(other),
+        PatternFitter(one, "linear"),
+        PatternFitter(one, mean="rectified"),
+        PatternFitter(one, layers=["0"]),
+    ):
+        model = fresh.model
+        with pytest.raises(ValueError, match="merge: expected a fitter of the same"):
+            fresh.merge(seen)
+        assert fresh.model is model
+        with pytest.raises(ValueError, match="No batch was seen"):
+            fresh.patterns()
+    fresh = PatternFitter(one)
+    fresh.merge(seen)
+    before = {name: tensor.clone() for name, tensor in seen.patterns().items()}
+    fresh.update(torch.randn(50, 4))  # must not reach into what was merged
+    assert all(torch.equal(before[name], tensor) for name, tensor in seen.patterns().items())
+
+
+def test_layers_that_can_not_be_told_apart_or_fitted():
+    torch.manual_seed(0)
+    x = torch.randn(50, 4)
+    tied = nn.Sequential(nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 4))
+    tied[2].weight = tied[0].weight
+    with pytest.raises(ValueError, match=r"'0' and '2' share one weight.*clone"):
+        PatternFitter(tied)
+    normed = nn.Sequential(nn.utils.parametrizations.weight_norm(nn.Linear(4, 4)), nn.ReLU(), nn.Linear(4, 2))
+    with pytest.warns(UserWarning, match=r"No pattern for \['0'\]: these layers compute their weight anew"):
+        assert list(fit_patterns(normed, [x])) == ["2"]
+    with pytest.raises(TypeError, match="layers: expected a list of names, got the string '02'"):
+        PatternFitter(tied, layers="02")
+    model = nn.Sequential(nn.Linear(4, 4), nn.ReLU())
+    fitter = PatternFitter(model)
+    fitter.update(x)
+    with torch.no_grad():
+        model[0].weight.mul_(2)
+    with pytest.raises(ValueError, match="weights changed since the first batch"):
+        fitter.update(x)
+
+
+def test_all_units_of_a_layer_dead_warns():
+    model = nn.Sequential(nn.Linear(4, 3))
+    with pytest.warns(UserWarning, match="No unit of '0' varies with its input"):
+        fit_patterns(model, [torch.ones(20, 4)])
+
+
+def test_inference_mode():
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))
+    fitter = PatternFitter(model)
+    with torch.inference_mode():
+        x = torch.randn(30, 4)
+        fitter.update(x)
+        patterns = fit_patterns(model, [x])
+    fitter.update(x)
+    assert fitter.patterns().info.inputs == 60
+    for method in (PatternNet, PatternAttribution, PGIG):
+        assert method(model, patterns).attribute(x, target=0).shape == x.shape
+
+
+def test_models_of_a_fixed_batch_size():
+    class Fixed(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a = nn.Linear(4, 3)
+
+        def forward(self, x):
+            return self.a(x.reshape(50, 4))
+
+    assert fit_patterns(Fixed(), [torch.randn(50, 4)]).info.inputs == 50

@@ -149,3 +149,13 @@ def test_a_network_trained_on_digits_has_patterns_above_its_weights_and_a_random
     for name in hidden:
         assert quality.mean(name, "pattern") > quality.mean(name, "weight") + 0.2
         assert quality.mean(name, "pattern") > quality.mean(name, "random") + 0.2
+
+
+def test_without_data():
+    model = nn.Sequential(nn.Linear(4, 3))
+    patterns = fit_patterns(model, [torch.randn(30, 4)])
+    for loader in ([], [torch.randn(1, 4)]):
+        with pytest.raises(ValueError, match="too little data"):
+            signal_quality(model, patterns, loader)
+    with pytest.raises(TypeError, match="batch: expected a tensor"):
+        signal_quality(model, patterns, [{"x": torch.randn(3, 4)}])

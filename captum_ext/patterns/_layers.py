@@ -1,0 +1,102 @@
+"""The linear and convolution layers of a model, and their weights, by which their calls are known."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor, nn
+
+from captum_ext._warn import warn
+
+LAYER_TYPES = (nn.Linear, nn.modules.conv._ConvNd)
+
+
+def chosen_weights(model: nn.Module, layers: list[str] | None) -> dict[str, Tensor]:
+    """The weights of the layers to fit; of all for ``None``.
+
+    Raises:
+        ValueError: If there is no such layer, or two share a weight.
+
+    Warns:
+        UserWarning: If some compute their weight anew, so that they can't be fitted.
+    """
+    weights = layer_weights(model)
+    anew = [
+        name
+        for name, module in model.named_modules()
+        if isinstance(module, LAYER_TYPES) and computes_weight(module) and (layers is None or name in layers)
+    ]
+    if anew:
+        warn(
+            f"No pattern for {anew}: these layers compute their weight anew in each forward pass (weight_norm, "
+            "pruning). Make it a parameter first, as by torch.nn.utils.parametrize.remove_parametrizations."
+        )
+    if not weights:
+        raise ValueError("model: has no linear or convolution layer with a weight of its own.")
+    if layers is not None:
+        unknown = [name for name in layers if name not in weights]
+        if unknown or not layers:
+            raise ValueError(f"layers: expected some of {list(weights)}, got {unknown or 'none'}.")
+        weights = {name: weights[name] for name in layers}
+    check_not_tied(weights)
+    return weights
+
+
+def layer_weights(model: nn.Module) -> dict[str, Tensor]:
+    """The weights of all linear and convolution layers by module name, shared modules once.
+
+    Layers that compute their weight anew in each forward pass, as weight_norm and pruning have it, are left out: there
+    is no telling whose weight a call takes.
+    """
+    return {
+        name: module.weight
+        for name, module in model.named_modules()
+        if isinstance(module, LAYER_TYPES) and not computes_weight(module)
+    }
+
+
+def computes_weight(layer: nn.Module) -> bool:
+    """Whether a layer's weight is no parameter of its own."""
+    return "weight" not in layer._parameters and not getattr(layer, "_is_replica", False)  # DataParallel's have none
+
+
+def check_not_tied(weights: dict[str, Tensor]) -> None:
+    """Check that no two layers have one weight, by which they could not be told apart.
+
+    Raises:
+        ValueError: If two do.
+    """
+    names: dict[int, str] = {}
+    for name, weight in weights.items():
+        first = names.setdefault(id(weight), name)
+        if first != name:
+            raise ValueError(
+                f"The layers {first!r} and {name!r} share one weight, so patterns can't tell them apart. Give one "
+                "a copy: layer.weight = nn.Parameter(layer.weight.clone())."
+            )
+
+
+def inputs_of(batch: Any) -> Tensor:
+    """The model's input in a batch.
+
+    Raises:
+        TypeError: If the batch is neither a tensor nor a tuple or list that begins with one.
+    """
+    inputs = batch[0] if isinstance(batch, tuple | list) and batch else batch
+    if not isinstance(inputs, Tensor):
+        raise TypeError(f"batch: expected a tensor or a tuple whose first item is one, got {type(inputs).__name__}.")
+    return inputs
+
+
+def unwrapped(model: nn.Module) -> nn.Module:
+    """The module whose names a user means: that inside DataParallel, DistributedDataParallel or torch.compile."""
+    parallel = (nn.DataParallel, nn.parallel.DistributedDataParallel)
+    while isinstance(model, parallel) or hasattr(model, "_orig_mod"):
+        model = model.get_submodule("module" if isinstance(model, parallel) else "_orig_mod")
+    return model
+
+
+def versions(weights: dict[str, Tensor]) -> list[tuple[int, int]]:
+    """What changes when a weight is replaced or written to."""
+    # Inference tensors have no version, and can't be changed by what has one.
+    return [(id(weight), 0 if weight.is_inference() else weight._version) for weight in weights.values()]
