@@ -11,10 +11,10 @@ Ranking = Literal["signed", "absolute"]
 
 
 def position_scores(inputs: Tensor, attributions: object, ranking: str) -> Tensor:
-    """One score a position, (B, *spatial): the attributions, or their magnitudes, summed over channels.
+    """One score a position, (B, ...): the attributions, or their magnitudes, summed over channels.
 
     Args:
-        inputs: (B, C, *spatial), or (B, F), whose features are the positions.
+        inputs: (B, C, ...), or (B, F), whose features are the positions.
         attributions: In the shape of the inputs, with one channel, or without any.
         ranking: ``"signed"`` or ``"absolute"``.
 

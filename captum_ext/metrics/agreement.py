@@ -21,7 +21,7 @@ def stability(attributions: Tensor, others: Tensor, normalize: Normalization = "
     """How far apart the maps of an input and of a slightly changed one are, as after :func:`jpeg_compress`.
 
     Args:
-        attributions: (B, C, *spatial), whose channels are summed, or (B, F).
+        attributions: (B, C, ...), whose channels are summed, or (B, F).
         others: The maps of the changed inputs, in the same shape.
         normalize: ``"signed"`` (default, the study's): each map is divided by its sum, and the mean squared difference
             of its positions is returned. A sum near 0, as Integrated Gradients has where much speaks for and against,
@@ -65,7 +65,7 @@ def class_sensitivity(attributions: Tensor, others: Tensor, ranking: Ranking = "
     """How alike the maps of two classes are for the same input, by rank. Nearer to 1 is less sensitive to the class.
 
     Args:
-        attributions: Maps of one class (B, C, *spatial), whose channels are summed, or (B, F).
+        attributions: Maps of one class (B, C, ...), whose channels are summed, or (B, F).
         others: Those of another class.
         ranking: Whether positions are ranked by ``"signed"`` sums (default) or by magnitude (``"absolute"``): maps that
             differ in sign alone are alike by the latter.
@@ -111,7 +111,7 @@ def model_randomization(
     """The cascading sanity check: a map of what the network learned must change as its layers forget it.
 
     Args:
-        attribute: Makes the maps (B, C, *spatial) or (B, F) of a model, as in
+        attribute: Makes the maps (B, C, ...) or (B, F) of a model, as in
             ``lambda m: IDGI(m).attribute(x, target=3)``. Fix its own randomness.
         model: The model. It is not changed; a copy is randomised.
         ranking: ``"absolute"`` (default, as in the paper) or ``"signed"``.

@@ -37,7 +37,7 @@ def insertion(
     Args:
         forward_func: The model, or any function that takes the inputs and returns one row of scores an example; the
             softmax in most papers.
-        inputs: (B, C, *spatial), whose positions are shared by the channels, or (B, F), whose features are the
+        inputs: (B, C, ...), whose positions are shared by the channels, or (B, F), whose features are the
             positions. One tensor.
         attributions: In the shape of the inputs, with one channel, or without any. Equals are ranked by position.
         target: Which score to follow; see :meth:`captum_ext.attr.PathAttribution.attribute`.
@@ -93,7 +93,7 @@ def deletion(
 
     Args:
         forward_func: See :func:`insertion`, and so for all others.
-        inputs: (B, C, *spatial) or (B, F).
+        inputs: (B, C, ...) or (B, F).
         attributions: The maps that rank positions.
         target: Which score to follow.
         baselines: What replaces them. Default: 0.
@@ -144,7 +144,7 @@ def degradation(
 
     Args:
         forward_func: See :func:`insertion`; the softmax confidence in the paper.
-        inputs: (B, C, *spatial). Patches start at the first position; those at the far border may be smaller.
+        inputs: (B, C, ...). Patches start at the first position; those at the far border may be smaller.
         attributions: The maps; a patch is ranked by their sum over it and the channels.
         target: Which score to follow.
         patch_size: The side of a patch. Default: 9, the paper's.
@@ -184,7 +184,7 @@ def degradation(
     given, scores = _prepare(inputs, attributions, baselines, ranking, target, additional_forward_args, 2)
     (x,) = given.inputs
     if x.dim() < 3:
-        raise ValueError(f"inputs: expected (B, C, *spatial), got shape {tuple(x.shape)}. Tables have no patches.")
+        raise ValueError(f"inputs: expected (B, C, ...), got shape {tuple(x.shape)}. Tables have no patches.")
     regions = _patches(x.shape[2:], patch_size).to(x.device)
     total = int(regions.max()) + 1 if regions.numel() else 0
     means = _region_means(x, regions, total)
@@ -217,7 +217,7 @@ def _prepare(
         raise ValueError(f"n_points: expected 2 at least, got {points}.")
     given = format_arguments(inputs, None if callable(baselines) else baselines, target, forward_args, 1, None)  # type: ignore[arg-type]
     if given.inputs[0].dim() < 2:
-        raise ValueError("inputs: expected (B, C, *spatial) or (B, F), got one dimension. Write x.unsqueeze(1).")
+        raise ValueError("inputs: expected (B, C, ...) or (B, F), got one dimension. Write x.unsqueeze(1).")
     return given, position_scores(given.inputs[0], attributions, ranking)
 
 
