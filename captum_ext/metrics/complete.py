@@ -32,7 +32,7 @@ class Completeness:
 
     @property
     def relative(self) -> Tensor:
-        """The magnitude of the delta over that of the change, (B,); infinite where nothing changes but the attributions say so."""
+        """The delta's magnitude over the change's, (B,); infinite where the attributions say that something changed."""
         return torch.where(self.delta == 0, 0.0, self.delta.abs() / self.change.abs())
 
 
