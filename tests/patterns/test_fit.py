@@ -25,6 +25,9 @@ LAYERS = {
     "groups": (lambda: nn.Conv2d(4, 6, 3, groups=2, padding=1), (4, 5, 5)),
     "depthwise": (lambda: nn.Conv2d(4, 4, 3, groups=4, stride=2, padding=1), (4, 7, 7)),
     "depthwise, two a channel": (lambda: nn.Conv2d(3, 6, 3, groups=3), (3, 6, 6)),
+    "grouped, dilated": (lambda: nn.Conv2d(4, 4, (3, 2), groups=2, dilation=(2, 3), stride=(1, 2)), (4, 8, 9)),
+    "depthwise in 3d, dilated": (lambda: nn.Conv3d(2, 4, 2, groups=2, dilation=(1, 2, 1), padding=1), (2, 3, 4, 3)),
+    "pointwise, stride": (lambda: nn.Conv2d(5, 3, 1, stride=2, padding=1), (5, 5, 4)),
     "pointwise": (lambda: nn.Conv2d(5, 3, 1, bias=False), (5, 4, 4)),
     "same": (lambda: nn.Conv2d(2, 3, 3, padding="same", dilation=2), (2, 6, 6)),
     "same, even kernel": (lambda: nn.Conv2d(2, 3, (4, 2), padding="same"), (2, 6, 6)),
@@ -433,17 +436,19 @@ def test_large_linear_layers_are_not_misled_by_what_follows_in_place():
     for name in whole:
         assert (small[name] - whole[name]).abs().max() <= 1e-9 * whole[name].abs().max()
 
-    class Doubling(nn.Linear):
+    class Overwriting(nn.Linear):
         def forward(self, x):
             y = super().forward(x)
-            x.mul_(2)
+            x[:, :3] = 7.0
             return y
 
-    doubling = Doubling(12, 30).double()
+    overwriting = Overwriting(12, 30).double()
     plain = nn.Linear(12, 30).double()
-    plain.load_state_dict(doubling.state_dict())
-    expected = fit_patterns(nn.Sequential(plain), x.clone().split(4))["0"]
-    found = fit_patterns(nn.Sequential(doubling), [part.clone() for part in x.split(4)])["0"]
+    plain.load_state_dict(overwriting.state_dict())
+    before = x.clone()
+    expected = fit_patterns(nn.Sequential(plain), x.split(4))["0"]
+    found = fit_patterns(nn.Sequential(overwriting), x.split(4))["0"]
+    assert torch.equal(x, before)
     assert (found - expected).abs().max() <= 1e-9 * expected.abs().max()
 
 
