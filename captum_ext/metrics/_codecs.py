@@ -29,9 +29,7 @@ def optional(module: str) -> Any:
         return import_module(module)
     except ImportError as error:
         package = {"PIL": "pillow"}.get(module.split(".")[0], module.split(".")[0])
-        raise ImportError(
-            f"information curves need {package} here: pip install 'captum_ext[metrics]'. ({error})"
-        ) from error
+        raise ImportError(f"this metric needs {package}: pip install 'captum_ext[metrics]'. ({error})") from error
 
 
 def information(kind: str, picture: Picture, original: Picture) -> float:

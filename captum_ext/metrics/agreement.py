@@ -8,10 +8,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from captum_ext.attr._arguments import check_positive
+from captum_ext.metrics._codecs import optional
 from captum_ext.metrics._maps import Ranking, checked_maps
 
 Normalization = Literal["signed", "absolute", "rank"]
@@ -186,17 +188,13 @@ def jpeg_compress(images: Tensor, quality: int = 75) -> Tensor:
     check_positive("quality", quality)
     if quality > 100:
         raise ValueError(f"quality: expected 1 to 100, got {quality}.")
-    try:
-        import numpy as np
-        from PIL import Image
-    except ImportError as error:
-        raise ImportError("JPEG needs Pillow. Run: pip install 'captum_ext[metrics]'") from error
+    pil = optional("PIL.Image")
     compressed = torch.empty_like(images, device="cpu")
     for k, image in enumerate(images.cpu()):
         pixels = image.permute(1, 2, 0).numpy()
         file = io.BytesIO()
-        Image.fromarray(pixels if len(image) == 3 else pixels[..., 0]).save(file, "JPEG", quality=quality)
-        read = torch.from_numpy(np.array(Image.open(file)))
+        pil.fromarray(pixels if len(image) == 3 else pixels[..., 0]).save(file, "JPEG", quality=quality)
+        read = torch.from_numpy(np.array(pil.open(file)))
         compressed[k] = read.permute(2, 0, 1) if len(image) == 3 else read
     return compressed.to(images.device)
 

@@ -137,18 +137,15 @@ def information_curve(
         Pictures(picture(image), rank, mask, seed, preset)
         for image, rank, mask in zip(given, scores, known, strict=True)
     ]
-    sic, aic, skipped = _curves(tracks, view, preset, progress if show_progress else NullProgress)
-    axis = torch.from_numpy(_grid(preset))
+    grid = np.linspace(0.0, 1.0, preset.points)
+    sic, aic, skipped = _curves(tracks, view, preset, grid, progress if show_progress else NullProgress)
+    axis = torch.from_numpy(grid)
     sic_area, aic_area = torch.trapezoid(sic, axis), torch.trapezoid(aic, axis)
     return InformationCurves(axis, sic, aic, sic_area, aic_area, *skipped, protocol)
 
 
-def _grid(preset: Protocol) -> Floats:
-    return np.linspace(0.0, 1.0, preset.points)
-
-
 def _curves(
-    tracks: list[Pictures], view: Viewer, preset: Protocol, bar: Callable[..., Any]
+    tracks: list[Pictures], view: Viewer, preset: Protocol, grid: Floats, bar: Callable[..., Any]
 ) -> tuple[Tensor, Tensor, tuple[dict[int, str], dict[int, str]]]:
     """SIC and AIC (B, P), and which images have none, why."""
     ends = [(index, end) for index, track in enumerate(tracks) for end in (track.uninformative, track.original)]
@@ -166,11 +163,11 @@ def _curves(
     # Made as the batches take them: all pictures of all images would fill the memory.
     revealed = ((index, tracks[index].revealed(step)) for index, step in bar(steps, desc="information curve"))
     scored = zip(steps, view(revealed), strict=True)
-    curves = np.full((2, len(tracks), preset.points), np.nan)
+    curves = np.full((2, len(tracks), len(grid)), np.nan)
     for index, rows in groupby(scored, key=lambda row: row[0][0]):
         scores = np.array([low[index], *(score for _, score in rows), high[index]])
         for which, left_out in enumerate(skipped):
             if index not in left_out:
-                curves[which, index] = tracks[index].curve(scores[:, which], _grid(preset))
+                curves[which, index] = tracks[index].curve(scores[:, which], grid)
     sic, aic = torch.from_numpy(curves)
     return sic, aic, skipped

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.nn import functional
+from torch.overrides import TorchFunctionMode
 
 _CONVOLUTIONS: dict[object, int] = {torch.conv1d: 1, torch.conv2d: 2, torch.conv3d: 3}
 _TRANSPOSED: dict[object, int] = {
@@ -200,3 +201,33 @@ def _pad_same(call: Call) -> Call:
 def _tuple(value: Any, dims: int) -> tuple[int, ...]:
     values = (value,) if isinstance(value, int) else tuple(value)
     return values * dims if len(values) == 1 else values
+
+
+class Watch(TorchFunctionMode):
+    """Sees the calls of some layers among all that run inside it."""
+
+    def __init__(self, names: dict[int, str]) -> None:
+        """Watch the layers with these names, by the ids of their weights."""
+        super().__init__()
+        self._names = names
+
+    def saw(self, name: str, call: Call, output: Tensor) -> None:
+        """Called after each call of one of them."""
+        raise NotImplementedError
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Any,
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        """Run the function, and look at it if it is a layer's."""
+        kwargs = kwargs or {}
+        result = func(*args, **kwargs)
+        name = self._names.get(id(called_weight(func, args, kwargs)))
+        if name is not None:
+            call = parse(func, args, kwargs)
+            assert call is not None, "it has a weight"
+            self.saw(name, call, result)
+        return result

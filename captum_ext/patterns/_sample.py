@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import product
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.overrides import TorchFunctionMode
 
-from captum_ext.patterns._calls import Call, called_weight, parse
+from captum_ext.patterns._calls import Call, Watch
 
 
 @dataclass
@@ -51,14 +49,14 @@ class Samples:
         self.keys = torch.cat([keys[old], keys[new + len(self.keys)]])
 
 
-class Sample(TorchFunctionMode):
+class Sample(Watch):
     """Draws from the inputs of layers that run inside :meth:`drawing`."""
 
     def __init__(self, units: dict[str, Tensor], weights: dict[str, Tensor], model: nn.Module, most: int) -> None:
         """Keep ``most`` samples of each layer."""
-        super().__init__()
+        names: dict[int, str] = {}
+        super().__init__(names)
         self.layers: dict[str, Samples] = {}
-        self._names = {}
         self._most = most
         self._generator = torch.Generator()
         for name, chosen in units.items():
@@ -68,7 +66,7 @@ class Sample(TorchFunctionMode):
             per_group = len(weights[name]) // getattr(layer, "groups", 1)
             bias = layer.bias.detach().cpu() if isinstance(layer.bias, Tensor) else torch.zeros(len(weights[name]))
             self.layers[name] = Samples(chosen, [int(unit) // per_group for unit in chosen], bias.double())
-            self._names[id(weights[name])] = name
+            names[id(weights[name])] = name
 
     @contextmanager
     def drawing(self, generator: torch.Generator) -> Iterator[None]:
@@ -77,20 +75,9 @@ class Sample(TorchFunctionMode):
         with self:
             yield
 
-    def __torch_function__(
-        self,
-        func: Callable[..., Any],
-        types: Any,
-        args: tuple[Any, ...] = (),
-        kwargs: dict[str, Any] | None = None,
-    ) -> Any:
-        """Run the function and draw from its input if it is a layer's."""
-        result = func(*args, **(kwargs or {}))
-        if id(called_weight(func, args, kwargs or {})) in self._names:
-            call = parse(func, args, kwargs or {})
-            assert call is not None, "it has a weight"
-            self.layers[self._names[id(call.weight)]].add(call, result, self._most, self._generator)
-        return result
+    def saw(self, name: str, call: Call, output: Tensor) -> None:
+        """Draw from the call's input."""
+        self.layers[name].add(call, output, self._most, self._generator)
 
 
 def _take(call: Call, output: Tensor, chosen: Tensor, groups: list[int]) -> Tensor:

@@ -14,7 +14,7 @@ Estimator = Literal["positive", "linear"]
 Mean = Literal["preactivation", "rectified"]
 
 
-_SUMS = ("fired", "x", "xy", "y", "rectified")
+_SUMS = ("x", "xy", "y", "rectified")
 _CHUNK = 2**20  # values: 4 MB
 
 
@@ -31,16 +31,15 @@ class Statistics:
 
     Attributes:
         samples: The number of samples.
-        fired: Of these, how many a unit's sums of x and x y take in: those with y > 0, or all; (out,).
-        x: The sum of x, in the weight's shape (for the linear estimator one row a group serves all units).
-        xy: The sum of x y, in the weight's shape.
+        x: The sum of x, in the weight's shape: over the samples with y > 0, or for the linear estimator over all, where
+            one row a group serves all units.
+        xy: The sum of x y over the same samples, in the weight's shape.
         y: The sum of y over all samples, (out,).
         rectified: The sum of max(y, 0) over all samples, (out,).
         noise: The relative rounding error of a batch's sums.
     """
 
     samples: int
-    fired: Tensor
     x: Tensor
     xy: Tensor
     y: Tensor
@@ -63,7 +62,6 @@ class Statistics:
         self.noise = max(self.noise, _noise(y))
         self.y.add_(y.sum(0))
         self.rectified.add_(rectified.sum(0))
-        self.fired.add_(mask.sum(0) if estimator == "positive" else len(y))
         if estimator == "linear":
             self.x.add_(x.sum(0))
         step = max(1, _CHUNK // max(x.shape[1], 1))
@@ -80,19 +78,18 @@ class Statistics:
     def fit(self, weight: Tensor, estimator: Estimator, mean: Mean, layout: Layout) -> Fit:
         """The pattern (E[x y] - E[x] E[y]) / (w . numerator), in float64.
 
-        A unit that never fired, or whose numerator is 0 but for rounding, is dead: its pattern is 0.
+        How many samples x and x y were summed over stands in the numerator and in the denominator, so sums will do. A
+        unit that never fired, or whose numerator is 0 but for rounding, is dead: its pattern is 0.
         """
-        count = self.fired.clamp(min=1) if estimator == "positive" else self.fired
         mean_y = (self.rectified if mean == "rectified" and estimator == "positive" else self.y) / self.samples
         weight, xy, x = (layout.by_unit(tensor.double()) for tensor in (weight, self.xy, self.x))
         if len(x) < len(xy):
             x = x.repeat_interleave(len(xy) // len(x), 0)
         column = (-1, *(1,) * (xy.dim() - 1))
-        products = xy / count.reshape(column)
-        means = x / count.reshape(column) * mean_y.reshape(column)
-        numerator = products - means
+        means = x * mean_y.reshape(column)
+        numerator = xy - means
         denominator = (weight * numerator).flatten(1).sum(1)
-        size = (weight.abs() * (products.abs() + means.abs())).flatten(1).sum(1)
+        size = (weight.abs() * (xy.abs() + means.abs())).flatten(1).sum(1)
         dead = denominator.abs() <= self.noise * size
         pattern = numerator / torch.where(dead, 1, denominator).reshape(column)
         return Fit(layout.as_weight(torch.where(dead.reshape(column), 0, pattern)), dead)
@@ -140,8 +137,8 @@ def zeros(call: Call, estimator: Estimator, dtype: torch.dtype = torch.float64) 
     """The sums of no samples of a linear layer."""
     weight = call.weight.new_zeros(call.weight.shape, dtype=dtype)
     x = weight.clone() if estimator == "positive" else weight.new_zeros(1, weight.shape[1])
-    fired, y, rectified = weight.new_zeros(3, len(weight)).unbind()
-    return Statistics(0, fired, x, weight, y, rectified, 0.0)
+    y, rectified = weight.new_zeros(2, len(weight)).unbind()
+    return Statistics(0, x, weight, y, rectified, 0.0)
 
 
 def _measure(call: Call, y: Tensor, estimator: Estimator) -> Statistics:
@@ -151,20 +148,10 @@ def _measure(call: Call, y: Tensor, estimator: Estimator) -> Statistics:
         mask = (y > 0).to(y.dtype)
         rectified = y * mask
         x, xy = call.weight_gradients(mask, rectified)
-        fired = mask.sum(others)
     else:
         rectified = y.clamp(min=0)
         x, xy = call.sample_sum(y), call.weight_gradient(y)
-        fired = y.new_full((y.shape[1],), samples)
-    return Statistics(
-        samples,
-        fired,
-        x,
-        xy,
-        y.sum(others),
-        rectified.sum(others),
-        _noise(y),
-    )
+    return Statistics(samples, x, xy, y.sum(others), rectified.sum(others), _noise(y))
 
 
 def _noise(y: Tensor) -> float:

@@ -216,7 +216,8 @@ class Patterns(Mapping[str, Tensor]):
         if left:
             raise ValueError(
                 f"The patterns were fitted on a model whose BatchNorm was folded, and this model has {len(left)} "
-                f"unfolded ones (the first is {left[0]!r}). Explain captum_ext.patterns.fold_batch_norm(model)."
+                f"unfolded ones (the first is {left[0]!r}). Explain captum_ext.patterns.fold_batch_norm(model); behind "
+                "linear layers it folds with example_inputs= only."
             )
 
     def _fits(self, name: str, weight: Tensor) -> bool:

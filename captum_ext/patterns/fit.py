@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sized
+from collections.abc import Iterable
 from typing import Any, Literal, get_args
 
 import torch
@@ -106,7 +106,7 @@ class PatternFitter:
             if not self._estimators:
                 self._look(inputs)
             self._check_unchanged()
-            collected = Collect({id(self._weights[name]): (name, self._estimators[name]) for name in self._estimators})
+            collected = Collect({id(self._weights[name]): name for name in self._estimators}, self._estimators)
             with collected:
                 self.model(inputs.clone())  # which the model may change
             # Only now: a forward pass that fails half way must leave no layer ahead of the others.
@@ -164,7 +164,7 @@ class PatternFitter:
         return Patterns(tensors, Info(self._mean, self._inputs, layers, self._unfolded))
 
     def _look(self, inputs: Tensor) -> None:
-        """Find out from one example what follows each layer."""
+        """Find out from the first batch what follows each layer."""
         seen = follow(self.model, layer_weights(self.model), inputs)
         pairs = foldable(self.model, seen)
         if pairs and not self._fold:
@@ -232,8 +232,7 @@ def fit_patterns(
         torch.Size([4, 1, 3, 3])
     """
     fitter = PatternFitter(model, estimator, mean, layers, fold)
-    total = len(loader) if isinstance(loader, Sized) else None
     # disable=None: only where there is a terminal.
-    for batch in progress(loader, desc="fitting patterns", total=total, disable=None if show_progress else True):
+    for batch in progress(loader, desc="fitting patterns", disable=None if show_progress else True):
         fitter.update(batch)
     return fitter.patterns()
