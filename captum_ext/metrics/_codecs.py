@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import io
-from importlib import import_module
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+
+from captum_ext._optional import optional
 
 Picture = NDArray[np.uint8]  # (H, W, C)
 
@@ -17,19 +18,6 @@ _WRITERS: dict[str, dict[str, Any]] = {
     "png": {"format": "png"},
 }
 _MS_SSIM_SIDE = 176  # torchmetrics halves the sides four times, rounding down, and then wants more than 10 pixels
-
-
-def optional(module: str) -> Any:
-    """A module of the extra ``metrics``.
-
-    Raises:
-        ImportError: If it is not installed; names the extra.
-    """
-    try:
-        return import_module(module)
-    except ImportError as error:
-        package = {"PIL": "pillow"}.get(module.split(".")[0], module.split(".")[0])
-        raise ImportError(f"this metric needs {package}: pip install 'captum_ext[metrics]'. ({error})") from error
 
 
 def information(kind: str, picture: Picture, original: Picture) -> float:
@@ -46,7 +34,7 @@ def encoded_bytes(kind: str, picture: Picture) -> int:
 
 def ms_ssim(picture: Picture, original: Picture) -> float:
     """Multi-scale structural similarity with five scales, in [0, 1]."""
-    metric = optional("torchmetrics.functional.image").multiscale_structural_similarity_index_measure
+    metric = optional("torchmetrics.functional.image", "metrics").multiscale_structural_similarity_index_measure
     left, right = (
         torch.from_numpy(image.transpose(2, 0, 1).astype(np.float32)).unsqueeze(0) for image in (picture, original)
     )
@@ -70,9 +58,9 @@ def check_sides(kind: str, index: int, height: int, width: int) -> None:
 
 def gaussian_blurred(picture: Picture, radius: float) -> Picture:
     """Pillow's Gaussian blur."""
-    filters = optional("PIL.ImageFilter")
+    filters = optional("PIL.ImageFilter", "metrics")
     return np.asarray(_pil(picture).filter(filters.GaussianBlur(radius)), dtype=np.uint8).reshape(picture.shape)
 
 
 def _pil(picture: Picture) -> Any:
-    return optional("PIL.Image").fromarray(picture[:, :, 0] if picture.shape[2] == 1 else picture)
+    return optional("PIL.Image", "metrics").fromarray(picture[:, :, 0] if picture.shape[2] == 1 else picture)

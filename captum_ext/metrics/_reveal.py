@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from captum_ext.metrics._codecs import Picture, optional
+from captum_ext._optional import optional
+from captum_ext.metrics._codecs import Picture
 
 Mask = NDArray[np.bool_]  # (H, W)
 Integers = NDArray[np.int64]
@@ -58,7 +59,7 @@ def interpolated(picture: Picture, known: Mask) -> Picture:
         return picture
     points = np.argwhere(known)
     # The same points in the same order as PAIR: on a grid the triangulation isn't unique.
-    corners = optional("scipy.spatial").Delaunay(points).simplices
+    corners = optional("scipy.spatial", "metrics").Delaunay(points).simplices
     triangles, pixels = _draw(points[corners], known)
     values = picture[known].astype(np.int64)  # in the order of the points
     # No triangle holds a pixel that rounding in Qhull left out: it gets the mean colour, as in PAIR.

@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from captum_ext._optional import optional
 from captum_ext.attr._arguments import check_positive
-from captum_ext.metrics._codecs import optional
 from captum_ext.metrics._maps import Ranking, checked_maps
 
 Normalization = Literal["signed", "absolute", "rank"]
@@ -188,7 +188,7 @@ def jpeg_compress(images: Tensor, quality: int = 75) -> Tensor:
     check_positive("quality", quality)
     if quality > 100:
         raise ValueError(f"quality: expected 1 to 100, got {quality}.")
-    pil = optional("PIL.Image")
+    pil = optional("PIL.Image", "metrics")
     compressed = torch.empty_like(images, device="cpu")
     for k, image in enumerate(images.cpu()):
         pixels = image.permute(1, 2, 0).numpy()
