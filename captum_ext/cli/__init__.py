@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from captum_ext import __version__
+from captum_ext._errors import UserError
 from captum_ext.cli import explain, fit_patterns
 from captum_ext.cli.errors import CommandError
 
@@ -31,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         options = parser.parse_args(arguments)
         options.run(options)
-    except CommandError as error:
+    except UserError as error:
         print(f"captum-ext: error: {error}", file=sys.stderr)
         return 2
     except BrokenPipeError:  # the reader of our output left

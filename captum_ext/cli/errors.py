@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
+from captum_ext._errors import UserError
 
-class CommandError(Exception):
-    """Shown as one line, without a traceback; the command ends with exit code 2."""
 
-    def __init__(self, message: str) -> None:
-        """Keep the message to one line."""
-        super().__init__(" ".join(message.split()))
+class CommandError(UserError):
+    """An argument of the command can't be used; the command ends with exit code 2."""

@@ -18,9 +18,9 @@ from captum_ext.attr import IntegratedGradients
 from captum_ext.cli import methods, models, options, patterned
 from captum_ext.cli.errors import CommandError
 from captum_ext.cli.methods import Question
-from captum_ext.cli.models import Classifier
-from captum_ext.cli.pictures import coffee, read
-from captum_ext.cli.probe import probe
+from captum_ext.vision.classifier import Classifier
+from captum_ext.vision.pictures import coffee, read
+from captum_ext.vision.probe import probe
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -12,13 +12,15 @@ import torch
 from torch import Tensor
 
 from captum_ext._compat import progress
+from captum_ext._errors import UserError
 from captum_ext.cli import models, options
 from captum_ext.cli.errors import CommandError
 from captum_ext.cli.folder import image_files
-from captum_ext.cli.pictures import read
-from captum_ext.cli.probe import transformed
 from captum_ext.patterns import PatternFitter, Patterns, signal_quality
 from captum_ext.patterns.fit import Choice
+from captum_ext.vision.classifier import Transform
+from captum_ext.vision.pictures import read
+from captum_ext.vision.probe import transformed
 
 SUMMARY = "fit patterns for PatternNet, PatternAttribution and PGIG"
 DESCRIPTION = (
@@ -76,7 +78,7 @@ def run(given: argparse.Namespace) -> None:
 class Batches:
     """Batches of transformed images; those that can't be read are named once and skipped."""
 
-    def __init__(self, transform: models.Transform, files: list[Path], rows: int) -> None:
+    def __init__(self, transform: Transform, files: list[Path], rows: int) -> None:
         """Of these files, ``rows`` at once."""
         self.broken: set[Path] = set()
         self._transform = transform
@@ -105,7 +107,7 @@ class Batches:
             return None
         try:
             picture = read(str(file))
-        except CommandError as error:
+        except UserError as error:
             self.broken.add(file)
             print(f"captum-ext: skipped: {error}", file=sys.stderr)
             return None
@@ -119,7 +121,7 @@ def _fit(model: torch.nn.Module, given: argparse.Namespace, batches: Batches) ->
             fitter.update(batch)
         if len(batches.broken) < len(batches.files):
             return fitter.patterns(), fitter.model
-    except CommandError:
+    except UserError:
         raise
     except Exception as error:  # the model is anybody's
         raise CommandError(f"--model {given.model}: {type(error).__name__}: {error}") from error

@@ -6,24 +6,20 @@ import argparse
 import difflib
 import importlib
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from captum_ext.cli.errors import CommandError
+from captum_ext.vision.classifier import Classifier
 
 if TYPE_CHECKING:
-    from PIL.Image import Image
+    pass
 
 DEFAULT_MODEL = "efficientnet-lite0"
 _LITE_SIDES = {"0": 224, "1": 240, "2": 260}
-
-
-Transform = Callable[["Image"], Tensor]
 
 
 def add_model(parser: argparse.ArgumentParser) -> None:
@@ -34,19 +30,6 @@ def add_model(parser: argparse.ArgumentParser) -> None:
         help="efficientnet-lite0, a torchvision classifier, or module:function (default: %(default)s)",
     )
     parser.add_argument("--weights", help="a checkpoint file, or the name of torchvision weights")
-
-
-@dataclass
-class Classifier:
-    """A model that gives logits (B, classes), and what it takes to feed and read it."""
-
-    model: nn.Module
-    transform: Transform
-    categories: list[str] = field(default_factory=list)
-
-    def category(self, index: int) -> str:
-        """The class's name, if it has one."""
-        return self.categories[index] if index < len(self.categories) else f"class {index}"
 
 
 def load(name: str, weights: str | None) -> Classifier:

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from captum_ext._errors import UserError
 from captum_ext._optional import optional
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ class Row:
     note: str | None = None
 
 
-class ResultsError(Exception):
+class ResultsError(UserError):
     """Results that can't be read, written or continued; the message says what to do."""
 
 

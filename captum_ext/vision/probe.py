@@ -9,12 +9,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from captum_ext import baselines
-from captum_ext.cli.errors import CommandError
+from captum_ext._errors import UserError
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-    from captum_ext.cli.models import Classifier
+    from captum_ext.vision.classifier import Classifier
 
 
 class Seen(NamedTuple):
@@ -36,7 +36,7 @@ def probe(name: str, picture: Image, classifier: Classifier, device: torch.devic
     """Transform a picture and classify it.
 
     Raises:
-        CommandError: If the transform or the model fails, or gives something that can't be explained.
+        UserError: If the transform or the model fails, or gives something that can't be explained.
     """
     image = transformed(name, lambda: classifier.transform(picture)).to(device)
     black, white = (
@@ -44,17 +44,17 @@ def probe(name: str, picture: Image, classifier: Classifier, device: torch.devic
         for make in (baselines.black, baselines.white)
     )
     if not image.shape == black.shape == white.shape:
-        raise CommandError(f"{name}: the transform gives images of one size different shapes")
+        raise UserError(f"{name}: the transform gives images of one size different shapes")
     try:
         with torch.no_grad():
             scores = classifier.model(image)
     except Exception as error:
-        raise CommandError(f"{name}: the model fails on an input of shape {tuple(image.shape)}: {error}") from error
+        raise UserError(f"{name}: the model fails on an input of shape {tuple(image.shape)}: {error}") from error
     if not isinstance(scores, Tensor) or scores.dim() != 2 or len(scores) != 1 or scores.shape[1] < 2:
         got = f"shape {tuple(scores.shape)}" if isinstance(scores, Tensor) else type(scores).__name__
-        raise CommandError(f"{name}: expected the model to return logits of shape (1, 2 classes or more), got {got}")
+        raise UserError(f"{name}: expected the model to return logits of shape (1, 2 classes or more), got {got}")
     if not bool(torch.isfinite(scores).all()):
-        raise CommandError(f"{name}: the model returns NaN or infinite logits")
+        raise UserError(f"{name}: the model returns NaN or infinite logits")
     return Seen(image, black, white, scores.softmax(1)[0])
 
 
@@ -62,18 +62,18 @@ def transformed(name: str, transform: Any) -> Tensor:
     """What a transform gives, as a batch of one.
 
     Raises:
-        CommandError: If it fails or gives something that can't be explained.
+        UserError: If it fails or gives something that can't be explained.
     """
     try:
         image = transform()
     except Exception as error:
-        raise CommandError(f"{name}: the transform fails: {error}") from error
+        raise UserError(f"{name}: the transform fails: {error}") from error
     if not isinstance(image, Tensor) or image.dim() != 3:
         got = f"shape {tuple(image.shape)}" if isinstance(image, Tensor) else type(image).__name__
-        raise CommandError(f"{name}: expected the transform to return a tensor (C, H, W), got {got}")
+        raise UserError(f"{name}: expected the transform to return a tensor (C, H, W), got {got}")
     image = image.unsqueeze(0)
     if not bool(torch.isfinite(image).all()):
-        raise CommandError(
+        raise UserError(
             f"{name}: the transform makes this, or a plain black or white picture, NaN or infinite. One that "
             "standardises each image has no black; write one with fixed constants"
         )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from captum_ext.cli.errors import CommandError
+from captum_ext._errors import UserError
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -17,7 +17,7 @@ def read(name: str) -> Image:
     """The image in a file, upright and in RGB; of several frames the first.
 
     Raises:
-        CommandError: If it can't be read.
+        UserError: If it can't be read.
     """
     from PIL import Image, ImageOps, UnidentifiedImageError
 
@@ -27,11 +27,11 @@ def read(name: str) -> Image:
             with Image.open(name) as file:
                 return _eight_bits(ImageOps.exif_transpose(file)).convert("RGB")
     except UnidentifiedImageError as error:
-        raise CommandError(f"{name}: not an image that can be read") from error
-    except CommandError as error:
-        raise CommandError(f"{name}: {error}") from error
+        raise UserError(f"{name}: not an image that can be read") from error
+    except UserError as error:
+        raise UserError(f"{name}: {error}") from error
     except Exception as error:  # what a broken file makes of Pillow's decoders knows no bounds
-        raise CommandError(f"{name}: {getattr(error, 'strerror', None) or error}") from error
+        raise UserError(f"{name}: {getattr(error, 'strerror', None) or error}") from error
 
 
 def _eight_bits(image: Image) -> Image:
@@ -44,9 +44,7 @@ def _eight_bits(image: Image) -> Image:
     low, high = float(values.min()), float(values.max())
     full = 1.0 if image.mode == "F" and low >= 0 and high <= 1 else 65535.0
     if not 0 <= low <= high <= full or (image.mode == "F" and full != 1.0):
-        raise CommandError(
-            f"expected values from 0 to 1 or 16 bits a pixel, got {low:g} to {high:g}; save it as 8 bits"
-        )
+        raise UserError(f"expected values from 0 to 1 or 16 bits a pixel, got {low:g} to {high:g}; save it as 8 bits")
     return Images.fromarray(np.round(values * (255 / full)).astype(np.uint8))
 
 
@@ -55,7 +53,7 @@ def coffee() -> Image:
     try:
         from skimage import data
     except ImportError as error:
-        raise CommandError("the default photograph needs scikit-image. Run: pip install 'captum_ext[demo]'") from error
+        raise UserError("the default photograph needs scikit-image. Run: pip install 'captum_ext[demo]'") from error
     from PIL import Image
 
     return Image.fromarray(data.coffee())

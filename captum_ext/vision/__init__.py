@@ -1,0 +1,1 @@
+"""Image classifiers and pictures, as the commands and the evaluation take them."""
