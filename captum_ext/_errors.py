@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 
-class UserError(Exception):
+class UserError(ValueError):
     """What a user's file, model or folder does not allow; commands show it without a traceback."""
 
     def __init__(self, message: str) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,7 +12,6 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from captum_ext import baselines
 from captum_ext.attr import IntegratedGradients
 from captum_ext.cli import methods, models, options, patterned
 from captum_ext.cli.errors import CommandError
@@ -21,6 +19,7 @@ from captum_ext.cli.methods import Question
 from captum_ext.vision.classifier import Classifier
 from captum_ext.vision.pictures import coffee, read
 from captum_ext.vision.probe import probe
+from captum_ext.vision.starts import STARTS
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -52,7 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--patterns", metavar="FILE", help="the patterns that captum-ext fit-patterns wrote")
     parser.add_argument("--steps", default="50", help="steps of each path (default: %(default)s)")
     parser.add_argument("--target", help="class index or name (default: the predicted class)")
-    parser.add_argument("--baseline", default="black", help=f"one of {', '.join(_BASELINES)} (default: %(default)s)")
+    parser.add_argument("--baseline", default="black", help=f"one of {', '.join(STARTS)} (default: %(default)s)")
     parser.add_argument("--output", default="explain.png", help="the PNG file to write (default: %(default)s)")
     options.add_device(parser)
 
@@ -65,8 +64,8 @@ def run(given: argparse.Namespace) -> None:
     """
     chosen = methods.parse(given.methods, given.patterns)
     steps = options.positive("--steps", given.steps, _MOST_STEPS)
-    if given.baseline not in _BASELINES:
-        raise CommandError(f"--baseline {given.baseline}: expected one of {', '.join(_BASELINES)}")
+    if given.baseline not in STARTS:
+        raise CommandError(f"--baseline {given.baseline}: expected one of {', '.join(STARTS)}")
     output = options.writable(given.output, ".png", given.images)
     pictures = [read(name) for name in given.images] or [coffee()]
     names = [Path(name).name for name in given.images] or ["coffee"]
@@ -97,7 +96,7 @@ def _explain(
 
     seen = probe(name, picture, classifier, device)
     target = _target(given.target, seen.scores, classifier)
-    baseline = _BASELINES[given.baseline](seen.image, seen.black, seen.white)
+    baseline = STARTS[given.baseline](seen.image, seen.black, seen.white)
     question = Question(classifier.model, seen.image, baseline, target, steps, sys.stderr.isatty())
     if given.patterns is not None:
         patterns = patterned.load(given.patterns, device)
@@ -116,18 +115,6 @@ def _explain(
         maps.append(Map(method.title, attributions[0].sum(0).cpu().numpy(), seconds, completeness))
         print(f"{name}: {method.title}: {maps[-1].caption}")
     return Explained(name, classifier.category(target), target, seen.scores[target].item(), seen.pixels(), maps)
-
-
-_BASELINES: dict[str, Callable[[Tensor, Tensor, Tensor], Tensor]] = {
-    "black": lambda image, black, white: black,
-    "white": lambda image, black, white: white,
-    "grey": lambda image, black, white: (black + white) / 2,
-    "blurred": lambda image, black, white: black + baselines.blurred(image - black),
-    "uniform": lambda image, black, white: baselines.uniform(
-        image.cpu(), black.cpu(), white.cpu(), torch.Generator().manual_seed(0)
-    ).to(image.device),
-    "maximum-distance": lambda image, black, white: baselines.maximum_distance(image, black, white),
-}
 
 
 def _target(given: str | None, scores: Tensor, classifier: Classifier) -> int:

@@ -15,10 +15,10 @@ from captum_ext._compat import progress
 from captum_ext._errors import UserError
 from captum_ext.cli import models, options
 from captum_ext.cli.errors import CommandError
-from captum_ext.cli.folder import image_files
 from captum_ext.patterns import PatternFitter, Patterns, signal_quality
 from captum_ext.patterns.fit import Choice
 from captum_ext.vision.classifier import Transform
+from captum_ext.vision.folder import image_files
 from captum_ext.vision.pictures import read
 from captum_ext.vision.probe import transformed
 

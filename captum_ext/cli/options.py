@@ -51,15 +51,17 @@ def writable(name: str, suffix: str, inputs: list[str] | None = None) -> Path:
     if path.suffix.lower() != suffix:
         raise CommandError(f"--output {name}: expected a name that ends in {suffix}")
     try:
-        if any(path.exists() and Path(given).exists() and path.samefile(given) for given in inputs or []):
-            raise CommandError(f"--output {name}: is one of the images to explain")
+        taken = any(path.exists() and Path(given).exists() and path.samefile(given) for given in inputs or [])
         new = not path.exists()
-        with path.open("ab"):  # before the work, not after it
-            pass
+        if not taken:
+            with path.open("ab"):  # before the work, not after it
+                pass
         if new:
             path.unlink()
     except (OSError, ValueError) as error:
         raise CommandError(
             f"--output {name}: can't be written ({getattr(error, 'strerror', None) or error})"
         ) from error
+    if taken:
+        raise CommandError(f"--output {name}: is one of the images to explain")
     return path

@@ -1,1 +1,10 @@
 """Methods x models x metrics over a folder of images, on one machine or many."""
+
+from captum_ext.evaluation.images import LabelledImage, find_images
+from captum_ext.evaluation.measures import MEASURES
+from captum_ext.evaluation.methods import METHODS
+from captum_ext.evaluation.run import Summary, evaluate
+from captum_ext.evaluation.settings import Settings
+from captum_ext.evaluation.store import Results, Row
+
+__all__ = ["MEASURES", "METHODS", "LabelledImage", "Results", "Row", "Settings", "Summary", "evaluate", "find_images"]

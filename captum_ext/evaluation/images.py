@@ -1,0 +1,90 @@
+"""The images of an evaluation and their labels."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import NamedTuple
+
+from captum_ext._errors import UserError
+from captum_ext.vision.folder import image_files
+
+_COLUMNS = {"file": ("file", "filename", "image", "path"), "label": ("class_index", "label", "target")}
+
+
+class LabelledImage(NamedTuple):
+    """A file, its name below the folder, and its class, if it is known."""
+
+    name: str
+    path: Path
+    label: int | None
+
+
+def find_images(
+    folder: str | Path, labels: str | Path | None = None, classes: int | None = None
+) -> list[LabelledImage]:
+    """The images in a folder, by name, with their labels.
+
+    Labels come from a CSV file with a header: a column ``file`` (or ``filename``, ``image``, ``path``), the name below
+    the folder, and a column ``class_index`` (or ``label``, ``target``). Where ``labels`` is ``None``, ``labels.csv`` in
+    the folder is taken if there is one. Without one, folders below the folder are classes in the order of their names,
+    as for torchvision's ``ImageFolder``; there must be one a class. Otherwise images have no label.
+
+    Args:
+        folder: Where.
+        labels: The CSV file.
+        classes: How many classes the models have, which folders of classes must equal; ``None`` not to check.
+
+    Returns:
+        The images, ordered by name. Those that the CSV file names are there even if the file is missing, so that it is
+        reported; those that it does not name are left out.
+
+    Raises:
+        ValueError: If there are no images, or the labels can't be used.
+
+    Example:
+        >>> from captum_ext.evaluation import find_images
+        >>> find_images("photographs", "labels.csv")  # doctest: +SKIP
+    """
+    root = Path(folder)
+    if not root.is_dir():
+        raise UserError(f"{folder}: no such folder")
+    table = Path(labels) if labels is not None else root / "labels.csv"
+    if labels is not None or table.is_file():
+        return _from_table(root, table)
+    files = image_files("images:", str(root))
+    names = [file.relative_to(root).as_posix() for file in files]
+    groups = sorted({name.split("/")[0] for name in names if "/" in name})
+    if not groups or any("/" not in name for name in names):
+        return [LabelledImage(name, file, None) for name, file in zip(names, files, strict=True)]
+    groups = sorted(path.name for path in root.iterdir() if path.is_dir())
+    if classes is not None and len(groups) != classes:
+        raise UserError(
+            f"{folder}: has {len(groups)} folders of images, and the model {classes} classes, so the folders' order "
+            "says nothing of the classes. Name a CSV file of labels: file,class_index"
+        )
+    return [
+        LabelledImage(name, file, groups.index(name.split("/")[0])) for name, file in zip(names, files, strict=True)
+    ]
+
+
+def _from_table(root: Path, table: Path) -> list[LabelledImage]:
+    try:
+        with table.open(newline="", encoding="utf-8-sig") as file:
+            rows = list(csv.DictReader(file))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise UserError(f"{table}: can't be read ({getattr(error, 'strerror', None) or error})") from error
+    found: dict[str, LabelledImage] = {}
+    for line, row in enumerate(rows, 2):
+        name, label = (next((row[name] for name in names if row.get(name)), "") for names in _COLUMNS.values())
+        if not (name and label.isascii() and label.isdigit()):
+            raise UserError(
+                f"{table}, line {line}: expected columns file and class_index (a number from 0 on), got "
+                f"{', '.join(f'{key}={value}' for key, value in row.items())}"
+            )
+        if name in found:
+            raise UserError(f"{table}, line {line}: {name} is there twice")
+        found[name] = LabelledImage(name, root / name, int(label))
+    if not found:
+        raise UserError(f"{table}: names no images")
+    return [found[name] for name in sorted(found)]

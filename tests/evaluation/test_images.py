@@ -1,0 +1,72 @@
+"""Which images an evaluation finds, and with which labels."""
+
+import pytest
+from PIL import Image
+
+from captum_ext._errors import UserError
+from captum_ext.evaluation import find_images
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for name in ("b/x.png", "a/y.png", "a/z.jpg"):
+        path = tmp_path / "images" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (4, 4)).save(path)
+    (tmp_path / "images" / "a" / "notes.txt").write_text("no image")
+    return tmp_path / "images"
+
+
+def test_folders_are_classes(folder):
+    assert [(image.name, image.label) for image in find_images(folder)] == [
+        ("a/y.png", 0),
+        ("a/z.jpg", 0),
+        ("b/x.png", 1),
+    ]
+    assert len(find_images(folder, classes=2)) == 3
+    with pytest.raises(UserError, match="has 2 folders of images, and the model 1000 classes"):
+        find_images(folder, classes=1000)
+
+
+def test_an_empty_class_counts(folder):
+    (folder / "aa").mkdir()
+    assert [image.label for image in find_images(folder)] == [0, 0, 2]
+
+
+def test_images_beside_folders_have_no_label(folder):
+    Image.new("RGB", (4, 4)).save(folder / "c.png")
+    assert {image.label for image in find_images(folder)} == {None}
+
+
+@pytest.mark.parametrize("header", ["file,class_index", "path,label", "\ufefffilename,target"])
+def test_a_table_of_labels(folder, header):
+    (folder / "labels.csv").write_text(f"{header}\nb/x.png,7\na/gone.png,1\n", encoding="utf-8")
+    found = find_images(folder)
+    assert [(image.name, image.label) for image in found] == [("a/gone.png", 1), ("b/x.png", 7)]
+    assert found[1].path.is_file()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("file,class_index\n", "names no images"),
+        ("file,class_index\na/y.png,cat\n", "line 2: expected columns file and class_index .* class_index=cat"),
+        ("name,number\na/y.png,1\n", "line 2: expected columns"),
+        ("file,class_index\na/y.png,1\na/y.png,1\n", "line 3: a/y.png is there twice"),
+        ("file,class_index\na/y.png,-1\n", "a number from 0 on"),
+    ],
+)
+def test_a_table_that_is_none(folder, tmp_path, text, message):
+    table = tmp_path / "t.csv"
+    table.write_text(text)
+    with pytest.raises(UserError, match=message):
+        find_images(folder, table)
+
+
+def test_nothing_to_find(tmp_path):
+    with pytest.raises(UserError, match="no such folder"):
+        find_images(tmp_path / "none")
+    with pytest.raises(UserError, match="no image files"):
+        find_images(tmp_path)
+    with pytest.raises(UserError, match="can't be read"):
+        find_images(tmp_path, tmp_path / "none.csv")

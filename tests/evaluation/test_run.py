@@ -1,0 +1,311 @@
+"""Whole runs: the numbers against the metrics called by hand, broken images, kills, several processes, full disks."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+
+from captum_ext import metrics
+from captum_ext._errors import UserError
+from captum_ext.attr import IDGI, IntegratedGradients, PathAttribution
+from captum_ext.cli import main
+from captum_ext.evaluation import Results, Settings, evaluate, find_images
+from captum_ext.quadratures import WeightedSum
+from tests.evaluation.tiny import load, pictures, transform
+
+ROOT = Path(__file__).parent.parent.parent
+SMALL = ["--models", "tests.evaluation.tiny:load", "--threads", "1", "--steps", "4", "--methods", "ig,random"]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return pictures(tmp_path_factory.mktemp("images"), 7, wrong=2)
+
+
+def table(results):
+    frame = Results(Path(results)).read()
+    return frame.sort_values(["model", "image", "method", "steps", "score", "variant"]).reset_index(drop=True)
+
+
+def test_scores_are_those_of_the_metrics_by_hand(folder, tmp_path):
+    settings = Settings(
+        methods=("ig", "idgi", "random"),
+        measures=("insertion", "deletion:absolute", "degradation", "degradation:code", "information", "completeness",
+                  "information:study:png", "stability", "class-sensitivity"),
+        steps=(2, 6),
+        batch_size=7,
+    )  # fmt: skip
+    found = evaluate({"tiny": load()}, find_images(folder), tmp_path / "r", settings)
+    assert found.explained == {"tiny": 5}
+    assert found.misclassified == {"tiny": 2}
+    frame = table(tmp_path / "r")
+    assert not frame.duplicated(["image", "method", "steps", "score", "variant"]).any()
+
+    net, _ = load()
+    names = [f"{k:03d}.png" for k in range(5)]
+    images = [Image.open(folder / name).convert("RGB") for name in names]
+    x = torch.stack([transform(image) for image in images]).contiguous(memory_format=torch.channels_last)
+    black = torch.full_like(x[:1], -127 / 128)
+
+    def f(z):
+        return net(z).softmax(1)
+
+    scores = f(x).detach()
+    target, rival = scores.topk(2).indices.T
+    maps = IDGI(f).attribute(x, black, target, n_steps=6)
+    jpeg = []
+    for image in images:
+        image.save(tmp_path / "x.jpg", quality=75)
+        jpeg.append(transform(Image.open(tmp_path / "x.jpg").convert("RGB")))
+    compressed = IDGI(f).attribute(torch.stack(jpeg), black, target, n_steps=6)
+    other = IDGI(f).attribute(x, black, rival, n_steps=6)
+    pixels = (x * 128 + 127).to(torch.uint8)
+
+    def back(p):
+        return (p.float() - 127) / 128
+
+    insertion = metrics.insertion(f, x, maps, target, black)
+    curves = metrics.information_curve(f, pixels, maps, target, back)
+    study = metrics.information_curve(f, pixels, maps, target, back, protocol="study", information="png")
+    expected = {
+        ("insertion", "signed"): insertion.area,
+        ("insertion-ratio", "signed"): insertion.area / scores.gather(1, target[:, None])[:, 0],
+        ("insertion", "absolute"): metrics.insertion(f, x, maps, target, black, ranking="absolute").area,
+        ("deletion", "absolute"): metrics.deletion(f, x, maps, target, black, ranking="absolute").area,
+        ("degradation", "paper"): metrics.degradation(f, x, maps, target).area,
+        ("degradation", "code"): metrics.degradation(f, x, maps, target, protocol="code").area,
+        ("sic", "corrected"): curves.sic_area,
+        ("aic", "corrected"): curves.aic_area,
+        ("sic", "study:png"): study.sic_area,
+        ("completeness", "relative"): metrics.completeness(f, x, maps, target, black).relative,
+        ("stability", "rank"): metrics.stability(maps, compressed, "rank"),
+        ("stability", "signed"): metrics.stability(maps, compressed, "signed"),
+        ("class-sensitivity", "absolute"): metrics.class_sensitivity(maps, other, "absolute"),
+    }
+    rows = frame[(frame.method == "idgi") & (frame.steps == 6)]
+    for (score, variant), values in expected.items():
+        ours = rows[(rows.score == score) & (rows.variant == variant)].sort_values("image")
+        assert list(ours.image) == names
+        # float32 sums in another order; ranks that flip move an area by less than this
+        torch.testing.assert_close(torch.tensor(list(ours.value)).double(), values.double(), rtol=2e-3, atol=2e-4,
+                                   equal_nan=True, msg=f"{score} {variant}")  # fmt: skip
+    curve = rows[(rows.score == "insertion") & (rows.variant == "signed") & (rows.image == names[0])].curve.item()
+    torch.testing.assert_close(torch.tensor(curve).float(), insertion.scores[0].float(), rtol=1e-3, atol=1e-4)
+    left = rows[(rows.score == "aic") & (rows.variant == "corrected")].sort_values("image")
+    assert {k for k, note in enumerate(left.note) if isinstance(note, str)} == set(curves.aic_skipped)
+    status = frame[frame.score == "image"].sort_values("image")
+    assert list(status.variant) == ["explained"] * 5 + ["misclassified"] * 2
+    coarse = PathAttribution(f, quadrature=WeightedSum("riemann_trapezoid")).attribute(x, black, target, n_steps=2)
+    ours = frame[
+        (frame.method == "ig") & (frame.steps == 2) & (frame.score == "insertion") & (frame.variant == "signed")
+    ]
+    torch.testing.assert_close(
+        torch.tensor(list(ours.sort_values("image").value)).float(),
+        metrics.insertion(f, x, coarse, target, black).area, rtol=2e-3, atol=2e-4)  # fmt: skip
+
+
+def test_randomized_models(folder, tmp_path):
+    settings = Settings(methods=("ig",), measures=("randomization",), steps=(3,), target="predicted", batch_size=3)
+    evaluate({"tiny": load()}, find_images(folder)[:3], tmp_path / "r", settings)
+    frame = table(tmp_path / "r")
+    net, _ = load()
+    x = torch.stack([transform(Image.open(folder / f"{k:03d}.png")) for k in range(3)])
+    target = net(x).argmax(1)
+
+    def attribute(model):
+        method = PathAttribution(lambda z: model(z).softmax(1), quadrature=WeightedSum("riemann_trapezoid"))
+        return method.attribute(x, -127 / 128, target, n_steps=3)
+
+    expected = metrics.model_randomization(attribute, net)
+    for k, curve in enumerate(frame[frame.score == "randomization"].curve):
+        torch.testing.assert_close(torch.tensor(curve).double(), expected.similarity[:, k], rtol=0, atol=5e-3)
+
+
+def test_broken_images_are_named_and_skipped(folder, tmp_path):
+    images = tmp_path / "images"
+    images.mkdir()
+    for name in ("000.png", "001.png"):
+        (images / name).write_bytes((folder / name).read_bytes())
+    (images / "broken.png").write_bytes((folder / "000.png").read_bytes()[:300])
+    settings = Settings(methods=("random",), measures=("insertion:signed",), target="predicted")
+    found = evaluate({"tiny": load()}, find_images(images), tmp_path / "r", settings)
+    assert found.explained == {"tiny": 2}
+    assert list(found.unreadable) == ["broken.png"]
+    assert str(tmp_path) not in found.unreadable["broken.png"]
+    (images / "labels.csv").write_text("file,class_index\n000.png,1\ngone.png,1\n")
+    found = evaluate({"tiny": load()}, find_images(images), tmp_path / "r2", settings)
+    assert list(found.unreadable) == ["gone.png"]
+
+
+def test_labels_and_settings_that_do_not_fit(folder, tmp_path):
+    images, tiny = find_images(folder), {"tiny": load()}
+    few = Settings(methods=("random",), measures=("insertion:signed",))
+    with pytest.raises(UserError, match="no labels"):
+        evaluate(tiny, [image._replace(label=None) for image in images], tmp_path / "r", few)
+    with pytest.raises(UserError, match=r"tiny: 000.png: expected a label below the model's 5 classes, got 900"):
+        evaluate(tiny, [image._replace(label=900) for image in images], tmp_path / "r", few)
+    with pytest.raises(UserError, match="tiny: pgig need patterns"):
+        evaluate(tiny, images, tmp_path / "r2", Settings(methods=("pgig",)))
+    evaluate(tiny, images, tmp_path / "r3", few)
+    with pytest.raises(UserError, match=r"other settings \(seed was 0, is 1\)"):
+        evaluate(tiny, images, tmp_path / "r3", Settings(methods=("random",), measures=("insertion:signed",), seed=1))
+    other = load()
+    with torch.no_grad():
+        other[0].first.weight += 1
+    with pytest.raises(UserError, match="other settings"):
+        evaluate({"tiny": other}, images, tmp_path / "r3", few)
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "thesis.txt").write_text("")
+    with pytest.raises(UserError, match="has files but no settings"):
+        evaluate(tiny, images, tmp_path / "full", few)
+
+
+def test_a_finished_run_is_not_done_again(folder, tmp_path, monkeypatch):
+    settings = Settings(methods=("random",), measures=("insertion:signed",), batch_size=2)
+    first = evaluate({"tiny": load()}, find_images(folder), tmp_path / "r", settings)
+    monkeypatch.setattr("captum_ext.evaluation.batch.Evaluation.rows", None)
+    assert evaluate({"tiny": load()}, find_images(folder), tmp_path / "r", settings) == first
+
+
+def test_pixels_are_what_the_transform_made_inputs_of(folder, tmp_path):
+    def squared(picture):
+        return transform(picture).square()
+
+    settings = Settings(methods=("random",), measures=("information",), target="predicted")
+    with pytest.raises(UserError, match="no fixed scaling of pixels"):
+        evaluate({"tiny": (load()[0], squared)}, find_images(folder), tmp_path / "r", settings)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"methods": ("lime",)}, r"methods: expected some of ig, .*; got \['lime'\]"),
+        ({"methods": ("ig", "ig")}, "each once"),
+        ({"measures": ("insertion:best",)}, "insertion takes signed, absolute; got 'best'"),
+        ({"measures": ("accuracy",)}, "measures: expected some of insertion"),
+        ({"steps": ()}, "at least one number"),
+        ({"steps": (5, 8), "steps_protocol": "reference"}, "must divide 8"),
+        ({"target": "true"}, "target: expected some of label, predicted"),
+        ({"baseline": "pink"}, "baseline: expected some of black"),
+        ({"batch_size": 0}, "batch_size"),
+    ],
+)
+def test_settings_say_what_they_take(wrong, message):
+    with pytest.raises(ValueError, match=message):
+        Settings(**wrong)
+
+
+def command(results, folder, *options):
+    return [sys.executable, "-m", "captum_ext", "evaluate", str(results), "--images", str(folder), *SMALL, *options]
+
+
+def environment():
+    return {**os.environ, "OMP_NUM_THREADS": "1"}
+
+
+def test_killed_at_any_moment_it_goes_on_where_it_was(tmp_path):
+    folder = pictures(tmp_path / "images", 12)
+    options = ["--batch-size", "1", "--measures", "insertion,information", "--methods", "ig,idgi,random"]
+    subprocess.run(command(tmp_path / "whole", folder, *options), check=True, cwd=ROOT, env=environment())
+    kills = 0
+    for wait in (1, 4, 8):
+        process = subprocess.Popen(command(tmp_path / "r", folder, *options), cwd=ROOT, env=environment())
+        while len(list((tmp_path / "r").glob("*/batch-*.parquet"))) < wait and process.poll() is None:
+            time.sleep(0.005)
+        kills += process.poll() is None
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    done = {path: path.stat().st_mtime_ns for path in (tmp_path / "r").glob("*/batch-*.parquet")}
+    assert kills
+    assert 0 < len(done) < 12
+    part = next(iter(done)).parent / ".batch-000011.parquet.99.tmp"  # as a kill while writing leaves it
+    part.write_bytes(b"PAR1")
+    subprocess.run(command(tmp_path / "r", folder, *options), check=True, cwd=ROOT, env=environment())
+    assert all(path.stat().st_mtime_ns == when for path, when in done.items()), "finished images are not done again"
+    assert not part.exists()
+    pd.testing.assert_frame_equal(table(tmp_path / "r"), table(tmp_path / "whole"), check_exact=True)
+
+
+def test_two_processes_give_the_table_of_one(tmp_path):
+    folder = pictures(tmp_path / "images", 7, wrong=1)
+    options = ["--batch-size", "2", "--measures", "insertion,information", "--methods",
+               "ig,idgi,guided-ig,vargrad,random"]  # fmt: skip
+    subprocess.run(command(tmp_path / "one", folder, *options), check=True, cwd=ROOT, env=environment())
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    again = subprocess.run(
+        torchrun + command(tmp_path / "two", folder, *options)[1:], check=True, cwd=ROOT, env=environment(),
+        capture_output=True, text=True)  # fmt: skip
+    assert again.stdout.count("results in") == 1, "one process speaks"
+    pd.testing.assert_frame_equal(table(tmp_path / "two"), table(tmp_path / "one"), check_exact=True)
+
+
+def test_mistakes_reach_all_processes(tmp_path):
+    folder = pictures(tmp_path / "images", 2)
+    (tmp_path / "r").mkdir()
+    (tmp_path / "r" / "mine.txt").write_text("")
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    failed = subprocess.run(
+        torchrun + command(tmp_path / "r", folder)[1:], cwd=ROOT, env=environment(), capture_output=True, text=True,
+        timeout=120, check=False)  # fmt: skip
+    assert failed.returncode
+    assert "has files but no settings.json" in failed.stderr
+
+
+def test_a_full_disk_is_told_and_leaves_what_was_finished(folder, tmp_path):
+    script = f"""
+import resource, sys
+from captum_ext.cli import main
+limit = int(sys.argv[1])
+if limit:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))  # writes beyond it fail, as on a full disk
+sys.exit(main({command(tmp_path / "r", folder, "--batch-size", "3")[3:]}))
+"""
+    run = [sys.executable, "-c", script]
+    assert subprocess.run([*run, "0"], cwd=ROOT, env=environment(), check=False).returncode == 0
+    files = sorted((tmp_path / "r").glob("*/batch-*.parquet"))
+    before = table(tmp_path / "r")
+    files[-1].unlink()
+    full = subprocess.run([*run, "2000"], cwd=ROOT, env=environment(), capture_output=True, text=True, check=False)
+    assert full.returncode == 2
+    assert "File too large" in full.stderr
+    assert "What was finished before is intact" in full.stderr
+    assert "Traceback" not in full.stderr
+    assert sorted((tmp_path / "r").glob("*/*")) == files[:-1]
+    assert not list((tmp_path / "r").rglob(".*"))
+    assert subprocess.run([*run, "0"], cwd=ROOT, env=environment(), check=False).returncode == 0
+    pd.testing.assert_frame_equal(table(tmp_path / "r"), before, check_exact=True)
+
+
+def test_the_command_speaks_plainly(folder, tmp_path, capsys):
+    base = ["evaluate", str(tmp_path / "r"), "--images", str(folder), "--models", "tests.evaluation.tiny:load"]
+    for options, message in {
+        ("--methods", "lime"): "--methods: expected some of ig",
+        ("--steps", "0"): "--steps 0: expected a whole number",
+        ("--steps", "3,4", "--steps-protocol", "reference"): "must divide 4",
+        ("--labels", "none.csv"): "none.csv: can't be read",
+        ("--patterns", "vgg16=x"): "--patterns vgg16=x: expected MODEL=FILE with one of tests.evaluation.tiny:load",
+        ("--methods", "pgig"): "need patterns",
+        ("--device", "tpu9"): "--device tpu9",
+    }.items():
+        assert main([*base, *options]) == 2
+        assert message in capsys.readouterr().err
+    blocked = tmp_path / "file"
+    blocked.write_text("")
+    base[1] = str(blocked / "r")
+    assert main([*base, "--methods", "random"]) == 2
+    assert "can't be written (Not a directory)" in capsys.readouterr().err
+
+
+def test_ig_is_not_captums_default_rule_but_the_trapezoid(folder):
+    """Documented: rules on the closed grid share a walk."""
+    net, _ = load()
+    x = transform(Image.open(folder / "000.png"))[None]
+    trapezoid = IntegratedGradients(net).attribute(x, target=1, n_steps=4, method="riemann_trapezoid")
+    assert not torch.allclose(trapezoid, IntegratedGradients(net).attribute(x, target=1, n_steps=4))
