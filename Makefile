@@ -33,6 +33,7 @@ docs: .venv/docs.done  ## the documentation, in docs/_build/html
 bench: .venv/bench.done  ## speed and memory against the bare network, Captum and PAIR
 	$(BIN)/python -m benchmarks.speed
 	$(BIN)/python -m benchmarks.patterns
+	$(BIN)/python -m benchmarks.metrics
 
 clean:
 	rm -rf .venv docs/_build

@@ -189,14 +189,17 @@ class Evaluation:
     def _scored(
         self, names: list[str], answer: Answer, scene: Scene, maps: Maps, measures: list[tuple[Measure, str]]
     ) -> Iterator[Row]:
+        maps, broken = maps.made_finite()
         for measure, variant in measures:
             for score in measure.judge(scene, maps, variant):
                 for index, name in enumerate(names):
-                    yield _row(name, answer, score, index)
+                    yield _row(name, answer, score, index, broken[index])
 
 
-def _row(name: str, answer: Answer, score: Score, index: int) -> Row:
+def _row(name: str, answer: Answer, score: Score, index: int, broken: bool) -> Row:
     value, note = float(score.values[index]), score.notes.get(index)
+    if broken:
+        value, note = math.nan, "the map has a NaN or infinity"
     curve = None if score.curves is None or note is not None else score.curves[index].tolist()
     return Row(name, answer.method, answer.steps, score.name, score.variant, value, curve, note)
 

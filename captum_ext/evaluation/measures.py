@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -74,6 +74,17 @@ class Maps:
     rival: Tensor | None = None
     incompleteness: Tensor | None = None
     similarity: Tensor | None = None
+
+    def made_finite(self) -> tuple[Maps, list[bool]]:
+        """With zeros for the maps of images of which one has a NaN or infinity, and which images these are."""
+        given = [maps for maps in (self.plain, self.compressed, self.rival) if maps is not None]
+        finite = torch.stack([torch.isfinite(maps).flatten(1).all(1) for maps in given]).all(0)
+        plain, compressed, rival = (
+            None if maps is None else torch.where(finite.reshape(-1, *(1,) * (maps.dim() - 1)), maps, 0)
+            for maps in (self.plain, self.compressed, self.rival)
+        )
+        assert plain is not None, "given"
+        return replace(self, plain=plain, compressed=compressed, rival=rival), (~finite).tolist()
 
 
 Judge = Callable[[Scene, Maps, str], Iterator[Score]]

@@ -16,7 +16,8 @@ from captum_ext import metrics
 from captum_ext._errors import UserError
 from captum_ext.attr import IDGI, IntegratedGradients, PathAttribution
 from captum_ext.cli import main
-from captum_ext.evaluation import Results, Settings, evaluate, find_images
+from captum_ext.evaluation import METHODS, Results, Settings, comparators, evaluate, find_images
+from captum_ext.evaluation.methods import SINGLE, Single
 from captum_ext.quadratures import WeightedSum
 from tests.evaluation.tiny import load, pictures, transform
 
@@ -142,6 +143,28 @@ def test_broken_images_are_named_and_skipped(folder, tmp_path):
     (images / "labels.csv").write_text("file,class_index\n000.png,1\ngone.png,1\n")
     found = evaluate({"tiny": load()}, find_images(images), tmp_path / "r2", settings)
     assert list(found.unreadable) == ["gone.png"]
+
+
+def test_a_map_that_is_not_finite_is_told_of_and_costs_no_other(folder, tmp_path, monkeypatch):
+    def gradient(subject, question):
+        maps = comparators.random(subject, question)
+        maps[1, 0, 0, 0] = torch.nan
+        return maps
+
+    monkeypatch.setitem(METHODS, "gradient", Single(gradient))
+    monkeypatch.setitem(SINGLE, "gradient", Single(gradient))
+    settings = Settings(
+        methods=("random", "gradient"), measures=("insertion:signed", "stability:rank"), target="predicted"
+    )
+    evaluate({"tiny": load()}, find_images(folder)[:3], tmp_path / "r", settings)
+    frame = table(tmp_path / "r")
+    broken = frame[(frame.method == "gradient") & (frame.image == "001.png")]
+    assert set(broken.note) == {"the map has a NaN or infinity"}
+    assert broken.value.isna().all()
+    assert frame.drop(broken.index).value.notna().all()
+    others = frame[frame.image != "001.png"]
+    first, second = (others[(others.method == m) & (others.score == "insertion")].value for m in ("random", "gradient"))
+    assert list(first) == list(second)
 
 
 def test_labels_and_settings_that_do_not_fit(folder, tmp_path):
