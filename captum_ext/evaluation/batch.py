@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import math
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
@@ -55,8 +55,8 @@ class Evaluation:
     settings: Settings
     device: torch.device
 
-    def rows(self, images: Sequence[LabelledImage]) -> list[Row]:
-        """All results of these images.
+    def rows(self, images: Sequence[LabelledImage], advance: Callable[[int], object]) -> list[Row]:
+        """All results of these images; ``advance`` is told of maps as they are judged.
 
         Raises:
             UserError: If the model or the transform can't be used; images that can't be read have a row that says so.
@@ -81,7 +81,9 @@ class Evaluation:
             pictures = [file.picture for file, keep in zip(files, kept.tolist(), strict=True) if keep]
             names = [file.image.name for file, keep in zip(files, kept.tolist(), strict=True) if keep]
             rival = scores[kept].scatter(1, target[kept].unsqueeze(1), -1).argmax(1)
-            rows += self._judged(names, pictures, inputs[kept], black[kept], white[kept], target[kept], rival)
+            for judged in self._judged(names, pictures, inputs[kept], black[kept], white[kept], target[kept], rival):
+                rows += judged
+                advance(len(names))
         return rows
 
     def _read(self, images: Sequence[LabelledImage]) -> tuple[list[Row], list[_Read]]:
@@ -132,7 +134,7 @@ class Evaluation:
         white: Tensor,
         target: Tensor,
         rival: Tensor,
-    ) -> Iterator[Row]:
+    ) -> Iterator[list[Row]]:
         measures = [pair for text in self.settings.measures for pair in parse(text)]
         needs = {measure.needs for measure, _ in measures}
         start = torch.cat(
@@ -160,7 +162,7 @@ class Evaluation:
             beside = {name: next(answers).maps for name, answers in others.items()}
             similarity = self._similarity(question, answer) if "similarity" in needs else None
             maps = Maps(answer.maps, incompleteness=answer.incompleteness, similarity=similarity, **beside)
-            yield from self._scored(names, answer, scene, maps, measures)
+            yield list(self._scored(names, answer, scene, maps, measures))
 
     def _once_compressed(self, names: list[str], pictures: list[Image]) -> Tensor:
         inputs = [

@@ -94,19 +94,22 @@ def evaluate(
 
         # Strided, as DistributedSampler deals, but without its repetitions to even out the shares.
         jobs = team.first_says(pending)[team.rank :: team.count]
-        bar = _bar(sum(len(batches[index]) for _, index in jobs), show_progress and team.rank == 0)
-        with bar:
+        each = settings.maps_an_image()
+        total = each * sum(len(batches[index]) for _, index in jobs)
+        with _bar(total, show_progress and team.rank == 0) as bar:
+            done = 0
             current, evaluation = "", None
             for name, index in jobs:
                 if name != current or evaluation is None:
                     current, evaluation = name, _evaluation(name, models, images, settings, patterns, place)
                     bar.set_description(name)
                 try:
-                    rows = evaluation.rows(batches[index])
+                    rows = evaluation.rows(batches[index], bar.update)
                 except UserError as error:
                     raise UserError(f"{name}: {error}") from error
                 results.write(name, index, rows)
-                bar.update(len(batches[index]))
+                done += each * len(batches[index])
+                bar.update(done - bar.n)  # images that were left out have no maps
         team.wait()
         return team.first_says(lambda: summary(results))
 
@@ -211,7 +214,7 @@ def _digest(*parts: Tensor | str) -> str:
     return digest.hexdigest()[:16]
 
 
-def _bar(images: int, shown: bool) -> Any:
+def _bar(maps: int, shown: bool) -> Any:
     settings: dict[str, Any] = {} if sys.stderr.isatty() else {"mininterval": 10, "ncols": 80}
     bar: Callable[..., Any] = optional("tqdm", "evaluation").tqdm
-    return bar(total=images, unit="image", disable=not shown, **settings)
+    return bar(total=maps, unit="map", disable=not shown, **settings)

@@ -83,6 +83,11 @@ class Settings:
         if finest < 2 and any(name in STEPPED for name in self.methods) and self.steps_protocol == "reference":
             raise ValueError("steps: expected 2 at least by steps_protocol='reference'.")
 
+    def maps_an_image(self) -> int:
+        """How many maps an image gets."""
+        stepped = sum(name in STEPPED for name in self.methods)
+        return stepped * len(self.steps) + len(self.methods) - stepped
+
     def of_pattern_methods(self) -> list[str]:
         """The methods that need patterns."""
         return [name for name in self.methods if METHODS[name].needs_patterns]
