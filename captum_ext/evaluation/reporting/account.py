@@ -24,7 +24,7 @@ def unfinished(frame: pd.DataFrame, findings: Findings, settings: dict[str, Any]
     return [f"{model}: {count} of {expected} images" for model, count in counts.items() if count < expected]
 
 
-def account(frame: pd.DataFrame, findings: Findings) -> str:
+def account(frame: pd.DataFrame, findings: Findings, settings: dict[str, Any]) -> str:
     """Counts per model, the unreadable files by name, and what the protocols left out, in Markdown."""
     own = frame[frame["score"] == "image"].drop_duplicates(["model", "image"])
     kinds = (EXPLAINED, MISCLASSIFIED, UNREADABLE)
@@ -40,6 +40,9 @@ def account(frame: pd.DataFrame, findings: Findings) -> str:
         parts.append(heading + (f", the first {_NAMED}):" if len(broken) > _NAMED else "):"))
         notes = zip(shown["image"], shown["note"].fillna("no reason given"), strict=True)
         parts.append("\n".join(f"- {escaped(image)}: {escaped(note)}" for image, note in notes))
+    without = [method for method in settings["methods"] if method not in findings.methods]
+    if without:
+        parts.append(f"Methods without any result: {escaped(', '.join(without))}.")
     left = _left_out(frame, findings)
     if left:
         parts += [

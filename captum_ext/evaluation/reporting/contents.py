@@ -118,8 +118,8 @@ _DIFFERENCES = (
     "chance."
 )
 _SPREAD = (
-    "The largest less the smallest value over the step counts, over the images that all have. An interval of such a "
-    "range is never below 0 and lies high where nothing changes."
+    "The largest less the smallest value over the step counts, over the images that all have. The interval is of the "
+    "difference between these two step counts; it does not allow for their having been picked."
 )
 _STABILITY = (
     "Maps of the image and of its JPEG compressed version. The mean squared difference after each map was divided by "
@@ -136,7 +136,7 @@ def sections(findings: Findings) -> list[Section]:
     found += [_across(findings, plan) for plan in _PAPERS]
     titles = ("Change with the number of steps (Table 4)", "Change with the number of steps: other measures")
     for name, title, some in zip(("table-4-steps", "steps-others"), titles, (papers, others), strict=True):
-        table = methods_down(findings, name, title, _SPREAD, some, findings.spread)
+        table = methods_down(findings, name, title, _SPREAD, some, findings.spread, arrows=False)
         found.append(_section(title, [table], [Figure(name, partial(dots.steps, measures=some))]))
     name, title = "table-5-stability", "Stability under JPEG compression (Table 5)"
     chosen = [measure for measure in findings.measures if measure.score == "stability"]

@@ -25,7 +25,7 @@ def curves(findings: Findings, model: str, score: str) -> Drawing | None:
     if not chosen:
         return None
     title = next(iter(chosen)).title.split(" (")[0]
-    figure, panels = blank(len(chosen), 3, f"{title}: {model}")
+    figure, panels = blank(len(chosen), 3, title, model)
     look = looks(findings.methods)
     for panel, (measure, lines) in zip(panels, chosen.items(), strict=True):
         for k, (method, (x, line, band)) in enumerate(lines.items()):

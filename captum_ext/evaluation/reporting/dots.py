@@ -29,7 +29,7 @@ def steps(findings: Findings, model: str, measures: Iterable[Measure]) -> Drawin
     if not found:
         return None
     title = "Measures over the number of steps"
-    figure, panels = blank(len(found), _STEPS_ACROSS, f"{title}: {model}")
+    figure, panels = blank(len(found), _STEPS_ACROSS, title, model)
     look = looks(findings.methods)
     for panel, (measure, lines) in zip(panels, found.items(), strict=True):
         for method, line in lines.items():
@@ -62,7 +62,7 @@ def methods(findings: Findings, model: str, measures: Iterable[Measure]) -> Draw
     look = looks(findings.methods)
     size = (3.3, 1.1 + 0.21 * len(shown))
     title = "Value and 95 % interval, at the most steps"
-    figure, panels = blank(len(found), _METHODS_ACROSS, f"{title}: {model}", size, 1.6)
+    figure, panels = blank(len(found), _METHODS_ACROSS, title, model, size, 1.6)
     ticker = optional("matplotlib.ticker", "evaluation")
     for k, (panel, (measure, values)) in enumerate(zip(panels, found.items(), strict=True)):
         for method, value in values.items():

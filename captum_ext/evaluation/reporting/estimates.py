@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 RESAMPLES, COVERAGE, SEED = 1000, 0.95, 0
+NOTHING = 1e-12  # what rounding leaves of 0
 _MOST = 1 << 21  # drawn images at a time
 Floats = NDArray[np.floating[Any]]
 Draws = NDArray[np.int64]

@@ -30,7 +30,9 @@ class Drawing:
         return file.getvalue()
 
 
-def blank(panels: int, across: int, title: str, size: tuple[float, float] = PANEL, legend: float = LEGEND) -> Any:
+def blank(
+    panels: int, across: int, title: str, subject: str, size: tuple[float, float] = PANEL, legend: float = LEGEND
+) -> Any:
     """A figure with room for a legend at its right, and so many panels, each with a thin frame.
 
     Returns:
@@ -39,7 +41,8 @@ def blank(panels: int, across: int, title: str, size: tuple[float, float] = PANE
     figures, agg = (optional(f"matplotlib.{name}", "evaluation") for name in ("figure", "backends.backend_agg"))
     across = min(across, panels)
     down = -(-panels // across)
-    figure = figures.Figure(figsize=(size[0] * across + legend, size[1] * down + 0.6), layout="constrained")
+    figure = figures.Figure(figsize=(size[0] * across + legend, size[1] * down + 0.7), layout="constrained")
+    figure.get_layout_engine().set(w_pad=0.1, wspace=0.02)
     agg.FigureCanvasAgg(figure)
     every = list(figure.subplots(down, across, squeeze=False).flat)
     for panel in every[panels:]:
@@ -48,8 +51,14 @@ def blank(panels: int, across: int, title: str, size: tuple[float, float] = PANE
         panel.grid(color="0.9", linewidth=0.8)
         panel.set_axisbelow(True)
         panel.spines[["top", "right"]].set_visible(False)
-    figure.suptitle(title, fontsize=12).set_parse_math(False)
+    # At the left, so that it does not meet the legend where there is one panel only.
+    figure.suptitle(f"{title}\n{_short(subject)}", x=0.01, ha="left", fontsize=11).set_parse_math(False)
     return figure, every[:panels]
+
+
+def _short(text: str, most: int = 55) -> str:
+    """The end of a long name, which tells more."""
+    return text if len(text) <= most else f"...{text[3 - most :]}"
 
 
 def head(panel: Axes, title: str, direction: str) -> None:

@@ -77,9 +77,12 @@ class Findings:
         return self._combined(keys, lambda found: found[0] - found[1])
 
     def spread(self, model: str, method: str, measure: Measure) -> Estimate | None:
-        """The largest less the smallest value over the step counts, over the images that all have."""
+        """The largest less the smallest value over the step counts, over the images that all have.
+
+        The two step counts are fixed by all images: the range over each draw would never be 0 and lie above the value.
+        """
         keys = [(model, method, steps, measure) for steps in self.steps[method]]
-        return self._combined(keys, lambda found: np.ptp(found, axis=0)) if len(keys) > 1 else None
+        return self._combined(keys, _range) if len(keys) > 1 else None
 
     def same_images(self, keys: list[Key]) -> bool:
         """Whether all of these that there are have the same images."""
@@ -105,6 +108,12 @@ class Findings:
             found = [_drawn(sample.only(common), key[-1]) for sample, key in zip(samples, keys, strict=True)]
         with np.errstate(invalid="ignore"):  # infinity less infinity
             return estimate(combine(np.stack(found)), len(common))
+
+
+def _range(found: Floats) -> Floats:
+    """Of replicates (steps, 1 + R), the first of which are of all images."""
+    change: Floats = found[found[:, 0].argmax()] - found[found[:, 0].argmin()]
+    return change
 
 
 def _drawn(sample: Sample, measure: Measure) -> Floats:

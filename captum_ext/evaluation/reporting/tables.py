@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from captum_ext.evaluation.reporting.estimates import Estimate
+from captum_ext.evaluation.reporting.estimates import NOTHING, Estimate
 from captum_ext.evaluation.reporting.findings import Findings, Key
 from captum_ext.evaluation.reporting.measures import Measure
 from captum_ext.evaluation.reporting.methods import base, looks
@@ -22,7 +22,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Row:
-    """The cells of a row after its labels; ``uneven`` if they are not of the same images."""
+    """The cells of a row after its labels; ``uneven`` if the methods compared are not of the same images."""
 
     labels: tuple[str, ...]
     cells: list[Cell]
@@ -96,6 +96,7 @@ def methods_down(
     caption: str,
     measures: Iterable[Measure],
     value: Callable[[str, str, Measure], Estimate | None],
+    arrows: bool = True,
 ) -> Table | None:
     """Tables 4 and 5: rows model x method, columns measures.
 
@@ -106,6 +107,7 @@ def methods_down(
         caption: What it shows.
         measures: Which.
         value: Of a model, method and measure.
+        arrows: Whether the heads say which way is better.
 
     Returns:
         The table; ``None`` if nothing was measured so.
@@ -120,14 +122,20 @@ def methods_down(
     label = looks(findings.methods)
     rows = []
     for model in findings.models:
+        uneven = not all(findings.same_images(_every(findings, model, measure)) for measure in shown)
         for method in findings.methods:
             cells = [Cell(found[model, method, measure]) for measure in shown]
             if any(cell.estimate for cell in cells):
-                rows.append(Row((model, label[method].label), cells))
+                rows.append(Row((model, label[method].label), cells, uneven))
     if not rows:
         return None
     columns = [f"{m.score} {m.variant}" for m in shown]
-    return Table(name, title, caption, ("Model", "Method"), [_head(m) for m in shown], columns, rows)
+    heads = [_head(measure) if arrows else measure.title for measure in shown]
+    return Table(name, title, caption, ("Model", "Method"), heads, columns, rows)
+
+
+def _every(findings: Findings, model: str, measure: Measure) -> list[Key]:
+    return [(model, method, steps, measure) for method in findings.methods for steps in findings.steps[method] or [0]]
 
 
 def differences(findings: Findings, name: str, title: str, caption: str) -> Table | None:
@@ -167,6 +175,6 @@ def _best(found: list[Estimate | None], better: int) -> list[Cell]:
 
 
 def _verdict(found: Estimate | None, better: int) -> str:
-    if found is None or not better or not (found.low > 0 or found.high < 0):
+    if found is None or not better or not (found.low > NOTHING or found.high < -NOTHING):
         return ""
     return "better" if (found.low > 0) == (better > 0) else "worse"

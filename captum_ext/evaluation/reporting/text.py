@@ -7,16 +7,18 @@ import io
 import re
 from collections.abc import Iterable, Sequence
 
-from captum_ext.evaluation.reporting.estimates import Estimate
+from captum_ext.evaluation.reporting.estimates import NOTHING, Estimate
 from captum_ext.evaluation.reporting.tables import Cell, Table
 
-_UNEVEN = "† The methods of this row were measured on different images; compare them with care."
+_UNEVEN = "† Not all methods compared here were measured on the same images; n or the images themselves differ."
 
 
 def number(value: float) -> str:
     """Three decimals, more where they would hide the number, and a dash for none."""
     if value != value:
         return "-"
+    if abs(value) < NOTHING:
+        value = 0.0
     if value != 0 and abs(value) < 5e-4:
         return f"{value:.1e}"
     return f"{value:.3f}" if abs(value) < 1000 else f"{value:.3g}"

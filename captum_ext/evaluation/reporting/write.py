@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from captum_ext._optional import optional
 from captum_ext.evaluation.reporting.account import account, unfinished
 from captum_ext.evaluation.reporting.contents import Section, sections
 from captum_ext.evaluation.reporting.estimates import RESAMPLES
@@ -64,6 +65,7 @@ def report(results: str | Path, output: str | Path | None = None) -> list[Path]:
     """
     folder = Results(Path(results))
     settings = folder.settings()
+    optional("pyarrow", "evaluation")  # without it pandas says that each file is damaged
     frame = folder.read()
     target = Path(output) if output is not None else folder.folder / "report"
     try:
@@ -120,7 +122,7 @@ def _text(
     if missing:
         blocks.append("**Unfinished**: " + "; ".join(map(escaped, missing)) + ". The numbers are of these.")
     rows = [[escaped(key), escaped(_shown(value))] for key, value in sorted(settings.items())]
-    blocks += ["## Settings", grid(["Setting", "Value"], rows), "## Images", account(frame, findings)]
+    blocks += ["## Settings", grid(["Setting", "Value"], rows), "## Images", account(frame, findings, settings)]
     blocks += ["## How to read the numbers", _HOW_TO_READ]
     for section in parts:
         blocks.append(f"## {section.title}")
