@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from captum_ext._optional import optional
 from captum_ext.evaluation.reporting.estimates import Floats, draws, interval
 from captum_ext.evaluation.reporting.figures import Drawing, blank, head, legend, style
 from captum_ext.evaluation.reporting.findings import Findings
@@ -26,7 +27,7 @@ def curves(findings: Findings, model: str, score: str) -> Drawing | None:
         return None
     title = next(iter(chosen)).title.split(" (")[0]
     figure, panels = blank(len(chosen), 3, title, model)
-    look = looks(findings.methods)
+    look, ticker = looks(findings.methods), optional("matplotlib.ticker", "evaluation")
     for panel, (measure, lines) in zip(panels, chosen.items(), strict=True):
         for k, (method, (x, line, band)) in enumerate(lines.items()):
             if band is not None:
@@ -38,15 +39,17 @@ def curves(findings: Findings, model: str, score: str) -> Drawing | None:
         panel.set_xlabel(axes.x)
         panel.set_ylabel(axes.y)
         panel.margins(x=0.01)
-        head(panel, measure.title, _good(measure))
+        if axes.positions(3)[-1] > 1:  # a count
+            panel.xaxis.set_major_locator(ticker.MaxNLocator(integer=True))
+        head(panel, measure.title, _good(measure, any(band is not None for _, _, band in lines.values())))
     drawn = [method for method in findings.methods if any(method in lines for lines in chosen.values())]
     legend(figure, [look[method] for method in drawn])
     return Drawing(f"{title} ({model})", figure)
 
 
-def _good(measure: Measure) -> str:
+def _good(measure: Measure, has_bands: bool) -> str:
     curve = {1: "a higher curve is better", -1: "a lower curve is better", 0: ""}[measure.better]
-    return f"{curve}; bands: 95 % bootstrap intervals"
+    return "; ".join(part for part in (curve, "bands: 95 % bootstrap intervals" * has_bands) if part)
 
 
 def _lines(findings: Findings, model: str, measure: Measure) -> dict[str, tuple[list[float], Floats, Floats | None]]:
