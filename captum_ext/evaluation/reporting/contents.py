@@ -114,7 +114,8 @@ _OTHERS = (
 )
 _DIFFERENCES = (
     "The value with IDGI less that without, over the images that both have, each resampled together, at the largest "
-    "step count. *better* and *worse* mark intervals that leave out 0; of 20 comparisons of equals, one is marked by "
+    "step count. *better* and *worse* mark intervals over 10 images or more that leave out 0;"
+    " of 20 comparisons of equals, one is marked by "
     "chance."
 )
 _SPREAD = (

@@ -10,6 +10,8 @@ from captum_ext.evaluation.reporting.findings import Findings, Key
 from captum_ext.evaluation.reporting.measures import Measure
 from captum_ext.evaluation.reporting.methods import base, looks
 
+FEWEST = 10  # images, below which a verdict would be bold: of 4 equals, one in 8 times all have one sign
+
 
 @dataclass(frozen=True)
 class Cell:
@@ -175,6 +177,6 @@ def _best(found: list[Estimate | None], better: int) -> list[Cell]:
 
 
 def _verdict(found: Estimate | None, better: int) -> str:
-    if found is None or not better or not (found.low > NOTHING or found.high < -NOTHING):
+    if found is None or not better or found.n < FEWEST or not (found.low > NOTHING or found.high < -NOTHING):
         return ""
     return "better" if (found.low > 0) == (better > 0) else "worse"
