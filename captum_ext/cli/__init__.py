@@ -9,7 +9,7 @@ from typing import NoReturn
 
 from captum_ext import __version__
 from captum_ext._errors import UserError
-from captum_ext.cli import evaluate, explain, fit_patterns
+from captum_ext.cli import evaluate, explain, fit_patterns, report
 from captum_ext.cli.errors import CommandError
 
 
@@ -24,7 +24,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = _Parser(prog="captum-ext", description="Explain what an image classifier saw.")
     parser.add_argument("--version", action="version", version=f"captum-ext {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for command in (explain, fit_patterns, evaluate):
+    for command in (explain, fit_patterns, evaluate, report):
         name = command.__name__.rpartition(".")[2].replace("_", "-")
         sub = commands.add_parser(name, help=command.SUMMARY, description=command.DESCRIPTION, epilog=command.EPILOG)
         command.add_arguments(sub)

@@ -3,8 +3,20 @@
 from captum_ext.evaluation.images import LabelledImage, find_images
 from captum_ext.evaluation.measures import MEASURES
 from captum_ext.evaluation.methods import METHODS
+from captum_ext.evaluation.reporting.write import report
 from captum_ext.evaluation.run import Summary, evaluate
 from captum_ext.evaluation.settings import Settings
 from captum_ext.evaluation.store import Results, Row
 
-__all__ = ["MEASURES", "METHODS", "LabelledImage", "Results", "Row", "Settings", "Summary", "evaluate", "find_images"]
+__all__ = [
+    "MEASURES",
+    "METHODS",
+    "LabelledImage",
+    "Results",
+    "Row",
+    "Settings",
+    "Summary",
+    "evaluate",
+    "find_images",
+    "report",
+]

@@ -13,7 +13,19 @@ _COLUMNS = {"file": ("file", "filename", "image", "path"), "label": ("class_inde
 
 
 class LabelledImage(NamedTuple):
-    """A file, its name below the folder, and its class, if it is known."""
+    """A file, its name below the folder, and its class, if it is known.
+
+    Args:
+        name: What the results call it.
+        path: The file.
+        label: The class; ``None`` where it is not known.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from captum_ext.evaluation import LabelledImage
+        >>> LabelledImage("cat.jpg", Path("photographs/cat.jpg"), 281).label
+        281
+    """
 
     name: str
     path: Path

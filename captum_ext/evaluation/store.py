@@ -54,6 +54,12 @@ class Results:
 
     Args:
         folder: Where; made by :meth:`begin`.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from captum_ext.evaluation import Results
+        >>> scores = Results(Path("results")).read()  # doctest: +SKIP
+        >>> scores[scores.score == "insertion"].groupby("method").value.mean()  # doctest: +SKIP
     """
 
     def __init__(self, folder: Path) -> None:
@@ -135,6 +141,7 @@ class Results:
             ResultsError: If there are none or a file is damaged.
         """
         pandas = optional("pandas", "evaluation")
+        optional("pyarrow", "evaluation")  # or pandas would call each file damaged
         files = sorted(self.folder.glob("*/batch-*.parquet"))
         if not files:
             raise ResultsError(f"{self.folder}: no finished batch yet.")
