@@ -76,34 +76,42 @@ def run(given: argparse.Namespace) -> None:
     settings = _settings(given)
     if given.threads is not None:
         torch.set_num_threads(options.positive("--threads", given.threads, 1024))
-    device = options.device(given.device)
+    device = options.device(_local(given.device))
     names = _listed(given.models)
     weights, files = _by_model("--weights", given.weights, names), _by_model("--patterns", given.patterns, names)
     patterns = {name: patterned.load(file, device) for name, file in files.items()}
     loaded = {name: models.load(name, weights.get(name)) for name in names}
-    classes = [len(classifier.categories) or None for classifier in loaded.values()]
-    images = find_images(given.images, given.labels, classes[0])
+    for classifier in loaded.values():
+        classifier.model.to(device)
+    images = find_images(given.images, given.labels)
     if given.first is not None:
-        images = images[:: max(1, len(images) // options.positive("--first", given.first, _MOST))][: int(given.first)]
+        count = min(len(images), options.positive("--first", given.first, _MOST))
+        images = [images[k * len(images) // count] for k in range(count)]
     found = evaluate(
         {name: (classifier.model, classifier.transform) for name, classifier in loaded.items()},
         images,
         given.output,
         settings,
         patterns,
-        device,
         show_progress=True,
     )
     if os.environ.get("RANK", "0") != "0":  # of torchrun's processes one speaks
         return
     for name, reason in found.unreadable.items():
-        print(f"skipped: {name}: {reason}")
+        print(f"left out: {name}: {reason}")
     for name in names:
         print(
             f"{name}: {found.explained[name]} images explained, {found.misclassified[name]} misclassified and left "
             f"out, {len(found.unreadable)} unreadable"
         )
     print(f"results in {given.output}; tables and figures: captum-ext report {given.output}")
+
+
+def _local(device: str | None) -> str | None:
+    """The device of this process among torchrun's on its machine."""
+    if device in (None, "cuda") and "LOCAL_RANK" in os.environ and torch.cuda.is_available():
+        return f"cuda:{os.environ['LOCAL_RANK']}"
+    return device
 
 
 def _settings(given: argparse.Namespace) -> Settings:

@@ -7,16 +7,13 @@ import difflib
 import importlib
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import nn
 
 from captum_ext.cli.errors import CommandError
 from captum_ext.vision.classifier import Classifier
-
-if TYPE_CHECKING:
-    pass
 
 DEFAULT_MODEL = "efficientnet-lite0"
 _LITE_SIDES = {"0": 224, "1": 240, "2": 260}

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from captum_ext import baselines
 from captum_ext._errors import UserError
 from captum_ext.evaluation.images import LabelledImage
-from captum_ext.evaluation.measures import Maps, Measure, Scene, Score, parse
+from captum_ext.evaluation.measures import Maps, Measure, Scene, Score, name_of, parse
 from captum_ext.evaluation.methods import Answer, explain
 from captum_ext.evaluation.settings import Settings
 from captum_ext.evaluation.store import EXPLAINED, MISCLASSIFIED, UNREADABLE, Row
@@ -62,12 +62,10 @@ class Evaluation:
             UserError: If the model or the transform can't be used; images that can't be read have a row that says so.
         """
         rows, files = self._read(images)
+        files, scores = self._classified(rows, files)
         if not files:
             return rows
         inputs, black, white = (torch.cat(tensors) for tensors in zip(*(file.tensors for file in files), strict=True))
-        with torch.no_grad():
-            scores = self.subject.probability(inputs.contiguous(memory_format=torch.channels_last))
-        self._check(scores, files)
         best = scores.argmax(1)
         labels = [file.image.label for file in files]
         by_label = self.settings.target == "label"
@@ -87,7 +85,8 @@ class Evaluation:
         return rows
 
     def _read(self, images: Sequence[LabelledImage]) -> tuple[list[Row], list[_Read]]:
-        rows, files = [], []
+        rows: list[Row] = []
+        files: list[_Read] = []
         for image in images:
             try:
                 picture = read(str(image.path))
@@ -96,8 +95,29 @@ class Evaluation:
                 reason = str(error).replace(str(image.path), image.name)
                 rows.append(Row(image.name, "", 0, "image", UNREADABLE, math.nan, note=reason))
                 continue
+            if files and tensors[0].shape != files[0].tensors[0].shape:
+                raise UserError(
+                    f"{image.name}: the transform gives images of different shapes, {tuple(tensors[0].shape[1:])} here "
+                    f"and {tuple(files[0].tensors[0].shape[1:])} before; let it resize and crop"
+                )
             files.append(_Read(image, picture, tensors))
         return rows, files
+
+    def _classified(self, rows: list[Row], files: list[_Read]) -> tuple[list[_Read], Tensor]:
+        """The images that the model has finite logits for, and their probabilities; a row for each other one."""
+        if not files:
+            return files, torch.empty(0)
+        inputs = torch.cat([file.tensors[0] for file in files]).contiguous(memory_format=torch.channels_last)
+        step = self.settings.rows or len(inputs)
+        with torch.no_grad():
+            logits = torch.cat([self.subject.model(inputs[at : at + step]) for at in range(0, len(inputs), step)])
+        finite = torch.isfinite(logits).all(1)
+        for file, fine in zip(files, finite.tolist(), strict=True):
+            if not fine:
+                note = "the model gives NaN or infinite logits"
+                rows.append(Row(file.image.name, "", 0, "image", UNREADABLE, math.nan, note=note))
+        kept = [file for file, fine in zip(files, finite.tolist(), strict=True) if fine]
+        return kept, logits[finite].softmax(1)
 
     def _as_inputs(self, name: str, picture: Image) -> tuple[Tensor, Tensor, Tensor]:
         image, black, white = (
@@ -109,21 +129,6 @@ class Evaluation:
             )
         )
         return image, black, white
-
-    def _check(self, scores: Tensor, files: list[_Read]) -> None:
-        if scores.dim() != 2 or scores.shape[1] < 2 or not bool(torch.isfinite(scores).all()):
-            raise UserError(
-                f"expected the model to return finite logits (B, 2 classes or more), got shape {tuple(scores.shape)} "
-                f"for {', '.join(file.image.name for file in files)}"
-            )
-        if self.settings.target == "predicted":
-            return
-        for file in files:
-            if file.image.label is None or file.image.label >= scores.shape[1]:
-                raise UserError(
-                    f"{file.image.name}: expected a label below the model's {scores.shape[1]} classes, got "
-                    f"{file.image.label}. Name a CSV file of labels, or explain the predicted classes"
-                )
 
     def _judged(
         self,
@@ -193,9 +198,16 @@ class Evaluation:
     ) -> Iterator[Row]:
         maps, broken = maps.made_finite()
         for measure, variant in measures:
-            for score in measure.judge(scene, maps, variant):
+            for score in _judged_by(measure, scene, maps, variant):
                 for index, name in enumerate(names):
                     yield _row(name, answer, score, index, broken[index])
+
+
+def _judged_by(measure: Measure, scene: Scene, maps: Maps, variant: str) -> list[Score]:
+    try:
+        return list(measure.judge(scene, maps, variant))
+    except ValueError as error:  # of images or a model that it can't be measured on
+        raise UserError(f"{name_of(measure)}: {error}") from error
 
 
 def _row(name: str, answer: Answer, score: Score, index: int, broken: bool) -> Row:

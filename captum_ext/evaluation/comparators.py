@@ -9,8 +9,9 @@ from __future__ import annotations
 import copy
 import hashlib
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 
 import captum.attr
 import numpy as np
@@ -36,75 +37,72 @@ def random(subject: Subject, question: Question) -> Tensor:
 
 def gradient(subject: Subject, question: Question) -> Tensor:
     """The gradient, with its sign."""
-    with _quiet():
-        result: Tensor = captum.attr.Saliency(subject.probability).attribute(
-            question.inputs.clone(), question.target, abs=False
-        )
-    return result.detach()
+    method = captum.attr.Saliency(subject.probability)
+    return _by_rows(subject, question, partial(method.attribute, abs=False))
 
 
 def gradient_x_input(subject: Subject, question: Question) -> Tensor:
     """The gradient times the input."""
-    with _quiet():
-        result: Tensor = captum.attr.InputXGradient(subject.probability).attribute(
-            question.inputs.clone(), question.target
-        )
-    return result.detach()
+    return _by_rows(subject, question, captum.attr.InputXGradient(subject.probability).attribute)
 
 
 def vargrad(subject: Subject, question: Question) -> Tensor:
     """The variance of gradients at noisy inputs."""
-    return _tunnel(subject, question, "vargrad")
+    return _each(subject, question, partial(_tunnel, "vargrad"))
 
 
 def smoothgrad_squared(subject: Subject, question: Question) -> Tensor:
     """The mean square of gradients at noisy inputs."""
-    return _tunnel(subject, question, "smoothgrad_sq")
+    return _each(subject, question, partial(_tunnel, "smoothgrad_sq"))
 
 
-def _tunnel(subject: Subject, question: Question, kind: str) -> Tensor:
-    tunnel = captum.attr.NoiseTunnel(captum.attr.Saliency(subject.probability))
-    with seeded(subject.seed, kind, *question.names), _quiet():
-        result: Tensor = tunnel.attribute(
-            question.inputs.clone(),
-            nt_type=kind,
-            nt_samples=SAMPLES,
-            nt_samples_batch_size=_samples_at_once(subject, question),
-            stdevs=VARIANCE**0.5,
-            target=question.target,
-            abs=False,
-        )
-    return result.detach()
+def _tunnel(kind: str, subject: Subject, one: Question) -> Tensor:
+    result: Tensor = captum.attr.NoiseTunnel(captum.attr.Saliency(subject.probability)).attribute(
+        one.inputs.clone(),
+        nt_type=kind,
+        nt_samples=SAMPLES,
+        nt_samples_batch_size=min(SAMPLES, subject.rows or _ROWS),
+        stdevs=VARIANCE**0.5,
+        target=one.target,
+        abs=False,
+    )
+    return result
 
 
 def smoothgrad_ig(subject: Subject, question: Question) -> Tensor:
     """Integrated Gradients with gradients averaged over noisy inputs, times the clean input's distance."""
+    return _each(subject, question, _smoothgrad_ig)
+
+
+def _smoothgrad_ig(subject: Subject, one: Question) -> Tensor:
     tunnel = captum.attr.NoiseTunnel(IntegratedGradients(subject.probability, multiply_by_inputs=False))
-    with seeded(subject.seed, "smoothgrad-ig", *question.names), _quiet():
-        local: Tensor = tunnel.attribute(
-            question.inputs.clone(),
-            nt_samples=SAMPLES,
-            nt_samples_batch_size=1,
-            stdevs=VARIANCE**0.5,
-            baselines=question.baseline,
-            target=question.target,
-            n_steps=STEPS,
-            method="riemann_right",
-            internal_batch_size=subject.rows,
-        )
-    return local.detach() * (question.inputs - question.baseline)
+    local: Tensor = tunnel.attribute(
+        one.inputs.clone(),
+        nt_samples=SAMPLES,
+        stdevs=VARIANCE**0.5,
+        baselines=one.baseline,
+        target=one.target,
+        n_steps=STEPS,
+        method="riemann_right",
+        internal_batch_size=subject.rows,
+    )
+    return local * (one.inputs - one.baseline)
 
 
 def expected_gradients(subject: Subject, question: Question) -> Tensor:
     """Expected Gradients: as many draws of (baseline, alpha) as there are references."""
+    return _each(subject, question, _expected_gradients)
+
+
+def _expected_gradients(subject: Subject, one: Question) -> Tensor:
     method = captum.attr.GradientShap(subject.probability)
-    total = torch.zeros_like(question.inputs)
-    with seeded(subject.seed, "expected-gradients", *question.names), _quiet():
-        for _ in range(len(subject.references)):  # GradientShap would take all draws in one forward pass
-            total += method.attribute(
-                question.inputs, subject.references, n_samples=1, stdevs=0.0, target=question.target
-            ).detach()
-    return total / len(subject.references)
+    draws, rows = len(subject.references), subject.rows or _ROWS
+    total = torch.zeros_like(one.inputs)
+    for at in range(0, draws, rows):  # GradientShap alone would take all draws in one forward pass
+        some = min(rows, draws - at)
+        shares = method.attribute(one.inputs, subject.references, n_samples=some, stdevs=0.0, target=one.target)
+        total += some * shares.detach()
+    return total / draws
 
 
 def guided_backprop(subject: Subject, question: Question) -> Tensor:
@@ -114,14 +112,13 @@ def guided_backprop(subject: Subject, question: Question) -> Tensor:
         UserError: If it equals the gradient, since the model's ReLUs are no modules.
     """
     model = nn.Sequential(_with_relus(subject.model), nn.Softmax(1))
-    with _quiet():
-        result: Tensor = captum.attr.GuidedBackprop(model).attribute(question.inputs.clone(), question.target)
+    result = _by_rows(subject, question, captum.attr.GuidedBackprop(model).attribute)
     if torch.equal(result, gradient(subject, question)) and bool(result.any()):
         raise UserError(
             "guided-backprop: equals the gradient on this model, which has no nn.ReLU or nn.ReLU6 modules. Leave it "
             "out."
         )
-    return result.detach()
+    return result
 
 
 def patternnet(subject: Subject, question: Question) -> Tensor:
@@ -150,14 +147,31 @@ class _Ceiling(nn.Module):
 def _with_relus(model: nn.Module) -> nn.Module:
     model = copy.deepcopy(model)
     for module in list(model.modules()):
-        for name, child in module.named_children():
+        for name, child in list(module._modules.items()):  # a shared one under each of its names
             if isinstance(child, nn.ReLU6):
                 setattr(module, name, nn.Sequential(nn.ReLU(), _Ceiling()))
     return model
 
 
-def _samples_at_once(subject: Subject, question: Question) -> int:
-    return max(1, (subject.rows or _ROWS) // len(question.inputs))
+def _by_rows(subject: Subject, question: Question, attribute: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
+    """A method of one pass, over as many images at a time as may be in one."""
+    rows = subject.rows or _ROWS
+    with _quiet():
+        parts = [
+            attribute(question.inputs[at : at + rows].clone(), question.target[at : at + rows]).detach()
+            for at in range(0, len(question.inputs), rows)
+        ]
+    return torch.cat(parts)
+
+
+def _each(subject: Subject, question: Question, attribute: Callable[[Subject, Question], Tensor]) -> Tensor:
+    """A method that draws, image by image: what is drawn for one depends on no other."""
+    parts = []
+    for index, name in enumerate(question.names):
+        one = Question((name,), *(tensor[index : index + 1] for tensor in question[1:]))
+        with seeded(subject.seed, name), _quiet():
+            parts.append(attribute(subject, one).detach())
+    return torch.cat(parts)
 
 
 def _seed(*key: object) -> int:

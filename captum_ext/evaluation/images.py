@@ -19,6 +19,7 @@ class LabelledImage(NamedTuple):
         name: What the results call it.
         path: The file.
         label: The class; ``None`` where it is not known.
+        folders: Of how many folders of classes it is in one; ``None`` where the label is from a table.
 
     Example:
         >>> from pathlib import Path
@@ -30,22 +31,21 @@ class LabelledImage(NamedTuple):
     name: str
     path: Path
     label: int | None
+    folders: int | None = None
 
 
-def find_images(
-    folder: str | Path, labels: str | Path | None = None, classes: int | None = None
-) -> list[LabelledImage]:
+def find_images(folder: str | Path, labels: str | Path | None = None) -> list[LabelledImage]:
     """The images in a folder, by name, with their labels.
 
     Labels come from a CSV file with a header: a column ``file`` (or ``filename``, ``image``, ``path``), the name below
-    the folder, and a column ``class_index`` (or ``label``, ``target``). Where ``labels`` is ``None``, ``labels.csv`` in
-    the folder is taken if there is one. Without one, folders below the folder are classes in the order of their names,
-    as for torchvision's ``ImageFolder``; there must be one a class. Otherwise images have no label.
+    the folder, and a column ``class_index`` (or ``label``, ``target``). Where ``labels`` is ``None``, ``labels.csv``
+    in the folder is taken if there is one. Without one, folders below the folder are classes in the order of their
+    names, as for torchvision's ``ImageFolder``; an evaluation by label wants one a class of the model. Otherwise images
+    have no label.
 
     Args:
         folder: Where.
         labels: The CSV file.
-        classes: How many classes the models have, which folders of classes must equal; ``None`` not to check.
 
     Returns:
         The images, ordered by name. Those that the CSV file names are there even if the file is missing, so that it is
@@ -70,13 +70,9 @@ def find_images(
     if not groups or any("/" not in name for name in names):
         return [LabelledImage(name, file, None) for name, file in zip(names, files, strict=True)]
     groups = sorted(path.name for path in root.iterdir() if path.is_dir())
-    if classes is not None and len(groups) != classes:
-        raise UserError(
-            f"{folder}: has {len(groups)} folders of images, and the model {classes} classes, so the folders' order "
-            "says nothing of the classes. Name a CSV file of labels: file,class_index"
-        )
     return [
-        LabelledImage(name, file, groups.index(name.split("/")[0])) for name, file in zip(names, files, strict=True)
+        LabelledImage(name, file, groups.index(name.split("/")[0]), len(groups))
+        for name, file in zip(names, files, strict=True)
     ]
 
 

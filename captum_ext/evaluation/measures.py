@@ -41,7 +41,7 @@ class Scene:
     Args:
         probability: From inputs to probabilities.
         question: The images and their classes.
-        black: Black, as the model gets it, (1, C, H, W).
+        black: Black, as the model gets it, (B, C, H, W): what insertion starts from and deletion ends at.
         pixels: The inputs as uint8 pixels (B, C, H, W), if a measure needs them.
         as_input: From such pixels to inputs.
         rows: The most rows in a forward pass; ``None`` for the metrics' default.
@@ -205,6 +205,11 @@ MEASURES = {
     "class-sensitivity": Measure(_class_sensitivity, _RANKINGS, needs="rival"),
     "randomization": Measure(_randomization, ("absolute",), needs="similarity"),
 }
+
+
+def name_of(measure: Measure) -> str:
+    """A measure's name."""
+    return next(name for name, known in MEASURES.items() if known is measure)
 
 
 def parse(text: str) -> list[tuple[Measure, str]]:

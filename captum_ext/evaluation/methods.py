@@ -101,7 +101,7 @@ def _along(
     method = PathAttribution(model.probability, path, backward=rule)
     for n_steps, runs in _walks(path.look_ahead, steps, truncated):
         jobs = [(name, number, every) for name in names for number, every in runs]
-        quadratures = [Subsampled(STEPPED[name].quadrature, every) for name, _, every in jobs]
+        quadratures = [Subsampled(_rule(STEPPED[name].quadrature, truncated), every) for name, _, every in jobs]
         found = method.attribute_each(
             quadratures,
             question.inputs,
@@ -118,6 +118,11 @@ def _along(
             maps, delta = result
             change = maps.flatten(1).sum(1) - delta
             yield Answer(name, number, maps, delta.abs() / change.abs())
+
+
+def _rule(quadrature: Quadrature, truncated: bool) -> Quadrature:
+    # By the left rule the last point of a slice answers for what is left of the path; by the trapezoid half is lost.
+    return quadrature.with_method("riemann_left") if truncated else quadrature
 
 
 def _walks(look_ahead: bool, steps: Sequence[int], truncated: bool) -> list[tuple[int, list[tuple[int, int]]]]:

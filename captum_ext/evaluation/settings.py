@@ -26,7 +26,7 @@ class Settings:
         steps: Of the paths. On paths that can look ahead one walk gives all, if each divides the largest.
         steps_protocol: ``"corrected"`` (default): every run goes from the baseline to the input. ``"reference"``: a
             coarser run takes every k-th of the points 0, ..., 1 of the finest, as the study (seed of the tables) did,
-            and stops short of the input: at alpha .88 with 8 of 128.
+            and stops short of the input: at alpha .88 with 8 of 128. Weighted sums then take the left rule.
         target: ``"label"`` (default): the label's probability, of images that are classified correctly; or
             ``"predicted"``: the predicted class's, of all images.
         baseline: Where straight and guided paths start: ``black`` (default), ``white``, ``grey``, ``blurred``,
@@ -59,12 +59,10 @@ class Settings:
     def __post_init__(self) -> None:
         """Check everything before the work."""
         _check("methods", self.methods, tuple(METHODS))
-        for measure in self.measures:
-            parse(measure)
-        if not self.measures:
-            raise ValueError("measures: expected at least one.")
-        if not self.steps:
-            raise ValueError("steps: expected at least one number.")
+        pairs = [(measure.judge, variant) for text in self.measures for measure, variant in parse(text)]
+        for name, given in (("measures", pairs), ("steps", self.steps)):
+            if not given or len(set(given)) < len(given):
+                raise ValueError(f"{name}: expected at least one, each once; got {getattr(self, name)}.")
         for number in self.steps:
             check_positive("steps", number)
         for name in ("batch_size", "references"):
@@ -80,8 +78,8 @@ class Settings:
                 f"steps: by steps_protocol='reference' coarser runs are slices of the finest, so each number must "
                 f"divide {finest}, got {self.steps}."
             )
-        if finest < 2 and any(name in STEPPED for name in self.methods) and self.steps_protocol == "reference":
-            raise ValueError("steps: expected 2 at least by steps_protocol='reference'.")
+        if self.steps_protocol == "reference" and min(self.steps) < 2:
+            raise ValueError(f"steps: expected 2 at least by steps_protocol='reference', got {self.steps}.")
 
     def maps_an_image(self) -> int:
         """How many maps an image gets."""

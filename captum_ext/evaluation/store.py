@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from captum_ext._errors import UserError
 from captum_ext._optional import optional
@@ -134,8 +135,11 @@ class Results:
                 "command goes on from there."
             ) from error
 
-    def read(self) -> pd.DataFrame:
+    def read(self, columns: list[str] | None = None) -> pd.DataFrame:
         """All rows so far, ordered by model, batch and row: the columns of :class:`Row`, and ``model``.
+
+        Args:
+            columns: Only these; without ``curve`` it takes far less memory. Default ``None``: all.
 
         Raises:
             ResultsError: If there are none or a file is damaged.
@@ -148,14 +152,14 @@ class Results:
         frames = []
         for file in files:
             try:
-                frames.append(pandas.read_parquet(file))
+                frames.append(pandas.read_parquet(file, columns=columns))
             except Exception as error:  # what a damaged file makes of the reader knows no bounds
                 raise ResultsError(f"{file}: can't be read ({error}). Remove it and evaluate again.") from error
         frame: pd.DataFrame = pandas.concat(frames, ignore_index=True)
         return frame
 
     def _path(self, model: str, batch: int) -> Path:
-        return self.folder / model.replace("/", "_").replace(":", ".") / f"batch-{batch:06d}.parquet"
+        return self.folder / quote(model, safe="") / f"batch-{batch:06d}.parquet"
 
 
 def _replace(path: Path, content: Any) -> None:

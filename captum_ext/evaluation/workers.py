@@ -56,9 +56,17 @@ class Workers:
 @contextmanager
 def workers() -> Iterator[Workers]:
     """The processes that torchrun started, joined by gloo: what they exchange is small and not on a GPU."""
-    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1 and not dist.is_initialized():
         yield Workers()
         return
+    if dist.is_initialized():  # by the program that calls us
+        yield Workers(dist.get_rank(), dist.get_world_size())
+        return
+    missing = [name for name in ("RANK", "MASTER_ADDR", "MASTER_PORT") if name not in os.environ]
+    if missing:
+        raise UserError(
+            f"WORLD_SIZE is set, and {', '.join(missing)} not: start the processes with torchrun, or unset it"
+        )
     dist.init_process_group("gloo", timeout=timedelta(days=30))  # the others' shares may take longer than ours
     try:
         yield Workers(dist.get_rank(), dist.get_world_size())

@@ -74,6 +74,12 @@ def test_nested_steps_and_quadratures_cost_the_finest_walk(subject, question):
     assert counted.rows == 3 * (3 + 2 + 4 + 2), "3 and 2 share no grid"
 
 
+def test_truncated_weighted_sums_answer_for_the_whole_path(linear, question):
+    subject, w = linear
+    for answer in explain(subject, question, ["ig"], [2, 8], truncated=True):
+        torch.testing.assert_close(answer.maps, w * (question.inputs - question.baseline), rtol=0, atol=1e-9)
+
+
 def test_truncated_runs_are_slices_of_the_finest(subject, question):
     answers = list(explain(subject, question, ["idgi"], [2, 8], truncated=True))
     points = [(question.baseline + k / 7 * (question.inputs - question.baseline)) for k in range(8)]
@@ -99,6 +105,33 @@ def test_methods_by_patterns(subject, question):
     assert all(answer.incompleteness is None and answer.maps.abs().sum() > 0 for answer in answers.values())
     assert answers["pgig"].steps == 4
     assert answers["patternnet"].steps == 0
+
+
+def test_guided_backprop_finds_a_shared_relu6(question):
+    shared = nn.ReLU6()
+    torch.manual_seed(0)
+    first, second = nn.Conv2d(3, 4, 3).double(), nn.Conv2d(4, 4, 3).double()
+    net = nn.Sequential(first, shared, second, shared, nn.Flatten(), nn.Linear(4 * 28 * 28, 5).double())
+    ours = comparators.guided_backprop(Subject(net, question.inputs, None, 0), question)
+    x = question.inputs.clone().requires_grad_()
+    hidden = _Guided.apply(second(_Guided.apply(first(x), 6.0)), 6.0)
+    out = net[-1](hidden.flatten(1)).softmax(1).gather(1, question.target[:, None]).sum()
+    torch.testing.assert_close(ours, torch.autograd.grad(out, x)[0], rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", [name for name in METHODS if not METHODS[name].needs_patterns])
+def test_rows_are_a_cap(subject, question, name):
+    class Strict(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.model = subject.model
+
+        def forward(self, x):
+            assert len(x) <= 2
+            return self.model(x)
+
+    capped = Subject(Strict(), question.inputs, 2, 0)
+    assert next(explain(capped, question, [name], [3])).maps.shape == question.inputs.shape
 
 
 class _Guided(torch.autograd.Function):

@@ -14,7 +14,7 @@ from PIL import Image
 
 from captum_ext import metrics
 from captum_ext._errors import UserError
-from captum_ext.attr import IDGI, IntegratedGradients, PathAttribution
+from captum_ext.attr import IDGI, PathAttribution
 from captum_ext.cli import main
 from captum_ext.evaluation import METHODS, Results, Settings, comparators, evaluate, find_images
 from captum_ext.evaluation.methods import SINGLE, Single
@@ -22,6 +22,7 @@ from captum_ext.quadratures import WeightedSum
 from tests.evaluation.tiny import load, pictures, transform
 
 ROOT = Path(__file__).parent.parent.parent
+TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
 SMALL = ["--models", "tests.evaluation.tiny:load", "--threads", "1", "--steps", "4", "--methods", "ig,random"]
 
 
@@ -172,7 +173,7 @@ def test_labels_and_settings_that_do_not_fit(folder, tmp_path):
     few = Settings(methods=("random",), measures=("insertion:signed",))
     with pytest.raises(UserError, match="no labels"):
         evaluate(tiny, [image._replace(label=None) for image in images], tmp_path / "r", few)
-    with pytest.raises(UserError, match=r"tiny: 000.png: expected a label below the model's 5 classes, got 900"):
+    with pytest.raises(UserError, match=r"tiny: 000\.png: expected a label below the model's 5 classes, got 900"):
         evaluate(tiny, [image._replace(label=900) for image in images], tmp_path / "r", few)
     with pytest.raises(UserError, match="tiny: pgig need patterns"):
         evaluate(tiny, images, tmp_path / "r2", Settings(methods=("pgig",)))
@@ -184,10 +185,80 @@ def test_labels_and_settings_that_do_not_fit(folder, tmp_path):
         other[0].first.weight += 1
     with pytest.raises(UserError, match="other settings"):
         evaluate({"tiny": other}, images, tmp_path / "r3", few)
+    with pytest.raises(UserError, match="other settings"):
+        evaluate({"tiny": (load()[0], lambda p: transform(p) / 2)}, images, tmp_path / "r3", few)
+    with pytest.raises(UserError, match=r"each once, got 000.png 2 times"):
+        evaluate(tiny, [*images, *images], tmp_path / "r4", few)
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "thesis.txt").write_text("")
     with pytest.raises(UserError, match="has files but no settings"):
         evaluate(tiny, images, tmp_path / "full", few)
+
+
+def test_models_that_can_not_be_evaluated(folder, tmp_path):
+    images, few = find_images(folder), Settings(methods=("random",), measures=("insertion:signed",))
+    net, _ = load()
+
+    class Answering(torch.nn.Module):
+        def __init__(self, answer):
+            super().__init__()
+            self.answer = answer
+
+        def forward(self, x):
+            return self.answer(net(x))
+
+    for model, message in {
+        Answering(lambda y: (y, y)): "expected the model to return logits .*got tuple",
+        Answering(lambda y: y[:, 0]): r"got shape \(1,\)",
+        Answering(lambda y: y @ y): "the model fails on an input of shape",
+        load()[0].bfloat16(): r"tiny: expected float32 or float64, got torch.bfloat16",
+        load()[0].train(): "in training mode",
+    }.items():
+        model = model if "training" in message else model.eval()
+        with pytest.raises(UserError, match=message):
+            evaluate({"tiny": (model, transform)}, images, tmp_path / "r", few)
+    sizes = iter([32] * 3 + [24] * 1000)
+    with pytest.raises(UserError, match="of different shapes"):
+        evaluate({"tiny": (net, lambda p: transform(p)[:, : next(sizes)])}, images, tmp_path / "r2", few)
+    in_folders = [image._replace(folders=3) for image in images]
+    with pytest.raises(UserError, match="3 folders of images, and the model has 5 classes"):
+        evaluate({"tiny": load()}, in_folders, tmp_path / "r3", few)
+    few = Settings(methods=("random",), measures=("insertion:signed",), target="predicted")
+    assert evaluate({"tiny": load()}, in_folders, tmp_path / "r4", few).explained == {"tiny": 7}
+    small = Settings(methods=("random",), measures=("information:study:ms-ssim",))
+    with pytest.raises(UserError, match=r"information: .*five scales"):
+        evaluate({"tiny": load()}, images, tmp_path / "r5", small)
+
+
+def test_an_image_without_finite_logits_is_left_out(folder, tmp_path):
+    net, _ = load()
+
+    class Strict(torch.nn.Module):
+        def forward(self, x):
+            return net(x).masked_fill((x.mean((1, 2, 3)) == darkest)[:, None], torch.nan)
+
+    darkest = min(transform(Image.open(folder / f"{k:03d}.png"))[None].mean((1, 2, 3)) for k in range(7))
+    settings = Settings(methods=("random",), measures=("insertion:signed",), target="predicted")
+    found = evaluate({"s": (Strict().eval(), transform)}, find_images(folder), tmp_path / "r", settings)
+    assert found.explained == {"s": 6}
+    assert list(found.unreadable.values()) == ["the model gives NaN or infinite logits"]
+
+
+def test_noise_for_an_image_depends_on_no_other(folder, tmp_path):
+    methods = ("vargrad", "smoothgrad-ig", "expected-gradients")
+    images, net = find_images(folder), load()
+    found = []
+    for size in (1, 7):
+        settings = Settings(methods=methods, measures=("insertion:signed",), batch_size=size, references=3)
+        evaluate({"tiny": net}, images, tmp_path / str(size), settings)
+        found.append(table(tmp_path / str(size)).value.to_numpy())
+    torch.testing.assert_close(*map(torch.tensor, found), rtol=1e-3, atol=1e-4, equal_nan=True)
+
+
+def test_models_of_like_names_keep_their_own_results(folder, tmp_path):
+    settings = Settings(methods=("random",), measures=("insertion:signed",))
+    found = evaluate({"a/b": load(), "a_b": load(), "a:b": load()}, find_images(folder), tmp_path / "r", settings)
+    assert found.explained == {"a/b": 5, "a_b": 5, "a:b": 5}
 
 
 def test_a_finished_run_is_not_done_again(folder, tmp_path, monkeypatch):
@@ -213,7 +284,10 @@ def test_pixels_are_what_the_transform_made_inputs_of(folder, tmp_path):
         ({"methods": ("ig", "ig")}, "each once"),
         ({"measures": ("insertion:best",)}, "insertion takes signed, absolute; got 'best'"),
         ({"measures": ("accuracy",)}, "measures: expected some of insertion"),
-        ({"steps": ()}, "at least one number"),
+        ({"steps": ()}, "steps: expected at least one"),
+        ({"steps": (2, 2)}, "steps: expected at least one, each once"),
+        ({"steps": (1, 8), "steps_protocol": "reference"}, "2 at least"),
+        ({"measures": ("insertion:signed", "insertion")}, "measures: expected at least one, each once"),
         ({"steps": (5, 8), "steps_protocol": "reference"}, "must divide 8"),
         ({"target": "true"}, "target: expected some of label, predicted"),
         ({"baseline": "pink"}, "baseline: expected some of black"),
@@ -238,12 +312,14 @@ def test_killed_at_any_moment_it_goes_on_where_it_was(tmp_path):
     options = ["--batch-size", "1", "--measures", "insertion,information", "--methods", "ig,idgi,random"]
     subprocess.run(command(tmp_path / "whole", folder, *options), check=True, cwd=ROOT, env=environment())
     kills = 0
-    for wait in (1, 4, 8):
-        process = subprocess.Popen(command(tmp_path / "r", folder, *options), cwd=ROOT, env=environment())
+    for wait, start in ((1, []), (4, []), (8, TORCHRUN)):
+        process = subprocess.Popen(
+            [*(start or [sys.executable]), *command(tmp_path / "r", folder, *options)[1:]],
+            cwd=ROOT, env=environment(), start_new_session=True)  # fmt: skip
         while len(list((tmp_path / "r").glob("*/batch-*.parquet"))) < wait and process.poll() is None:
             time.sleep(0.005)
         kills += process.poll() is None
-        process.send_signal(signal.SIGKILL)
+        os.killpg(process.pid, signal.SIGKILL)
         process.wait()
     done = {path: path.stat().st_mtime_ns for path in (tmp_path / "r").glob("*/batch-*.parquet")}
     assert kills
@@ -261,9 +337,8 @@ def test_two_processes_give_the_table_of_one(tmp_path):
     options = ["--batch-size", "2", "--measures", "insertion,information", "--methods",
                "ig,idgi,guided-ig,vargrad,random"]  # fmt: skip
     subprocess.run(command(tmp_path / "one", folder, *options), check=True, cwd=ROOT, env=environment())
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     again = subprocess.run(
-        torchrun + command(tmp_path / "two", folder, *options)[1:], check=True, cwd=ROOT, env=environment(),
+        TORCHRUN + command(tmp_path / "two", folder, *options)[1:], check=True, cwd=ROOT, env=environment(),
         capture_output=True, text=True)  # fmt: skip
     assert again.stdout.count("results in") == 1, "one process speaks"
     pd.testing.assert_frame_equal(table(tmp_path / "two"), table(tmp_path / "one"), check_exact=True)
@@ -273,9 +348,8 @@ def test_mistakes_reach_all_processes(tmp_path):
     folder = pictures(tmp_path / "images", 2)
     (tmp_path / "r").mkdir()
     (tmp_path / "r" / "mine.txt").write_text("")
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     failed = subprocess.run(
-        torchrun + command(tmp_path / "r", folder)[1:], cwd=ROOT, env=environment(), capture_output=True, text=True,
+        TORCHRUN + command(tmp_path / "r", folder)[1:], cwd=ROOT, env=environment(), capture_output=True, text=True,
         timeout=120, check=False)  # fmt: skip
     assert failed.returncode
     assert "has files but no settings.json" in failed.stderr
@@ -324,11 +398,3 @@ def test_the_command_speaks_plainly(folder, tmp_path, capsys):
     base[1] = str(blocked / "r")
     assert main([*base, "--methods", "random"]) == 2
     assert "can't be written (Not a directory)" in capsys.readouterr().err
-
-
-def test_ig_is_not_captums_default_rule_but_the_trapezoid(folder):
-    """Documented: rules on the closed grid share a walk."""
-    net, _ = load()
-    x = transform(Image.open(folder / "000.png"))[None]
-    trapezoid = IntegratedGradients(net).attribute(x, target=1, n_steps=4, method="riemann_trapezoid")
-    assert not torch.allclose(trapezoid, IntegratedGradients(net).attribute(x, target=1, n_steps=4))

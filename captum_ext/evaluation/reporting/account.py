@@ -52,6 +52,12 @@ def account(frame: pd.DataFrame, findings: Findings, settings: dict[str, Any]) -
     return "\n\n".join(parts)
 
 
+def _named(images: pd.Series) -> str:
+    names = sorted(set(images))
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return f"{len(names)}: {escaped(', '.join(names[:_NAMED]))}{more}"
+
+
 def _left_out(frame: pd.DataFrame, findings: Findings) -> list[list[str]]:
     gone = frame[(frame["score"] != "image") & frame["value"].isna()].copy()
     # "confidence: the original's score 0.41 is not ..." and the like are one reason.
@@ -70,7 +76,7 @@ def _left_out(frame: pd.DataFrame, findings: Findings) -> list[list[str]]:
                     [
                         escaped(measure.title),
                         escaped(model),
-                        str(group["image"].nunique()),
+                        _named(group["image"]),
                         escaped(why),
                         escaped(names),
                     ]
