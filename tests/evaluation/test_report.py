@@ -142,7 +142,7 @@ def test_the_report_shows_settings_images_and_all_files(written):
     assert "Unfinished" not in text
     assert r"| net\|a/b | 11 | 1 | 1 | 13 |" in text
     assert r"- images/a\_\*12\*.png: cannot identify \| image" in text
-    assert r"| SIC (pair, WebP) | other | 1 | confidence | all |" in text
+    assert re.search(r"\| SIC \(pair, WebP\) \| other \| 1: images/\S+ \| confidence \| all \|", text)
     assert "PGIG (25 steps)" in text
     assert "| IG | +IDGI | Blur IG | +IDGI | PGIG" in text
     pictures = re.findall(r"!\[.*?\]\((figures/[^)\s]+)\)", text)

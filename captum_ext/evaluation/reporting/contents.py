@@ -51,7 +51,7 @@ _PAPERS = (
     _Plan(
         "table-1-insertion",
         "Insertion (Table 1)",
-        "The area under the target's probability as pixels are put into the baseline, those with the highest "
+        "The area under the target's probability as pixels are put into black, those with the highest "
         "attribution first. The ratio is to the whole image's probability. Ranked by sign, what speaks against the "
         "class comes last; by magnitude, early.",
         ("insertion", "insertion-ratio"),
@@ -85,7 +85,7 @@ _OTHERS = (
     _Plan(
         "deletion",
         "Deletion",
-        "The area under the target's probability as pixels are replaced by the baseline, those with the highest "
+        "The area under the target's probability as pixels are replaced by black, those with the highest "
         "attribution first.",
         ("deletion",),
     ),
