@@ -226,8 +226,8 @@ def test_an_image_that_all_protocols_leave_out_gives_no_value_but_a_count(tmp_pa
     ]
     made.write(tmp_path, {"net": rows}, models=["net"])
     text = report(tmp_path)[0].read_text()
-    assert "| SIC (study, PNG) | net | 2 | confidence | all |" in text
-    assert "| SIC (study, PNG) | net | 1 | no score to add | all |" in text
+    assert "| SIC (study, PNG) | net | 2: 0.png, 1.png | confidence | all |" in text
+    assert "| SIC (study, PNG) | net | 1: 2.png | no score to add | all |" in text
     assert table(tmp_path, "table-2-information-by-size")[0]["ig"] == "- [-, -] (0)"
 
 
