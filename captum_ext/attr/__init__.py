@@ -1,5 +1,6 @@
 """Attribution methods, drop-ins next to :class:`captum.attr.IntegratedGradients`."""
 
+from captum_ext._forward_args import Unrepeated
 from captum_ext.attr.blur_ig import BlurIG
 from captum_ext.attr.guided_ig import GuidedIG
 from captum_ext.attr.idgi import IDGI
@@ -17,4 +18,5 @@ __all__ = [
     "PathAttribution",
     "PatternAttribution",
     "PatternNet",
+    "Unrepeated",
 ]
