@@ -140,6 +140,18 @@ def test_an_input_that_only_some_passes_use(name, cap, images):
     assert (sometimes[1] != 0).any()
 
 
+@pytest.mark.parametrize("flags", [[True, False, False], [False, True, False], [False, False, True]])
+@every_method
+def test_examples_without_any_gradient_get_nothing(name, flags, images):
+    def f(x, flag):
+        return torch.tanh((x if bool(flag.any()) else x.detach()).sum((1, 2, 3)))
+
+    attributions = METHODS[name](f).attribute(
+        images, additional_forward_args=torch.tensor(flags), n_steps=STEPS, internal_batch_size=1
+    )
+    assert attributions.flatten(1).any(1).tolist() == flags
+
+
 @every_method
 def test_an_input_that_some_points_of_the_path_do_not_use(name, images):
     """In passes of one point, the other input has a gradient from some way along the path only."""
