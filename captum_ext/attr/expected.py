@@ -18,7 +18,7 @@ class Expected(Attribution):
     """A method's attributions averaged over several baselines: the mean over all of them, exactly.
 
     The method runs once a baseline, one after the other, and only a running sum is kept. With hundreds of baselines
-    :class:`ExpectedGradients`, which samples, is cheaper. An average hides less than any one baseline does, but it is not
+    :class:`ExpectedGradients`, which samples, is cheaper. An average hides less than any one baseline, but is not
     neutral either: what is as in all of them still gets nothing.
 
     Args:
