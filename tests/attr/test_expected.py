@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 from captum.attr import NoiseTunnel
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from torch import nn
 
@@ -167,6 +167,7 @@ def test_without_the_factor_it_is_the_mean_gradient():
     samples=st.integers(1, 9),
     as_list=st.booleans(),
 )
+@example(examples=4, caps=(1, 3), count=3, samples=5, as_list=True)
 def test_the_same_generator_gives_the_same_for_any_internal_batch_size(examples, caps, count, samples, as_list):
     x, y = normal(examples, 3), normal(examples, 2, 2, seed=1)
     args = (normal(examples, seed=2), Unrepeated(normal(3, seed=5)))
