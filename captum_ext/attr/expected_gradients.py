@@ -134,9 +134,10 @@ class ExpectedGradients(GradientAttribution):
                     deltas.append(_sum(parts[-1]) - _mean_rise(draws, end, here, n_samples))
             if examples:
                 evaluate.check_gradient()
-        attributions: Any = tuple(torch.cat(pieces).contiguous() for pieces in zip(*parts, strict=True))
+            attributions: Any = tuple(torch.cat(pieces).contiguous() for pieces in zip(*parts, strict=True))
+            delta = torch.cat(deltas)
         attributions = attributions if isinstance(inputs, tuple) else attributions[0]
-        return (attributions, torch.cat(deltas)) if return_convergence_delta else attributions
+        return (attributions, delta) if return_convergence_delta else attributions
 
     def attribute_future(self) -> None:
         """Not there, as in Captum's gradient methods."""

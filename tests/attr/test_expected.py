@@ -221,6 +221,15 @@ def test_dtypes(dtype):
         close(result, torch.ones(2, 3), 1e-5)
 
 
+def test_inference_mode_gives_the_same_as_ordinary_tensors():
+    x, each = normal(2, 3), normal(4, 3, seed=1)
+    expected = ExpectedGradients(squashed, each).attribute(x, n_samples=5, generator=seeded())
+    with torch.inference_mode():
+        got = ExpectedGradients(squashed, each.clone()).attribute(x.clone(), n_samples=5, generator=seeded())
+    assert torch.equal(got, expected)
+    assert not got.is_inference()
+
+
 def test_no_examples():
     got, delta = ExpectedGradients(lambda z: z.sum(1), torch.zeros(4, 3)).attribute(
         torch.zeros(0, 3), return_convergence_delta=True
