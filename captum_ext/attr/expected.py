@@ -101,11 +101,12 @@ class Expected(Attribution):
             if not self.has_convergence_delta():
                 raise ValueError(f"return_convergence_delta: {type(self.method).__name__} has none. Leave it False.")
             kwargs["return_convergence_delta"] = True
+        # Left out if not given: neuron methods have no target.
+        given = {"target": target, "additional_forward_args": additional_forward_args}
+        kwargs.update((name, value) for name, value in given.items() if value is not None)
         total, count = None, 0
         for baseline in one_by_one(self.baselines, inputs):
-            result = self.method.attribute(
-                inputs, baselines=baseline, target=target, additional_forward_args=additional_forward_args, **kwargs
-            )
+            result = self.method.attribute(inputs, baselines=baseline, **kwargs)
             total, count = _summed(total, result), count + 1
         return _divided(total, count, result)
 

@@ -86,6 +86,13 @@ def test_captums_methods(make):
     close(Expected(method, each).attribute(x, target=1), torch.stack(loop).mean(0))
 
 
+def test_neuron_methods_which_have_no_target(net, images):
+    each = normal(3, 3, 6, 5)
+    method = captum.attr.NeuronIntegratedGradients(net, net.conv)
+    loop = [method.attribute(images, (1, 2, 3), each[k : k + 1], n_steps=STEPS) for k in range(3)]
+    close(Expected(method, each).attribute(images, neuron_selector=(1, 2, 3), n_steps=STEPS), torch.stack(loop).mean(0))
+
+
 def test_noise_tunnel_around_and_inside(net, images):
     each = normal(3, 3, 6, 5)
     expected = Expected(IntegratedGradients(net), each)
