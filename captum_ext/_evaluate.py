@@ -9,7 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from captum_ext._compat import expand_additional_forward_args, expand_target, run_forward
+from captum_ext._compat import expand_target, run_forward
+from captum_ext._forward_args import repeated, rows_of
 from captum_ext._gradients import GradientFunc, one_value_a_row
 from captum_ext._segment import Tensors
 from captum_ext._types import TargetType
@@ -49,7 +50,7 @@ class Evaluator:
         some = copy.copy(self)
         if isinstance(self._target, list | Tensor):
             some._target = self._target[rows]
-        some._args = None if self._args is None else tuple(_rows(arg, rows) for arg in self._args)
+        some._args = rows_of(self._args, rows)
         some._inputs = tuple(tensor[rows] for tensor in self._inputs)
         return some
 
@@ -64,7 +65,7 @@ class Evaluator:
                 forward_fn=recorder if self._needs_values else self._forward_func,
                 inputs=tuple(tensor.requires_grad_() for tensor in flat),
                 target_ind=target,
-                additional_forward_args=expand_additional_forward_args(self._args, steps),
+                additional_forward_args=repeated(self._args, steps),
             )
         found = any(gradient is not None for gradient in gradients)
         self._found[0] |= found
@@ -92,7 +93,7 @@ class Evaluator:
         """F at one point (B, ...) of each example, without gradient; (B,)."""
         # Cloned, since a model that works in place must not get at the caller's tensors.
         inputs = tuple(tensor.clone() for tensor in self._as_inputs(points))
-        output = run_forward(self._forward_func, inputs, None, expand_additional_forward_args(self._args, 1))
+        output = run_forward(self._forward_func, inputs, None, repeated(self._args, 1))
         return _widen(one_value_a_row(output, self._target, len(points[0])))
 
     def _as_inputs(self, flat: Tensors) -> Tensors:
@@ -150,7 +151,3 @@ def _layout(tensor: Tensor) -> torch.memory_format:
             if tensor.dim() == rank and tensor.is_contiguous(memory_format=layout):
                 return layout
     return torch.contiguous_format
-
-
-def _rows(arg: Any, rows: slice) -> Any:
-    return arg[rows] if isinstance(arg, Tensor) and arg.dim() else arg

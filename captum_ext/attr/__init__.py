@@ -1,6 +1,9 @@
 """Attribution methods, drop-ins next to :class:`captum.attr.IntegratedGradients`."""
 
+from captum_ext._forward_args import Unrepeated
 from captum_ext.attr.blur_ig import BlurIG
+from captum_ext.attr.expected import Expected
+from captum_ext.attr.expected_gradients import ExpectedGradients
 from captum_ext.attr.guided_ig import GuidedIG
 from captum_ext.attr.idgi import IDGI
 from captum_ext.attr.integrated_gradients import IntegratedGradients
@@ -12,9 +15,12 @@ __all__ = [
     "IDGI",
     "PGIG",
     "BlurIG",
+    "Expected",
+    "ExpectedGradients",
     "GuidedIG",
     "IntegratedGradients",
     "PathAttribution",
     "PatternAttribution",
     "PatternNet",
+    "Unrepeated",
 ]

@@ -171,8 +171,8 @@ def format_forward_args(arguments: object, inputs: Tensors) -> tuple[Any, ...] |
         if isinstance(argument, Tensor) and argument.dim() and len(argument) != len(inputs[0]):
             raise ValueError(
                 f"additional_forward_args[{position}]: expected one row for each of {len(inputs[0])} examples "
-                f"in a tensor, got shape {tuple(argument.shape)}. Expand it, or bind it: "
-                "lambda x: model(x, argument)."
+                f"in a tensor, got shape {tuple(argument.shape)}. Write Unrepeated(argument) for a "
+                "tensor that belongs to the whole call (captum_ext.attr.Unrepeated)."
             )
     return formatted
 

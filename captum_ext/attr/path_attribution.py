@@ -160,7 +160,7 @@ class PathAttribution(GradientAttribution):
                 examples; a list or a tensor (B,) of one for each. Default ``None``: the output is one number
                 an example.
             additional_forward_args: Further arguments of ``forward_func``, a tuple if several. Tensors have
-                one row an example (0-dimensional ones aside).
+                one row an example (0-dimensional and :class:`~captum_ext.attr.Unrepeated` ones aside).
             n_steps: Steps of the path, 1 at least. Default: 50, Captum's.
             method: The rule to integrate by, one of the quadrature's. Default ``None``: the class's own.
             internal_batch_size: The most rows in any forward pass; it may be less than B. The attributions do

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from captum_ext._compat import NullProgress, progress, run_forward
 from captum_ext._evaluate import float_dtype, sum_dtype
+from captum_ext._forward_args import repeated, rows_of
 from captum_ext._gradients import one_value_a_row
 from captum_ext._model import untouched
 from captum_ext._walk import split
@@ -80,8 +81,8 @@ def curve(
             example, point = rows[chunk] // points, rows[chunk] % points
             x = replacement.at(example, point).to(float_dtype(given.inputs[0]))
             target = _rows(given.target, example)
-            arguments = None if given.forward_args is None else tuple(_rows(a, example) for a in given.forward_args)
-            output = run_forward(forward_func, (x,), None, arguments)
+            arguments = rows_of(given.forward_args, example)
+            output = run_forward(forward_func, (x,), None, repeated(arguments, 1))
             scores.append(one_value_a_row(output, target, len(x)).to(sum_dtype(given.inputs[0])))
     found = torch.cat(scores).reshape(examples, points) if scores else replacement.before.new_zeros(0, points)
     fractions = fractions.to(found)

@@ -1,0 +1,74 @@
+"""A set of baselines, as :class:`Expected` and :class:`ExpectedGradients` take it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, TypeAlias
+
+import torch
+from torch import Tensor
+
+from captum_ext._segment import Tensors
+from captum_ext._types import BaselineType
+from captum_ext.attr._arguments import format_baselines
+
+Entry: TypeAlias = BaselineType | Callable[[Any], Any]
+BaselineSet: TypeAlias = Tensor | tuple[Tensor, ...] | list[Entry]
+
+
+def check_set(baselines: object) -> None:
+    """Check that this can be a set of baselines.
+
+    Raises:
+        TypeError: If it is neither tensors nor a list.
+        ValueError: If there is no baseline in it, or not as many in each tensor of a tuple.
+    """
+    tensors = baselines if isinstance(baselines, tuple) else (baselines,)
+    if isinstance(baselines, list):
+        if not baselines:
+            raise ValueError("baselines: expected at least one, got an empty list.")
+    elif not tensors or not all(isinstance(tensor, Tensor) and tensor.dim() for tensor in tensors):
+        raise TypeError(
+            "baselines: expected N baselines in a tensor (N, ...), a tuple of such tensors, one an input, or a list of "
+            f"baselines such as [0, x.mean(0, keepdim=True), baselines.blurred]; got {type(baselines).__name__}."
+        )
+    elif len({len(tensor) for tensor in tensors}) > 1 or not len(tensors[0]):
+        raise ValueError(
+            "baselines: expected as many, and at least one, in every tensor of the tuple, got "
+            f"{[len(tensor) for tensor in tensors]}."
+        )
+
+
+def one_by_one(baselines: BaselineSet, inputs: Any) -> Iterator[Any]:
+    """Each baseline, as a method's ``attribute`` takes it."""
+    if isinstance(baselines, list):
+        # A one-tuple is what wrappers make of a tensor; the user's functions know nothing of it.
+        given = inputs[0] if isinstance(inputs, tuple) and len(inputs) == 1 else inputs
+        for entry in baselines:
+            yield entry(given) if callable(entry) else entry
+    elif isinstance(baselines, tuple):
+        for k in range(len(baselines[0])):
+            yield tuple(tensor[k : k + 1] for tensor in baselines)
+    else:
+        for k in range(len(baselines)):
+            yield baselines[k : k + 1]
+
+
+def stacked(baselines: BaselineSet, inputs: Tensors) -> Tensors:
+    """All baselines: for each input a tensor (N, B or 1, ...), 1 where all examples have the same.
+
+    Raises:
+        TypeError, ValueError: If they do not fit the inputs.
+    """
+    if isinstance(baselines, list):
+        each = [
+            format_baselines(entry, inputs) or tuple(map(torch.zeros_like, inputs))
+            for entry in one_by_one(baselines, inputs)
+        ]
+        return tuple(torch.stack(entries) for entries in zip(*each, strict=True))
+    tensors = baselines if isinstance(baselines, tuple) else (baselines,)
+    # Checked as the baselines of N examples, which takes no memory.
+    rows = tuple(tensor.new_empty(1).expand(len(tensors[0]), *tensor.shape[1:]) for tensor in inputs)
+    formatted = format_baselines(tensors, rows)
+    assert formatted is not None, "given"
+    return tuple(tensor.unsqueeze(1) for tensor in formatted)

@@ -1,0 +1,134 @@
+"""Any method, averaged over several baselines."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import torch
+from captum.attr import Attribution
+from captum.log import log_usage
+from torch import Tensor
+
+from captum_ext._types import TargetType
+from captum_ext.attr._baseline_set import BaselineSet, check_set, one_by_one
+
+
+class Expected(Attribution):
+    """A method's attributions averaged over several baselines: the mean over all of them, exactly.
+
+    The method runs once a baseline, one after the other, and only a running sum is kept. With hundreds of baselines
+    :class:`ExpectedGradients`, which samples, is cheaper. An average hides less than any one baseline, but is not
+    neutral either: what is as in all of them still gets nothing.
+
+    Args:
+        method: What has an ``attribute`` with ``baselines``: a method of this library or of Captum's, layer methods
+            included.
+        baselines: The set: a tensor (N, ...) of N baselines for every example, or a tuple of such tensors, one an
+            input; or a list of what the method takes as ``baselines`` (numbers, tensors (1, ...) or (B, ...), tuples),
+            and of functions that make such from the inputs, as ``captum_ext.baselines.blurred``.
+
+    Raises:
+        TypeError: If the method takes no baselines, or these are no set.
+        ValueError: If the set is empty.
+
+    Reference:
+        Sturmfels, Lundberg, Lee: Visualizing the Impact of Feature Attribution Baselines. Distill 2020.
+        https://distill.pub/2020/attribution-baselines/
+
+    Example:
+        >>> from captum_ext import baselines
+        >>> from captum_ext.attr import IDGI, Expected
+        >>> model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(192, 5), torch.nn.Softmax(1))
+        >>> method = Expected(IDGI(model), [0, 1, lambda x: baselines.maximum_distance(x, 0, 1)])
+        >>> method.attribute(torch.rand(2, 3, 8, 8), target=4, n_steps=10).shape
+        torch.Size([2, 3, 8, 8])
+    """
+
+    def __init__(self, method: Attribution, baselines: BaselineSet) -> None:
+        """See the class."""
+        attribute = getattr(method, "attribute", None)
+        if isinstance(method, type) or attribute is None:
+            raise TypeError(f"method: expected one such as IntegratedGradients(model), got {method!r:.80}.")
+        parameters = inspect.signature(attribute).parameters.values()
+        if not any(p.name == "baselines" or p.kind is p.VAR_KEYWORD for p in parameters):
+            raise TypeError(
+                f"method: expected one that takes baselines; {type(method).__name__} has none to average over."
+            )
+        check_set(baselines)
+        super().__init__(method.forward_func)
+        self.method = method
+        self.baselines = baselines
+
+    @property
+    def multiplies_by_inputs(self) -> bool:
+        """As the method."""
+        return bool(self.method.multiplies_by_inputs)
+
+    def has_convergence_delta(self) -> bool:
+        """As the method."""
+        return bool(self.method.has_convergence_delta())
+
+    @log_usage(part_of_slo=True)  # type: ignore[untyped-decorator]
+    def attribute(
+        self,
+        inputs: Any,
+        target: TargetType = None,
+        additional_forward_args: object = None,
+        return_convergence_delta: bool = False,
+        **kwargs: Any,
+    ) -> Any:
+        """The mean of the method's attributions over all baselines.
+
+        Args:
+            inputs: As for the method's ``attribute``.
+            target: Likewise.
+            additional_forward_args: Likewise.
+            return_convergence_delta: Whether to return the mean of the method's deltas too: the sum of an example's
+                attributions less the mean over the baselines of F(input) - F(baseline).
+            **kwargs: What else the method's ``attribute`` takes, such as ``n_steps`` and ``internal_batch_size``.
+
+        Returns:
+            What the method returns, averaged.
+
+        Raises:
+            TypeError: If ``kwargs`` has baselines, which are the constructor's.
+            ValueError: If the method has no convergence delta to return; otherwise as the method.
+        """
+        if "baselines" in kwargs:
+            raise TypeError("baselines: the set is given once, as in Expected(method, baselines). Leave it out here.")
+        if return_convergence_delta:
+            if not self.has_convergence_delta():
+                raise ValueError(f"return_convergence_delta: {type(self.method).__name__} has none. Leave it False.")
+            kwargs["return_convergence_delta"] = True
+        # Left out if not given: neuron methods have no target.
+        given = {"target": target, "additional_forward_args": additional_forward_args}
+        kwargs.update((name, value) for name, value in given.items() if value is not None)
+        total, count = None, 0
+        for baseline in one_by_one(self.baselines, inputs):
+            result = self.method.attribute(inputs, baselines=baseline, **kwargs)
+            total, count = _summed(total, result), count + 1
+        return _divided(total, count, result)
+
+    @classmethod
+    def get_name(cls) -> str:
+        """The class's name."""
+        return cls.__name__
+
+    def attribute_future(self) -> None:
+        """Not there, as in Captum's gradient methods."""
+        raise NotImplementedError(f"attribute_future is not implemented for {type(self).__name__}")
+
+
+def _summed(total: Any, result: Any) -> Any:
+    """The sum of two results of one structure, at least in float32; ``None`` is nothing yet."""
+    if isinstance(result, tuple | list):
+        return [_summed(part, new) for part, new in zip(total or [None] * len(result), result, strict=True)]
+    wide = result.detach().to(torch.promote_types(result.dtype, torch.float32))
+    return wide.clone() if total is None else total.add_(wide)
+
+
+def _divided(total: Any, count: int, like: Any) -> Any:
+    if isinstance(like, Tensor):
+        return (total / count).to(like.dtype if like.is_floating_point() else total.dtype)
+    return type(like)(_divided(part, count, one) for part, one in zip(total, like, strict=True))
