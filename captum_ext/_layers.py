@@ -106,7 +106,9 @@ class Tap:
         if not self.device_ids:
             raise ValueError("device_ids: expected the order of the devices that the layer ran on. Give device_ids.")
         parts = [by_device[device] for device in sorted(by_device, key=lambda d: self.device_ids.index(d.index))]
-        return tuple(torch.cat([piece.to(parts[0][0].device) for piece in pieces]) for pieces in zip(*parts, strict=True))
+        return tuple(
+            torch.cat([piece.to(parts[0][0].device) for piece in pieces]) for pieces in zip(*parts, strict=True)
+        )
 
 
 class Replaced:

@@ -99,6 +99,8 @@ class PathMethod(GradientAttribution):
         return integrate(self.path, quadratures, evaluate, given.inputs, given.baselines, plan, bar)
 
 
-def paired(results: list[tuple[Tensors, Tensor | None]], shape: Callable[[Tensors], Any], with_delta: bool) -> list[Any]:
+def paired(
+    results: list[tuple[Tensors, Tensor | None]], shape: Callable[[Tensors], Any], with_delta: bool
+) -> list[Any]:
     """Each result as the user gets it: attributions in the form of what was explained, with the delta or without."""
     return [(shape(attributions), delta) if with_delta else shape(attributions) for attributions, delta in results]
