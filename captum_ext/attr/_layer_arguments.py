@@ -63,7 +63,8 @@ def format_layer_arguments(
                     "fractions. Give token ids, such as those of padding."
                 )
         starts = format_baselines(baselines, given.inputs, lambda tensor: tensor.dtype)
-    return given._replace(baselines=starts, forward_args=args)
+    inputs_alone = tuple(tensor.detach() for tensor in given.inputs)
+    return given._replace(inputs=inputs_alone, baselines=starts, forward_args=args)
 
 
 def read_all(tap: Tap, inputs: Tensors, forward_args: tuple[Any, ...], rows: int) -> Activations:
