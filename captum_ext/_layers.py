@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import copy
+import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -58,7 +59,7 @@ class Tap:
 
     def run(self, given: Sequence[Any], see: Callable[[int, Any], Any]) -> Any:
         """Run the function; ``see(k, activation)`` gives what layer k's activation is replaced by."""
-        with _hooks(self.layers, self.at_input, see):
+        with _uncompiled(), _hooks(self.layers, self.at_input, see):
             return self.forward_func(*(value.tensor if isinstance(value, Whole) else value for value in given))
 
     def read(self, given: Sequence[Any]) -> Activations:
@@ -89,8 +90,7 @@ class Tap:
             if not by_device:
                 raise ValueError(
                     f"layer: {_name(layer)} did not run in forward_func, or ran where hooks are not called (in a "
-                    "compiled or scripted model). Give a layer of the very model that forward_func calls; for a "
-                    "compiled one, call the model that was compiled."
+                    "scripted model). Give a layer of the very model that forward_func calls, before it is scripted."
                 )
         return Activations(tuple(map(self._gather, found)), tuple(max(counts.values()) for counts in runs))
 
@@ -198,6 +198,14 @@ def _hooks(layers: Sequence[nn.Module], at_input: bool, see: Callable[[int, Any]
                 handle = layer.register_forward_hook(partial(after, k=k))
             stack.callback(handle.remove)
         yield
+
+
+def _uncompiled() -> AbstractContextManager[Any]:
+    """Compiled models run eagerly: what was compiled before has no new hook, what is compiled now would keep it."""
+    if "torch._dynamo" in sys.modules and hasattr(torch.compiler, "set_stance"):  # torch 2.6
+        stance: AbstractContextManager[Any] = torch.compiler.set_stance("force_eager")
+        return stance
+    return nullcontext()
 
 
 def _name(layer: nn.Module) -> str:

@@ -31,6 +31,8 @@ def format_layers(layer: object) -> tuple[nn.Module, ...]:
                 f"layer: expected a module of the model, or a list of them, got {type(one).__name__}. Write "
                 "model.conv1, or dict(model.named_modules())[name]."
             )
+        if isinstance(one, torch.jit.ScriptModule):
+            raise TypeError("layer: expected a module that takes hooks, which scripted ones do not. Script it later.")
     if not layers or len(set(layers)) < len(layers):
         raise ValueError(f"layer: expected at least one layer, each once, got a list of {len(layers)}.")
     return layers

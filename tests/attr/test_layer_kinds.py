@@ -329,6 +329,18 @@ def test_the_users_own_hooks_on_the_layer_run_first():
     close(LayerIDGI(model, model[1]).attribute(x, target=1), expected.detach())
 
 
+def test_compiled_models_see_the_hooks_and_do_not_keep_them():
+    model = nn.Sequential(nn.Linear(4, 8), nn.Softplus(), nn.Linear(8, 2)).double()
+    x = rows(3, 4)
+    expected, before = LayerIDGI(model, model[1]).attribute(x, target=1), model(x)
+    compiled = torch.compile(model, backend="aot_eager")
+    for _ in range(2):
+        close(LayerIDGI(compiled, model[1]).attribute(x, target=1), expected)
+        close(compiled(x), before)
+        with torch.no_grad():
+            close(compiled(x), before.detach(), 0)
+
+
 # Mistakes ---------------------------------------------------------------------------------------------------------
 
 NET = nn.Sequential(nn.Embedding(9, 4), nn.Flatten(), nn.Linear(12, 2))
