@@ -7,7 +7,7 @@ from captum.attr import LLMAttribution, LLMGradientAttribution, TextTokenInput
 from captum.concept import TCAV, Concept
 from captum.concept._utils.classifier import Classifier
 
-from captum_ext.attr import IDGI, IntegratedGradients, LayerIDGI, LayerIntegratedGradients
+from captum_ext.attr import IDGI, IntegratedGradients, LayerBlurIG, LayerIDGI, LayerIntegratedGradients
 from tests.conformance.language import WORDS, LanguageModel, Tokenizer
 from tests.conformance.methods import LAYER_METHODS
 
@@ -117,10 +117,17 @@ def test_language_models(model, target):
     assert not model.embedding._forward_hooks
 
 
-@pytest.mark.parametrize("name", [name for name in LAYER_METHODS if "Blur" not in name])
+# Blur runs along the tokens.
+ALONG_TOKENS = {
+    **LAYER_METHODS,
+    "Layer Blur IG": lambda f, layer: LayerBlurIG(f, layer, max_sigma=2.0, spatial_dims=(1,)),
+}
+
+
+@pytest.mark.parametrize("name", ALONG_TOKENS)
 def test_every_layer_method_explains_what_a_language_model_wrote(name, model):
     tokenizer = Tokenizer()
-    explained = LLMGradientAttribution(LAYER_METHODS[name](model, model.embedding), tokenizer)
+    explained = LLMGradientAttribution(ALONG_TOKENS[name](model, model.embedding), tokenizer)
     prompt = TextTokenInput("the dog ran", tokenizer, skip_tokens=[0])
     result = explained.attribute(prompt, gen_args={"max_new_tokens": 2}, n_steps=STEPS)
     assert result.token_attr.shape == (2, 3)

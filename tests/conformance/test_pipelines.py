@@ -194,10 +194,47 @@ def test_pictures(net, images):
         mpl.pyplot.close(figure)
 
 
-def test_dataloader_attribution_takes_captums_own_classes_only(net, images):
-    """It looks the class itself up in a table; a loop over the loader does the same."""
-    with pytest.raises(AssertionError, match="does not support"):
-        DataLoaderAttribution(METHODS["IG"](net)).attribute([(images,)], target=1)
+def test_dataloader_attribution_takes_feature_ablation_only(net):
+    """It compares exact classes; Captum's Integrated Gradients is refused too."""
+    layer = LayerIntegratedGradients(net, net.conv)
+    for method in (METHODS["IG"](net), layer, captum.attr.IntegratedGradients(net)):
+        with pytest.raises(AssertionError, match="does not support"):
+            DataLoaderAttribution(method)
+
+
+def test_models_that_return_a_future_are_refused():
+    def model(x):
+        future = torch.futures.Future()
+        future.set_result(x.sum(1))
+        return future
+
+    for method in (METHODS["IDGI"](model), captum.attr.IntegratedGradients(model)):
+        with pytest.raises((TypeError, AttributeError)):
+            method.attribute(torch.rand(2, 3), target=None)
+
+
+def test_another_gradient_function_at_a_layer(net, images):
+    method = LayerIntegratedGradients(net, net.conv)
+    expected = method.attribute(images, target=1, n_steps=STEPS)
+    inner = method.gradient_func
+    method.gradient_func = lambda **given: tuple(2 * gradient for gradient in inner(**given))
+    close(method.attribute(images, target=1, n_steps=STEPS), 2 * expected)
+
+
+def test_compute_convergence_delta_takes_all_examples_at_once(net, images):
+    sizes = []
+
+    def model(x):
+        sizes.append(len(x))
+        return net(x)
+
+    method = METHODS["IG"](model)
+    attributions, delta = method.attribute(
+        images, target=1, n_steps=STEPS, internal_batch_size=2, return_convergence_delta=True
+    )
+    assert max(sizes) == 2
+    close(method.compute_convergence_delta(attributions, torch.zeros_like(images), images, target=1), delta)
+    assert max(sizes) == 3
 
 
 def test_shapes_that_the_tests_assume():
