@@ -175,6 +175,43 @@ def test_a_layer_that_runs_several_times_is_explained_at_its_last_run():
     close(got.sum(1), (model(x) - model(0 * x)).detach())
 
 
+@pytest.mark.filterwarnings("ignore:A layer Tanh runs 2 times")
+def test_the_runs_before_the_last_are_left_alone():
+    layer = nn.Tanh()
+    x = rows(3, 4)
+    got = LayerIDGI(lambda x: (layer(x) * layer(2 * x)).sum(1), layer).attribute(x, n_steps=STEPS)
+    expected = IDGI(lambda h, x: (torch.tanh(x) * h).sum(1)).attribute(torch.tanh(2 * x), 0, None, (x,), n_steps=STEPS)
+    close(got, expected)
+
+
+def test_what_the_layer_itself_keeps_stays_its_own():
+    class Keeping(TwoOutputs):
+        def forward(self, x):
+            self.kept = super().forward(x)
+            return self.kept
+
+    layer = Keeping(FORMS["dict"])
+    x, seen = rows(3, 4).requires_grad_(), []
+
+    def model(x):
+        seen.append(x.requires_grad)
+        out = layer(x)
+        return (out["left"] * out["right"]).sum(1)
+
+    LayerIDGI(model, layer).attribute(x, n_steps=STEPS)
+    assert torch.equal(layer.kept["left"], torch.tanh(x).detach().repeat(STEPS + 1, 1))
+    assert not any(seen)
+
+
+def test_a_model_that_overwrites_its_additional_arguments():
+    layer = nn.Tanh()
+    x, factor = rows(3, 4), rows(3, 1)
+    kept = factor.clone()
+    method = LayerIDGI(lambda x, factor: (layer(x) * factor.mul_(2)).sum(1), layer)
+    method.attribute(x, None, None, factor, STEPS, None, 2, return_convergence_delta=True)
+    assert torch.equal(factor, kept)
+
+
 def test_runs_that_depend_on_the_example():
     layer = nn.Tanh()
 
