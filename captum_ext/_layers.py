@@ -50,6 +50,7 @@ class Tap:
         self.forward_func = forward_func
         self.layers = tuple(layers)
         self.at_input = at_input
+        self._running = False
         self.device_ids = list(device_ids or getattr(forward_func, "device_ids", None) or ())
 
     @property
@@ -59,8 +60,33 @@ class Tap:
 
     def run(self, given: Sequence[Any], see: Callable[[int, Any], Any]) -> Any:
         """Run the function; ``see(k, activation)`` gives what layer k's activation is replaced by."""
+        self._running = True
+        try:
+            return self._run(given, see)
+        finally:
+            self._running = False
+
+    def _run(self, given: Sequence[Any], see: Callable[[int, Any], Any]) -> Any:
         with _uncompiled(), _hooks(self.layers, self.at_input, see):
             return self.forward_func(*(value.tensor if isinstance(value, Whole) else value for value in given))
+
+    @contextmanager
+    def guarded(self) -> Iterator[None]:
+        """Refuse runs of the layers outside :meth:`run`.
+
+        Activation checkpointing has such: its backward pass runs the layers anew, when nothing is in their place.
+        """
+
+        def check(k: int, value: Any) -> Any:
+            if not self._running:
+                raise ValueError(
+                    f"layer: {_name(self.layers[k])} ran again in the backward pass, so the gradient would be another "
+                    "point's. Turn off activation checkpointing, as in model.gradient_checkpointing_disable()."
+                )
+            return value
+
+        with _hooks(self.layers, self.at_input, check):
+            yield
 
     def read(self, given: Sequence[Any]) -> Activations:
         """The layers' activations in one forward pass, in the gradient mode that is on.

@@ -183,7 +183,8 @@ class LayerPathAttribution(PathMethod, captum.attr.LayerIntegratedGradients):
             rows = internal_batch_size or default_rows(given.inputs + activations)
             at_layer = Arguments(activations, starts, given.target, given.inputs + (given.forward_args or ()))
             plan = Plan(n_steps, rows, return_convergence_delta)
-            results = self._integrate(Replaced(tap, ends), checked, at_layer, plan, show_progress)
+            with tap.guarded():
+                results = self._integrate(Replaced(tap, ends), checked, at_layer, plan, show_progress)
 
         def by_layer(parts: Tensors) -> Any:
             rest = iter(parts)

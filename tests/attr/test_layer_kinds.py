@@ -7,6 +7,7 @@ import captum.attr
 import pytest
 import torch
 from torch import nn
+from torch.utils.checkpoint import checkpoint
 
 from captum_ext.attr import (
     IDGI,
@@ -376,6 +377,25 @@ def test_compiled_models_see_the_hooks_and_do_not_keep_them():
         close(compiled(x), before)
         with torch.no_grad():
             close(compiled(x), before.detach(), 0)
+
+
+@pytest.mark.parametrize(("reentrant", "message"), [(False, "ran again in the backward"), (True, "does not depend")])
+def test_activation_checkpointing_around_the_layer_is_refused(reentrant, message):
+    model = nn.Sequential(nn.Linear(4, 5), nn.Softplus(), nn.Linear(5, 3)).double()
+    block = nn.Sequential(model[0], model[1])
+    x = rows(3, 4)
+
+    def checkpointed(x):
+        return model[2](checkpoint(block, x, use_reentrant=reentrant))
+
+    with pytest.raises(ValueError, match=message):
+        LayerIDGI(checkpointed, model[0]).attribute(x, target=1)
+    assert not any(module._forward_hooks for module in model)
+    # Its result, and what comes after, can be explained.
+    for layer in (block, model[2]):
+        expected = LayerIDGI(lambda x: model[2](block(x)), layer).attribute(x, target=1)
+        if not (reentrant and layer is block):
+            close(LayerIDGI(checkpointed, layer).attribute(x, target=1), expected)
 
 
 # Mistakes ---------------------------------------------------------------------------------------------------------
