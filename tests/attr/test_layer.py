@@ -3,6 +3,8 @@
 import captum.attr
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import nn
 
 from captum_ext.attr import (
@@ -17,6 +19,7 @@ from captum_ext.attr import (
 from captum_ext.paths import BlurPath, GuidedPath, StraightPath
 from captum_ext.patterns import PatternRule, fit_patterns
 from captum_ext.quadratures import ImportantDirection, WeightedSum
+from tests.conformance.methods import LAYER_METHODS
 
 STEPS = 7
 TARGETS = [0, 3, 1]
@@ -245,3 +248,36 @@ def test_without_a_cap_a_late_layer_does_not_make_passes_of_many_photographs():
     model.register_forward_pre_hook(lambda _, args: rows.append(len(args[0])))
     LayerIntegratedGradients(model, model[2]).attribute(torch.rand(2, 3, 224, 224), target=1, n_steps=60)
     assert max(rows) <= 16
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    name=st.sampled_from(list(LAYER_METHODS)),
+    examples=st.integers(1, 5),
+    cap=st.none() | st.integers(1, 40),
+    steps=st.integers(1, 9),
+    shape=st.tuples(st.integers(1, 3), st.integers(1, 5), st.integers(1, 5)),
+    at_input=st.booleans(),
+    seed=st.integers(0, 999),
+)
+def test_shapes_and_batches(name, examples, cap, steps, shape, at_input, seed):
+    """Examples do not see one another, whatever their number, shape and batching."""
+    torch.manual_seed(seed)
+    head = nn.Conv2d(shape[0], 2, 3, padding=1).double()
+    weight = torch.randn(2, 2, *shape[1:], dtype=torch.float64)
+    x = torch.randn(examples, *shape, dtype=torch.float64)
+    factor = torch.randn(examples, dtype=torch.float64)
+    rows = []
+
+    def model(x, factor):
+        rows.append(len(x))
+        return torch.tanh((head(x).unsqueeze(1) * weight).flatten(2).sum(2) * factor.unsqueeze(1))
+
+    method = LAYER_METHODS[name](model, head)
+    together = method.attribute(x, None, 1, factor, steps, internal_batch_size=cap, attribute_to_layer_input=at_input)
+    assert cap is None or max(rows) <= cap
+    assert together.shape == (x.shape if at_input else (examples, 2, *shape[1:]))
+    for k in range(examples):
+        one = slice(k, k + 1)
+        alone = method.attribute(x[one], None, 1, factor[one], steps, attribute_to_layer_input=at_input)
+        close(together[one], alone)
