@@ -124,6 +124,21 @@ def test_layers(name, net, images, nt_type):
     close(got, expected)
 
 
+def test_layers_with_several_tensors_and_lists_of_layers(net, images):
+    class Pair(torch.nn.Module):
+        def forward(self, x):
+            return torch.tanh(x), x**2
+
+    layer = Pair()
+    model = lambda x: torch.mul(*layer(x)).sum((1, 2, 3))  # noqa: E731
+    got, expected = both(LayerIntegratedGradients(model, layer), images, nt_samples=3, n_steps=STEPS)
+    assert isinstance(got, tuple)
+    close(got, expected)
+    for cls in (LayerIntegratedGradients, captum.attr.LayerIntegratedGradients):
+        with pytest.raises(AssertionError, match="tuple"):
+            NoiseTunnel(cls(net, [net.conv])).attribute(images, nt_samples=3, target=1, n_steps=STEPS)
+
+
 @pytest.mark.parametrize("name", NEURON_METHODS)
 def test_neurons(name, net, images):
     got, expected = both(
