@@ -248,6 +248,19 @@ def test_half_precision_inside_a_model():
     assert (got - expected).norm() < 0.05 * expected.norm()
 
 
+def test_autocast():
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 2))
+    x, dtypes = rows(3, 4).float(), set()
+    expected = LayerIDGI(model, model[0]).attribute(x, target=1, n_steps=STEPS)
+    model[1].register_forward_pre_hook(lambda _, args: dtypes.add(args[0].dtype))
+    with torch.autocast("cpu", torch.bfloat16):
+        got = LayerIDGI(model, model[0]).attribute(x, target=1, n_steps=STEPS)
+    assert dtypes == {torch.bfloat16}  # the layer's own, at every point
+    assert got.dtype == torch.float32
+    assert (got - expected).norm() < 0.05 * expected.norm()
+
+
 def test_gradient_modes_and_frozen_models():
     model = nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 2)).double()
     x = rows(3, 4)
