@@ -7,6 +7,7 @@ from captum._utils.common import _expand_target as expand_target
 from captum._utils.common import _format_additional_forward_args as format_additional_forward_args
 from captum._utils.common import _run_forward as run_forward
 from captum._utils.common import _select_targets as select_targets
+from captum._utils.common import _verify_select_neuron as select_neuron
 from captum._utils.progress import NullProgress, progress
 
 __all__ = [
@@ -16,5 +17,6 @@ __all__ = [
     "format_additional_forward_args",
     "progress",
     "run_forward",
+    "select_neuron",
     "select_targets",
 ]

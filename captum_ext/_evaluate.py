@@ -85,8 +85,9 @@ class Evaluator:
         """
         if not self._found[0]:
             raise ValueError(
-                "forward_func's output does not depend on its inputs by differentiable operations, so it has "
-                "no gradient. Look for detach(), .data, numpy(), argmax(), long() or torch.no_grad() in it."
+                "forward_func's output does not depend on its inputs (or the layer explained) by differentiable "
+                "operations, so it has no gradient. Look for detach(), .data, numpy(), argmax(), long() or "
+                "torch.no_grad() in it."
             )
 
     def value(self, points: Tensors) -> Tensor:

@@ -47,13 +47,14 @@ def split(
         The slices of examples, and the slices of nodes that each of those takes.
     """
     examples = len(inputs[0])
-    rows = internal_batch_size or _default_rows(inputs)
+    rows = internal_batch_size or default_rows(inputs)
     example_chunks = _even_chunks(examples, rows)
     widest = max((chunk.stop - chunk.start for chunk in example_chunks), default=1)
     return example_chunks, _even_chunks(nodes, rows // widest if look_ahead else 1)
 
 
-def _default_rows(inputs: Tensors) -> int:
+def default_rows(inputs: Tensors) -> int:
+    """The most rows of a forward pass that the user sets no limit for."""
     values = sum(tensor[0].numel() for tensor in inputs if len(tensor))
     return max(1, min(_DEFAULT_ROWS, _DEFAULT_VALUES // max(values, 1)))
 

@@ -10,7 +10,15 @@ from PIL import Image
 from skimage import data
 
 from captum_ext import baselines
-from captum_ext.attr import IDGI, BlurIG, GuidedIG, IntegratedGradients, PathAttribution
+from captum_ext.attr import (
+    IDGI,
+    BlurIG,
+    GuidedIG,
+    IntegratedGradients,
+    LayerIDGI,
+    LayerIntegratedGradients,
+    PathAttribution,
+)
 from captum_ext.cli.models import efficientnet_lite
 from captum_ext.paths import BlurPath
 from captum_ext.quadratures import ImportantDirection, WeightedSum
@@ -79,3 +87,31 @@ def test_other_paths_explain_photographs(classifier, photographs, method):
     assert np.isfinite(attributions.numpy()).all()
     assert attributions.abs().sum((1, 2, 3)).min() > 0.1
     assert torch.isfinite(delta).all()
+
+
+def test_layers_of_a_real_network(classifier, photographs):
+    model = copy.deepcopy(classifier.model).double()
+
+    def probability(x):
+        return model(x).softmax(1)
+
+    crop = (..., slice(80, 128), slice(80, 128))  # float64 convolutions take their time
+    start = 0.3 * photographs.double()[crop]  # from black on so small a crop all gates to the output are closed
+    arguments = {"baselines": start, "target": [967, 282], "n_steps": 2}
+    block = model._blocks[-1]
+    x = photographs.double()[crop]
+    theirs = captum.attr.LayerIntegratedGradients(probability, block).attribute(x, **arguments)
+    ours, delta = LayerIntegratedGradients(probability, block).attribute(
+        x, **arguments, internal_batch_size=3, return_convergence_delta=True
+    )
+    assert (ours - theirs).abs().max() <= 1e-7
+    change = (probability(x) - probability(start))[range(2), [967, 282]].detach()
+    torch.testing.assert_close(ours.sum((1, 2, 3)) - change, delta)
+    shared = LayerIDGI(probability, block).attribute(x, **arguments)
+    torch.testing.assert_close(shared.sum((1, 2, 3)), change, atol=1e-9, rtol=0)
+    # A ReLU6 module that runs twice in a block: the last run is explained.
+    relu = LayerIDGI(probability, block._swish)
+    with pytest.warns(UserWarning, match="ReLU6 runs 2 times"):
+        inner, delta = relu.attribute(x, **arguments, return_convergence_delta=True)
+    assert inner.abs().sum() > 0
+    assert delta.abs().max() < 1e-9

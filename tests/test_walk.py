@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from captum_ext._grid import closed_grid, open_grid, shared_grid
 from captum_ext._walk import split
-from captum_ext.attr import IDGI, BlurIG, GuidedIG, IntegratedGradients
+from captum_ext.attr import IDGI, BlurIG, GuidedIG, IntegratedGradients, LayerGuidedIG, LayerIDGI
 
 
 def lengths(chunks):
@@ -61,11 +61,13 @@ def test_memory_does_not_grow_with_the_number_of_steps():
     script = textwrap.dedent("""
         import sys, torch
         from pathlib import Path
-        from captum_ext.attr import IDGI, BlurIG, GuidedIG, IntegratedGradients
+        from captum_ext.attr import IDGI, BlurIG, GuidedIG, IntegratedGradients, LayerGuidedIG, LayerIDGI
         method = eval(sys.argv[1])
         x = torch.rand(4, 3, 64, 64)
-        model = lambda z: (z ** 2).sum((1, 2, 3))
-        method(model).attribute(x, n_steps=int(sys.argv[2]), internal_batch_size=16)
+        layer = torch.nn.Softplus()
+        model = lambda z: (layer(z) ** 2).sum((1, 2, 3))
+        explain = method(model, layer) if "Layer" in sys.argv[1] else method(model)
+        explain.attribute(x, n_steps=int(sys.argv[2]), internal_batch_size=16)
         status = Path("/proc/self/status").read_text()
         print([line.split()[1] for line in status.splitlines() if line.startswith("VmHWM")][0])
     """)
@@ -74,7 +76,7 @@ def test_memory_does_not_grow_with_the_number_of_steps():
         command = [sys.executable, "-c", script, method.__name__, str(steps)]
         return int(subprocess.run(command, check=True, capture_output=True, text=True).stdout) / 1024
 
-    for method in (IntegratedGradients, IDGI, BlurIG, GuidedIG):
+    for method in (IntegratedGradients, IDGI, BlurIG, GuidedIG, LayerIDGI, LayerGuidedIG):
         # All points of 400 steps would take 75 MB, and their gradients as much again.
         assert peak(method, 400) - peak(method, 20) < 30, method
 

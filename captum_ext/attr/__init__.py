@@ -7,6 +7,9 @@ from captum_ext.attr.expected_gradients import ExpectedGradients
 from captum_ext.attr.guided_ig import GuidedIG
 from captum_ext.attr.idgi import IDGI
 from captum_ext.attr.integrated_gradients import IntegratedGradients
+from captum_ext.attr.layer import LayerPathAttribution
+from captum_ext.attr.layer_methods import LayerBlurIG, LayerGuidedIG, LayerIDGI, LayerIntegratedGradients
+from captum_ext.attr.neuron import NeuronIntegratedGradients, NeuronPathAttribution
 from captum_ext.attr.path_attribution import PathAttribution
 from captum_ext.attr.pattern import PatternAttribution, PatternNet
 from captum_ext.attr.pgig import PGIG
@@ -19,6 +22,13 @@ __all__ = [
     "ExpectedGradients",
     "GuidedIG",
     "IntegratedGradients",
+    "LayerBlurIG",
+    "LayerGuidedIG",
+    "LayerIDGI",
+    "LayerIntegratedGradients",
+    "LayerPathAttribution",
+    "NeuronIntegratedGradients",
+    "NeuronPathAttribution",
     "PathAttribution",
     "PatternAttribution",
     "PatternNet",

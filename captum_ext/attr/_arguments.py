@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from numbers import Integral, Real
 from typing import Any, NamedTuple, SupportsInt, TypeGuard
 
@@ -75,7 +76,9 @@ def format_inputs(inputs: object) -> Tensors:
     return tensors
 
 
-def format_baselines(baselines: BaselineType, inputs: Tensors) -> Tensors | None:
+def format_baselines(
+    baselines: BaselineType, inputs: Tensors, dtype: Callable[[Tensor], torch.dtype] = sum_dtype
+) -> Tensors | None:
     """The baselines in the shape of the inputs, ready to sum with; ``None`` stays ``None``.
 
     Raises:
@@ -90,13 +93,12 @@ def format_baselines(baselines: BaselineType, inputs: Tensors) -> Tensors | None
             f"baselines: expected one for each of {len(inputs)} inputs, got {len(given)}. "
             "Write a tuple as long as the inputs' (0 for those that start from zeros)."
         )
-    tensors = tuple(map(_format_baseline, given, inputs))
+    tensors = tuple(_format_baseline(one, like, dtype(like)) for one, like in zip(given, inputs, strict=True))
     _check_finite("baselines", tensors)
     return tensors
 
 
-def _format_baseline(baseline: object, like: Tensor) -> Tensor:
-    dtype = sum_dtype(like)
+def _format_baseline(baseline: object, like: Tensor, dtype: torch.dtype) -> Tensor:
     if isinstance(baseline, Real):
         try:
             return torch.full_like(like, float(baseline), dtype=dtype)

@@ -2,31 +2,22 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
-from functools import partial
 from typing import Any, Literal, overload
 
-import torch
-from captum.attr import GradientAttribution
 from captum.log import log_usage
 from torch import Tensor
 
 from captum_ext._backward import BackwardRule
-from captum_ext._compat import NullProgress, progress
-from captum_ext._evaluate import Evaluator
-from captum_ext._gradients import compute_gradients
-from captum_ext._integrate import Plan, integrate
-from captum_ext._model import untouched
+from captum_ext._integrate import Plan
 from captum_ext._types import BaselineType, TargetType, TensorOrTuple
 from captum_ext.attr._arguments import format_arguments
-from captum_ext.attr._parts import check_local, check_parts, check_quadratures
+from captum_ext.attr._base import PathMethod, paired
 from captum_ext.paths import Path, StraightPath
-from captum_ext.quadratures import Quadrature, WeightedSum
+from captum_ext.quadratures import Quadrature
 
 
-class PathAttribution(GradientAttribution):
+class PathAttribution(PathMethod):
     """Gradients along any path, summed by any quadrature.
 
     Integrated Gradients is ``PathAttribution(f)``; its relatives are this class with other parts: Blur IG has
@@ -66,28 +57,7 @@ class PathAttribution(GradientAttribution):
         multiply_by_inputs: bool = True,
     ) -> None:
         """See the class."""
-        check_parts(forward_func, path, quadrature, backward)
-        super().__init__(forward_func)
-        self.gradient_func: Any = compute_gradients
-        self.path = path if multiply_by_inputs else path.local()
-        self.quadrature = quadrature if quadrature is not None else WeightedSum(path.default_method)
-        self._backward = None if backward is None else backward.bind(forward_func)
-        self._multiply_by_inputs = multiply_by_inputs
-        check_local(multiply_by_inputs, [self.quadrature])
-
-    @property
-    def multiplies_by_inputs(self) -> bool:
-        """Whether the attributions hold the factor (inputs - baselines); Captum's evaluation asks."""
-        return self._multiply_by_inputs
-
-    def has_convergence_delta(self) -> bool:
-        """True by the ordinary gradient: attributions along a path sum to F(input) - F(start)."""
-        return self._backward is None
-
-    @classmethod
-    def get_name(cls) -> str:
-        """The class's name in words, abbreviations in one piece: Blur IG, IDGI."""
-        return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", cls.__name__)
+        super().__init__(forward_func, path, quadrature, backward, multiply_by_inputs)
 
     @overload
     def attribute(
@@ -181,9 +151,8 @@ class PathAttribution(GradientAttribution):
             UserWarning: If the model is in training mode.
             RuntimeWarning: If F has a NaN or infinite gradient on the path of an example.
         """
-        quadrature = self.quadrature if method is None else self.quadrature.with_method(method)
         return self.attribute_each(
-            (quadrature,),
+            (self._by(method),),
             inputs,
             baselines,
             target,
@@ -231,27 +200,8 @@ class PathAttribution(GradientAttribution):
             ... )
         """
         given = format_arguments(inputs, baselines, target, additional_forward_args, n_steps, internal_batch_size)
-        quadratures = check_quadratures(quadratures)
-        check_local(self._multiply_by_inputs, quadratures)
-        if return_convergence_delta and not self.has_convergence_delta():
-            raise ValueError(
-                "return_convergence_delta: by a backward rule of its own a method has no completeness to miss, so "
-                "there is no delta. Leave it False."
-            )
-        needs_values = any(quadrature.needs_values for quadrature in quadratures)
-        evaluate = Evaluator(
-            self.forward_func, self.gradient_func, given.target, given.forward_args, given.inputs, needs_values
-        )
+        checked = self._check_quadratures(quadratures, return_convergence_delta)
         plan = Plan(n_steps, internal_batch_size, return_convergence_delta)
-        bar = partial(progress if show_progress else NullProgress, desc=f"{self.get_name()} attribution")
-        rule = nullcontext() if self._backward is None else self._backward.active()
-        with torch.inference_mode(False), torch.no_grad(), untouched(self.forward_func), rule:
-            results = integrate(self.path, quadratures, evaluate, given.inputs, given.baselines, plan, bar)
-        formatted = [attributions if isinstance(inputs, tuple) else attributions[0] for attributions, _ in results]
-        if not return_convergence_delta:
-            return formatted
-        return list(zip(formatted, [delta for _, delta in results], strict=True))
-
-    def attribute_future(self) -> None:
-        """Not there, as in Captum's Integrated Gradients."""
-        raise NotImplementedError(f"attribute_future is not implemented for {type(self).__name__}")
+        with self._at_work():
+            results = self._integrate(self.forward_func, checked, given, plan, show_progress)
+        return paired(results, lambda parts: parts if isinstance(inputs, tuple) else parts[0], return_convergence_delta)

@@ -36,6 +36,9 @@ class Path(ABC):
     look_ahead: ClassVar[bool] = True
     """Whether all points are known before any gradient is: then points can share a batch."""
 
+    takes_baselines: ClassVar[bool] = True
+    """Whether it starts from a baseline that the caller may choose, or makes its own start from the input."""
+
     default_method: ClassVar[str]
     """The rule by which gradients along this path are best summed."""
 

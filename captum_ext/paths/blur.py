@@ -73,6 +73,7 @@ class BlurPath(Path):
     padding_mode: PaddingMode = "constant"
     spatial_dims: Sequence[int] | None = None
 
+    takes_baselines: ClassVar[bool] = False
     default_method: ClassVar[str] = "gausslegendre"
 
     def __post_init__(self) -> None:

@@ -2,7 +2,6 @@
 
 import pytest
 import torch
-from captum.attr import NoiseTunnel
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -178,26 +177,6 @@ def test_no_examples(name, net):
     attributions, delta = METHODS[name](net).attribute(torch.zeros(0, 3, 6, 5), target=0, return_convergence_delta=True)
     assert attributions.shape == (0, 3, 6, 5)
     assert delta.shape == (0,)
-
-
-@every_method
-def test_noise_tunnel(name, net, images):
-    method = METHODS[name](net)
-    plain = method.attribute(images, target=[0, 1, 2], n_steps=STEPS)
-    tunnel = NoiseTunnel(method)
-    close(tunnel.attribute(images, nt_samples=2, stdevs=0.0, target=[0, 1, 2], n_steps=STEPS), plain)
-    attributions, delta = tunnel.attribute(
-        images,
-        nt_samples=4,
-        nt_samples_batch_size=3,
-        stdevs=0.1,
-        target=[0, 1, 2],
-        n_steps=STEPS,
-        return_convergence_delta=True,
-    )
-    assert attributions.shape == images.shape
-    assert delta.shape == (12,)
-    assert (attributions - plain).abs().max() > 0
 
 
 @pytest.mark.parametrize("name", COMPLETE)

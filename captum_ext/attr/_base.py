@@ -1,0 +1,106 @@
+"""What all path methods have in common: their parts, and one way to put them to work."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from functools import partial
+from typing import Any
+
+import torch
+from captum.attr import GradientAttribution
+from torch import Tensor
+
+from captum_ext._backward import BackwardRule
+from captum_ext._compat import NullProgress, progress
+from captum_ext._evaluate import Evaluator
+from captum_ext._gradients import compute_gradients
+from captum_ext._integrate import Plan, integrate
+from captum_ext._model import untouched
+from captum_ext._segment import Tensors
+from captum_ext.attr._arguments import Arguments
+from captum_ext.attr._parts import check_local, check_parts, check_quadratures
+from captum_ext.paths import Path
+from captum_ext.quadratures import Quadrature, WeightedSum
+
+
+class PathMethod(GradientAttribution):
+    """A path, a quadrature and a backward rule. See :class:`captum_ext.attr.PathAttribution` for the arguments."""
+
+    def __init__(
+        self,
+        forward_func: Callable[..., Tensor],
+        path: Path,
+        quadrature: Quadrature | None,
+        backward: BackwardRule | None,
+        multiply_by_inputs: bool,
+    ) -> None:
+        """Check the parts."""
+        check_parts(forward_func, path, quadrature, backward)
+        GradientAttribution.__init__(self, forward_func)
+        self.gradient_func: Any = compute_gradients
+        self.path = path if multiply_by_inputs else path.local()
+        self.quadrature = quadrature if quadrature is not None else WeightedSum(path.default_method)
+        self._backward = None if backward is None else backward.bind(forward_func)
+        self._multiply_by_inputs = multiply_by_inputs
+        check_local(multiply_by_inputs, [self.quadrature])
+
+    @property
+    def multiplies_by_inputs(self) -> bool:
+        """Whether the attributions hold the factor (inputs - baselines); Captum's evaluation asks."""
+        return self._multiply_by_inputs
+
+    def has_convergence_delta(self) -> bool:
+        """True by the ordinary gradient: attributions along a path sum to F(input) - F(start)."""
+        return self._backward is None
+
+    @classmethod
+    def get_name(cls) -> str:
+        """The class's name in words, abbreviations in one piece: Blur IG, IDGI."""
+        return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", cls.__name__)
+
+    def attribute_future(self) -> None:
+        """Not there, as in Captum's Integrated Gradients."""
+        raise NotImplementedError(f"attribute_future is not implemented for {type(self).__name__}")
+
+    def _by(self, method: str | None) -> Quadrature:
+        return self.quadrature if method is None else self.quadrature.with_method(method)
+
+    def _check_quadratures(self, quadratures: Sequence[Quadrature], with_delta: bool) -> tuple[Quadrature, ...]:
+        checked = check_quadratures(quadratures)
+        check_local(self._multiply_by_inputs, checked)
+        if with_delta and not self.has_convergence_delta():
+            raise ValueError(
+                "return_convergence_delta: by a backward rule of its own a method has no completeness to miss, so "
+                "there is no delta. Leave it False."
+            )
+        return checked
+
+    @contextmanager
+    def _at_work(self) -> Iterator[None]:
+        """The modes in which everything is computed, and the guard of the user's model."""
+        rule = nullcontext() if self._backward is None else self._backward.active()
+        with torch.inference_mode(False), torch.no_grad(), untouched(self.forward_func), rule:
+            yield
+
+    def _integrate(
+        self,
+        function: Callable[..., Any],
+        quadratures: tuple[Quadrature, ...],
+        given: Arguments,
+        plan: Plan,
+        show_progress: bool,
+    ) -> list[tuple[Tensors, Tensor | None]]:
+        """Attributions, and deltas if the plan has them, for a function of ``given``."""
+        needs_values = any(quadrature.needs_values for quadrature in quadratures)
+        evaluate = Evaluator(function, self.gradient_func, given.target, given.forward_args, given.inputs, needs_values)
+        bar = partial(progress if show_progress else NullProgress, desc=f"{self.get_name()} attribution")
+        return integrate(self.path, quadratures, evaluate, given.inputs, given.baselines, plan, bar)
+
+
+def paired(
+    results: list[tuple[Tensors, Tensor | None]], shape: Callable[[Tensors], Any], with_delta: bool
+) -> list[Any]:
+    """Each result as the user gets it: attributions in the form of what was explained, with the delta or without."""
+    return [(shape(attributions), delta) if with_delta else shape(attributions) for attributions, delta in results]

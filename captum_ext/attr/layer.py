@@ -1,0 +1,215 @@
+"""Path methods at a layer of the model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import captum.attr
+import torch
+from captum.attr import LayerAttribution
+from captum.log import log_usage
+from torch import Tensor, nn
+
+from captum_ext._backward import BackwardRule
+from captum_ext._integrate import Plan
+from captum_ext._layers import Activations, Replaced, Tap
+from captum_ext._segment import Tensors
+from captum_ext._types import BaselineType, TargetType
+from captum_ext._walk import default_rows
+from captum_ext.attr._arguments import Arguments
+from captum_ext.attr._base import PathMethod, paired
+from captum_ext.attr._layer_arguments import format_layer_arguments, format_layers, read_all, warn_of_runs
+from captum_ext.paths import Path, StraightPath
+from captum_ext.quadratures import Quadrature
+
+
+class LayerPathAttribution(PathMethod, captum.attr.LayerIntegratedGradients):
+    """Gradients with respect to a layer's output or input, along any path of it, summed by any quadrature.
+
+    The path leads from the layer's activation at the baselines to its activation at the inputs; the rest of the model
+    sees the inputs. Inputs may be what no gradient can be taken of, such as token ids. F and its gradient at a point
+    come from one forward pass in which the point stands in for the layer's activation.
+
+    It is a :class:`captum.attr.LayerIntegratedGradients`, and goes where that goes: into ``TCAV`` and
+    ``LLMGradientAttribution``.
+
+    Args:
+        forward_func: The model, or any function that runs it and returns one row an example.
+        layer: The module whose activation is explained, or a list of modules, whose activations then move together.
+            Of these, none should be computed from others alone: it would get zeros.
+        device_ids: The order of the devices of a DataParallel model that ``forward_func`` wraps. Default: that of
+            ``forward_func``, if it is one.
+        path: The points between the two activations. Default: the straight line. ``BlurPath`` starts from the blurred
+            activation and blurs the layer's own spatial dimensions; sigma is in units of its grid.
+        quadrature: How gradients become an attribution. Default: ``WeightedSum`` by the path's own rule.
+        backward: Which vector-Jacobian product is the gradient, from the output down to the layer. Default: the
+            ordinary one.
+        multiply_by_inputs: ``False`` leaves out the factor (activation - baseline's activation). Straight path and
+            ``WeightedSum`` only.
+
+    Raises:
+        TypeError, ValueError: As :class:`~captum_ext.attr.PathAttribution`.
+
+    Example:
+        >>> from captum_ext.attr import LayerPathAttribution
+        >>> from captum_ext.quadratures import ImportantDirection
+        >>> model = torch.nn.Sequential(torch.nn.Embedding(100, 8), torch.nn.Flatten(), torch.nn.Linear(40, 2))
+        >>> method = LayerPathAttribution(model, model[0], quadrature=ImportantDirection())
+        >>> method.attribute(torch.randint(0, 100, (3, 5)), target=1).sum(2).shape  # one number a token
+        torch.Size([3, 5])
+    """
+
+    def __init__(
+        self,
+        forward_func: Callable[..., Tensor],
+        layer: nn.Module | list[nn.Module] | None,
+        device_ids: list[int] | None = None,
+        path: Path = StraightPath(),  # noqa: B008 -- immutable
+        quadrature: Quadrature | None = None,
+        backward: BackwardRule | None = None,
+        multiply_by_inputs: bool = True,
+    ) -> None:
+        """See the class."""
+        if layer is not None:  # TCAV's users leave it to TCAV
+            format_layers(layer)
+        LayerAttribution.__init__(self, forward_func, layer, device_ids)  # type: ignore[type-var]
+        PathMethod.__init__(self, forward_func, path, quadrature, backward, multiply_by_inputs)
+
+    @property
+    def multiplies_by_inputs(self) -> bool:
+        """Whether the attributions hold the factor (activation - baseline's activation)."""
+        return self._multiply_by_inputs
+
+    @log_usage(part_of_slo=True)  # type: ignore[untyped-decorator]
+    def attribute(
+        self,
+        inputs: Tensor | tuple[Tensor, ...],
+        baselines: BaselineType = None,
+        target: TargetType = None,
+        additional_forward_args: object = None,
+        n_steps: int = 50,
+        method: str | None = None,
+        internal_batch_size: int | None = None,
+        return_convergence_delta: bool = False,
+        attribute_to_layer_input: bool = False,
+        grad_kwargs: dict[str, Any] | None = None,
+        *,
+        show_progress: bool = False,
+    ) -> Any:
+        """Attribute the output to the layer; the arguments are those of Captum's LayerIntegratedGradients.
+
+        Args:
+            inputs: The examples to explain: a tensor (B, ...), or a tuple of them with equal B if ``forward_func``
+                takes several. They reach the model in their own dtype.
+            baselines: Inputs at which the layer's activation is the path's start: a number, a tensor shaped as the
+                inputs or with one example, or a tuple of these. Default: zeros. (``BlurPath`` takes ``None`` only.)
+            target: Which output to explain; see :meth:`captum_ext.attr.PathAttribution.attribute`.
+            additional_forward_args: Further arguments of ``forward_func``, a tuple if several. Tensors with a row for
+                each example go with their examples; others are passed on as they are.
+            n_steps: Steps of the path. Default: 50, Captum's.
+            method: The rule to integrate by, one of the quadrature's. Default ``None``: the class's own.
+            internal_batch_size: The most rows in any forward pass; it may be less than B. Default ``None``: so many
+                that inputs and activations have as many values as 16 photographs of 3 x 224 x 224, at most 1024.
+            return_convergence_delta: Whether to return the delta too.
+            attribute_to_layer_input: Whether to explain what the layer takes in, or what it puts out (default). Of
+                keyword arguments of the layer only if it takes no tensors by position.
+            grad_kwargs: Taken for Captum's signature. Inputs that F does not depend on get zeros, whatever it holds.
+            show_progress: Whether to show a progress bar, one tick a forward pass.
+
+        Returns:
+            The attributions in the activation's shape and device (float32 for half precision): a tensor, or a tuple if
+            the layer takes or puts out several floating point tensors (with as many rows as the first; others stay
+            as they are). For a list of layers a list of these. With ``return_convergence_delta=True`` a pair of that
+            and the deltas (B,): the sum of an example's attributions less F's change *along the path*. Where a part
+            of the inputs' effect goes round the layer, F(inputs) - F(baselines) is another number, which
+            ``compute_convergence_delta`` takes, as in Captum.
+
+        Raises:
+            TypeError, ValueError: If an argument can't be used, or the layer did not run or has no row an example.
+
+        Warns:
+            UserWarning: If the model is in training mode, or the layer runs several times: then its last run is
+                explained.
+            RuntimeWarning: If F has a NaN or infinite gradient on the path of an example.
+        """
+        return self.attribute_each(
+            (self._by(method),),
+            inputs,
+            baselines,
+            target,
+            additional_forward_args,
+            n_steps,
+            internal_batch_size,
+            return_convergence_delta,
+            attribute_to_layer_input,
+            show_progress=show_progress,
+        )[0]
+
+    @log_usage(part_of_slo=True)  # type: ignore[untyped-decorator]
+    def attribute_each(
+        self,
+        quadratures: Sequence[Quadrature],
+        inputs: Tensor | tuple[Tensor, ...],
+        baselines: BaselineType = None,
+        target: TargetType = None,
+        additional_forward_args: object = None,
+        n_steps: int = 50,
+        internal_batch_size: int | None = None,
+        return_convergence_delta: bool = False,
+        attribute_to_layer_input: bool = False,
+        *,
+        show_progress: bool = False,
+    ) -> list[Any]:
+        """Several quadratures from one walk; see :meth:`captum_ext.attr.PathAttribution.attribute_each`.
+
+        Args:
+            quadratures: What to compute; their gradients must be taken at the same points.
+            inputs: As for :meth:`attribute`, and so are the arguments that follow.
+
+        Returns:
+            A list with what :meth:`attribute` returns, one entry a quadrature.
+
+        Raises:
+            ValueError: If the quadratures can't share a walk; otherwise as :meth:`attribute`.
+        """
+        given = format_layer_arguments(inputs, baselines, target, additional_forward_args, n_steps, internal_batch_size)
+        checked = self._check_quadratures(quadratures, return_convergence_delta)
+        tap = Tap(self.forward_func, format_layers(self.layer), attribute_to_layer_input, self.device_ids)
+        with self._at_work():
+            ends, starts = self._ends(tap, given, internal_batch_size)
+            warn_of_runs(tap, ends.runs)
+            activations = _flat(ends)
+            rows = internal_batch_size or default_rows(given.inputs + activations)
+            at_layer = Arguments(activations, starts, given.target, given.inputs + (given.forward_args or ()))
+            plan = Plan(n_steps, rows, return_convergence_delta)
+            with tap.guarded():
+                results = self._integrate(Replaced(tap, ends), checked, at_layer, plan, show_progress)
+
+        def by_layer(parts: Tensors) -> Any:
+            rest = iter(parts)
+            layers = [tuple(next(rest) for _ in tensors) for tensors in ends.tensors]
+            shaped = [tensors if len(tensors) > 1 else tensors[0] for tensors in layers]
+            return shaped if isinstance(self.layer, list) else shaped[0]
+
+        return paired(results, by_layer, return_convergence_delta)
+
+    def _ends(self, tap: Tap, given: Arguments, rows: int | None) -> tuple[Activations, Tensors | None]:
+        """The layer's activations at the inputs, and where the path starts (``None``: the path's own start)."""
+        args = given.forward_args or ()
+        ends = read_all(tap, given.inputs, args, rows or default_rows(given.inputs))
+        if not self.path.takes_baselines:
+            return ends, given.baselines
+        baselines = given.baselines or tuple(torch.zeros_like(tensor) for tensor in given.inputs)
+        starts = read_all(tap, baselines, args, rows or default_rows(given.inputs))
+        shapes = [[tensor.shape for tensor in _flat(activations)] for activations in (starts, ends)]
+        if shapes[0] != shapes[1]:
+            raise ValueError(
+                f"baselines: expected activations of the layer in the shapes that the inputs give, {shapes[1]}, got "
+                f"{shapes[0]}."
+            )
+        return ends, tuple(tensor.to(torch.promote_types(tensor.dtype, torch.float32)) for tensor in _flat(starts))
+
+
+def _flat(activations: Activations) -> Tensors:
+    return tuple(tensor for tensors in activations.tensors for tensor in tensors)

@@ -1,0 +1,204 @@
+"""Path methods whose F is a neuron inside the model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+from captum.attr import NeuronAttribution
+from captum.log import log_usage
+from torch import Tensor, nn
+
+from captum_ext._backward import BackwardRule
+from captum_ext._compat import select_neuron
+from captum_ext._integrate import Plan
+from captum_ext._layers import Tap
+from captum_ext._segment import Tensors
+from captum_ext._types import BaselineType, TensorOrTuple
+from captum_ext.attr._arguments import format_arguments
+from captum_ext.attr._base import PathMethod, paired
+from captum_ext.attr._layer_arguments import format_layers
+from captum_ext.paths import Path, StraightPath
+from captum_ext.quadratures import Quadrature
+
+NeuronSelector: TypeAlias = int | tuple[int | slice, ...] | Callable[[Any], Tensor]
+
+
+class NeuronPathAttribution(PathMethod, NeuronAttribution):
+    """Gradients of a neuron inside the model, along any path of the inputs, summed by any quadrature.
+
+    What :class:`~captum_ext.attr.PathAttribution` does for the model's output, for a neuron of a layer.
+
+    Args:
+        forward_func: The model, or any function that runs it.
+        layer: The module that has the neuron.
+        device_ids: The order of the devices of a DataParallel model that ``forward_func`` wraps. Default: that of
+            ``forward_func``, if it is one.
+        path: The points between baseline and input. Default: the straight line.
+        quadrature: How gradients become an attribution. Default: ``WeightedSum`` by the path's own rule.
+        backward: Which vector-Jacobian product is the gradient, from the layer down to the input. Default: the
+            ordinary one.
+        multiply_by_inputs: ``False`` leaves out the factor (inputs - baselines). Straight path and ``WeightedSum``
+            only.
+
+    Raises:
+        TypeError, ValueError: As :class:`~captum_ext.attr.PathAttribution`.
+
+    Example:
+        >>> from captum_ext.attr import NeuronPathAttribution
+        >>> from captum_ext.paths import BlurPath
+        >>> model = torch.nn.Sequential(torch.nn.Conv2d(3, 6, 3), torch.nn.ReLU(), torch.nn.Flatten())
+        >>> method = NeuronPathAttribution(model, model[1], path=BlurPath(max_sigma=4.0))
+        >>> method.attribute(torch.rand(2, 3, 8, 8), (5, 2, slice(1, 4))).shape
+        torch.Size([2, 3, 8, 8])
+    """
+
+    def __init__(
+        self,
+        forward_func: Callable[..., Tensor],
+        layer: nn.Module,
+        device_ids: list[int] | None = None,
+        path: Path = StraightPath(),  # noqa: B008 -- immutable
+        quadrature: Quadrature | None = None,
+        backward: BackwardRule | None = None,
+        multiply_by_inputs: bool = True,
+    ) -> None:
+        """See the class."""
+        NeuronAttribution.__init__(self, forward_func, _one(layer), device_ids)
+        PathMethod.__init__(self, forward_func, path, quadrature, backward, multiply_by_inputs)
+
+    @log_usage(part_of_slo=True)  # type: ignore[untyped-decorator]
+    def attribute(
+        self,
+        inputs: TensorOrTuple,
+        neuron_selector: NeuronSelector,
+        baselines: BaselineType = None,
+        additional_forward_args: object = None,
+        n_steps: int = 50,
+        method: str | None = None,
+        internal_batch_size: int | None = None,
+        attribute_to_neuron_input: bool = False,
+        *,
+        return_convergence_delta: bool = False,
+        show_progress: bool = False,
+    ) -> Any:
+        """Attribute a neuron to the inputs; the arguments are those of Captum's NeuronIntegratedGradients.
+
+        Args:
+            inputs: The examples to explain: a tensor (B, ...), or a tuple of them with equal B.
+            neuron_selector: Which neuron: an int for a layer of rank 2; a tuple of ints and slices, one for each
+                dimension after the batch, where slices stand for the sum of their neurons; or a function that takes the
+                layer's tensor (a tuple if there are several) and returns one number an example. A single number for all
+                rows, as from ``torch.sum``, is taken for a sum over rows: right for ``WeightedSum``, refused where
+                F itself is needed.
+            baselines: Where the path starts; see :meth:`captum_ext.attr.PathAttribution.attribute`.
+            additional_forward_args: Further arguments of ``forward_func``; see there.
+            n_steps: Steps of the path. Default: 50, Captum's.
+            method: The rule to integrate by, one of the quadrature's. Default ``None``: the class's own.
+            internal_batch_size: The most rows in any forward pass; it may be less than B. Default ``None``: 16
+                photographs of 3 x 224 x 224 or as many input values, at most 1024 rows.
+            attribute_to_neuron_input: Whether the neuron is one of the layer's input or output (default).
+            return_convergence_delta: Whether to return the delta too: the sum of an example's attributions less the
+                neuron's change from the path's start to the input.
+            show_progress: Whether to show a progress bar, one tick a forward pass.
+
+        Returns:
+            The attributions, in the inputs' shape, device and dtype (float32 for half precision), a tuple if ``inputs``
+            is one; with ``return_convergence_delta=True`` a pair of these and the deltas (B,).
+
+        Raises:
+            TypeError, ValueError: If an argument can't be used, or the layer did not run.
+        """
+        given = format_arguments(inputs, baselines, None, additional_forward_args, n_steps, internal_batch_size)
+        quadratures = self._check_quadratures((self._by(method),), return_convergence_delta)
+        tap = Tap(self.forward_func, (_one(self.layer),), attribute_to_neuron_input, self.device_ids)
+        needs_values = return_convergence_delta or quadratures[0].needs_values
+        neuron = _Neuron(tap, neuron_selector, needs_values)
+        plan = Plan(n_steps, internal_batch_size, return_convergence_delta)
+
+        def as_given(parts: Tensors) -> Any:
+            return parts if isinstance(inputs, tuple) else parts[0]
+
+        with self._at_work():
+            results = self._integrate(neuron, quadratures, given, plan, show_progress)
+        return paired(results, as_given, return_convergence_delta)[0]
+
+
+class NeuronIntegratedGradients(NeuronPathAttribution):
+    """Integrated Gradients of a neuron inside the model: Captum's constructor and results, with this library's walk.
+
+    The attributions are those of :class:`captum.attr.NeuronIntegratedGradients` (to the rounding of Captum's weights to
+    float32), except for ``riemann_trapezoid``.
+
+    Args:
+        forward_func: The model, or any function that runs it.
+        layer: The module that has the neuron.
+        device_ids: The order of the devices of a DataParallel model that ``forward_func`` wraps. Default: ``None``.
+        multiply_by_inputs: ``False`` leaves out the factor (inputs - baselines). Default: True.
+
+    Reference:
+        Sundararajan, Taly, Yan: Axiomatic Attribution for Deep Networks. ICML 2017.
+        https://arxiv.org/abs/1703.01365
+
+    Example:
+        >>> from captum_ext.attr import NeuronIntegratedGradients
+        >>> model = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.ReLU(), torch.nn.Linear(8, 2))
+        >>> NeuronIntegratedGradients(model, model[1]).attribute(torch.rand(3, 4), 7).shape
+        torch.Size([3, 4])
+    """
+
+    def __init__(
+        self,
+        forward_func: Callable[..., Tensor],
+        layer: nn.Module,
+        device_ids: list[int] | None = None,
+        multiply_by_inputs: bool = True,
+    ) -> None:
+        """See the class."""
+        super().__init__(forward_func, layer, device_ids, multiply_by_inputs=multiply_by_inputs)
+
+
+def _one(layer: object) -> nn.Module:
+    if isinstance(layer, list):
+        raise TypeError(f"layer: expected one module, got a list of {len(layer)}.")
+    return format_layers(layer)[0]
+
+
+class _Neuron:
+    """A neuron as a function of what the model takes: one number a row."""
+
+    def __init__(self, tap: Tap, selector: NeuronSelector, needs_values: bool) -> None:
+        if not callable(selector) and not isinstance(selector, int | tuple):
+            raise TypeError(
+                "neuron_selector: expected an int, a tuple of ints and slices, or a function of the layer's tensor, "
+                f"got {type(selector).__name__}."
+            )
+        self._tap = tap
+        self._selector = selector
+        self._needs_values = needs_values
+
+    def __call__(self, *given: Any) -> Tensor:
+        rows = len(given[0])
+        (tensors,) = self._tap.read(given).tensors
+        shapes = [tuple(tensor.shape) for tensor in tensors]
+        try:
+            neuron = select_neuron(tensors, self._selector)
+        except (AssertionError, IndexError) as error:
+            raise ValueError(
+                f"neuron_selector: {self._selector} picks no neuron of a layer with {self._tap.end} {shapes}: {error}"
+            ) from error
+        if not isinstance(neuron, Tensor) or neuron.numel() not in (1, rows):
+            got = tuple(neuron.shape) if isinstance(neuron, Tensor) else type(neuron).__name__
+            raise ValueError(
+                f"neuron_selector: expected one number for each of {rows} rows, got {got} of a layer with "
+                f"{self._tap.end} {shapes}. Give an index for each dimension after the batch."
+            )
+        if neuron.numel() == rows:
+            return neuron.reshape(rows)
+        if self._needs_values:
+            raise ValueError(
+                f"neuron_selector: expected one number for each of {rows} rows, since the quadrature or the delta "
+                "needs the neuron's value for each example, got one for all. Sum over all dimensions but the first."
+            )
+        # A sum over rows: its gradient is that of each row's own share.
+        return neuron.reshape(1).expand(rows) / rows
