@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel.scatter_gather import scatter
 
+from captum_ext._forward_args import Unrepeated
 from captum_ext._segment import Tensors
 
 
@@ -68,7 +69,7 @@ class Tap:
 
     def _run(self, given: Sequence[Any], see: Callable[[int, Any], Any]) -> Any:
         with _uncompiled(), _hooks(self.layers, self.at_input, see):
-            return self.forward_func(*(value.tensor if isinstance(value, Whole) else value for value in given))
+            return self.forward_func(*(value.tensor if isinstance(value, Unrepeated) else value for value in given))
 
     @contextmanager
     def guarded(self) -> Iterator[None]:
@@ -168,12 +169,6 @@ class Replaced:
             return with_tensors(value, by_device[device][start : start + self._sizes[k]])
 
         return self._tap.run(given[count:], put)
-
-
-class Whole(NamedTuple):
-    """An additional argument that is no row an example: neither cut nor repeated."""
-
-    tensor: Tensor
 
 
 def tensors_of(value: Any) -> Tensors:

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from captum_ext._compat import format_additional_forward_args
-from captum_ext._layers import Activations, Tap, Whole
+from captum_ext._forward_args import Unrepeated
+from captum_ext._layers import Activations, Tap
 from captum_ext._segment import Tensors
 from captum_ext._types import BaselineType
 from captum_ext._walk import split
@@ -54,7 +55,7 @@ def format_layer_arguments(
     formatted: tuple[Any, ...] = format_additional_forward_args(additional_forward_args) or ()
     examples = len(given.inputs[0])
     args = tuple(
-        Whole(arg) if isinstance(arg, Tensor) and arg.dim() and len(arg) != examples else arg for arg in formatted
+        Unrepeated(arg) if isinstance(arg, Tensor) and arg.dim() and len(arg) != examples else arg for arg in formatted
     )
     starts = format_baselines(baselines, given.inputs)
     if starts is not None:

@@ -9,12 +9,14 @@ from torch import nn
 
 from captum_ext.attr import (
     IDGI,
+    Expected,
     LayerBlurIG,
     LayerGuidedIG,
     LayerIDGI,
     LayerIntegratedGradients,
     LayerPathAttribution,
     PathAttribution,
+    Unrepeated,
 )
 from captum_ext.paths import BlurPath, GuidedPath, StraightPath
 from captum_ext.patterns import PatternRule, fit_patterns
@@ -281,3 +283,22 @@ def test_shapes_and_batches(name, examples, cap, steps, shape, at_input, seed):
         one = slice(k, k + 1)
         alone = method.attribute(x[one], None, 1, factor[one], steps, attribute_to_layer_input=at_input)
         close(together[one], alone)
+
+
+def test_unrepeated_arguments_and_several_baselines_at_layers():
+    """As the method of a function that has the argument bound; as the mean over the baselines."""
+    torch.manual_seed(0)
+    layer, mix = nn.Linear(4, 3).double(), torch.randn(3, 3, dtype=torch.float64)
+    head = nn.Linear(3, 3).double()
+    x = torch.randn(3, 4, dtype=torch.float64)
+
+    def model(x, mix):
+        return torch.tanh(head(layer(x) @ mix))
+
+    arguments = {"target": 1, "n_steps": 6, "internal_batch_size": 2}
+    ours = LayerIntegratedGradients(model, layer).attribute(x, additional_forward_args=Unrepeated(mix), **arguments)
+    bound = LayerIntegratedGradients(lambda x: model(x, mix), layer)
+    torch.testing.assert_close(ours, bound.attribute(x, **arguments), rtol=0, atol=1e-12)
+    starts = torch.randn(2, 4, dtype=torch.float64)
+    mean = sum(bound.attribute(x, start[None], **arguments) for start in starts) / 2
+    torch.testing.assert_close(Expected(bound, starts).attribute(x, **arguments), mean, rtol=0, atol=1e-12)
