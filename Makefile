@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help demo test lint format docs bench clean
+.PHONY: help demo test test-slow lint format docs bench clean
 
 help:  ## the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -17,6 +17,9 @@ demo: .venv/demo.done  ## explain a photograph by six methods; writes demo.png
 
 test: .venv/test.done  ## the tests
 	$(BIN)/python -m pytest
+
+test-slow: .venv/test.done  ## the tests that take minutes
+	$(BIN)/python -m pytest -m slow
 
 lint: .venv/test.done  ## style, format and types
 	$(BIN)/ruff check .

@@ -43,13 +43,13 @@ def blur_matrix(size: int, sigma: float, padding_mode: PaddingMode) -> Tensor:
     """The (size, size) float64 matrix that blurs a vector; the padding may be wider than the vector."""
     kernel = _kernel(sigma)
     radius = len(kernel) // 2
-    here = torch.arange(size)
+    here = torch.arange(size, device="cpu")  # not the default device, which may have no float64
     away = here - here.unsqueeze(1)  # from the row's pixel to the column's
 
     if padding_mode == "reflect":
         # The mirrored image repeats every 2 * size, so the kernel can be folded onto one period.
-        offsets = torch.arange(-radius, radius + 1) % (2 * size)
-        folded = torch.zeros(2 * size, dtype=torch.float64).index_add_(0, offsets, kernel)
+        offsets = torch.arange(-radius, radius + 1, device="cpu") % (2 * size)
+        folded = torch.zeros(2 * size, dtype=torch.float64, device="cpu").index_add_(0, offsets, kernel)
         mirrored = -1 - here - here.unsqueeze(1)
         return folded[away % (2 * size)] + folded[mirrored % (2 * size)]
 
@@ -68,8 +68,8 @@ def blur_matrix(size: int, sigma: float, padding_mode: PaddingMode) -> Tensor:
 def _kernel(sigma: float) -> Tensor:
     radius = int(_TRUNCATE * sigma + 0.5)
     if radius == 0:
-        return torch.ones(1, dtype=torch.float64)
-    kernel = torch.exp(-0.5 * (torch.arange(-radius, radius + 1).double() / sigma) ** 2)
+        return torch.ones(1, dtype=torch.float64, device="cpu")
+    kernel = torch.exp(-0.5 * (torch.arange(-radius, radius + 1, dtype=torch.float64, device="cpu") / sigma) ** 2)
     return kernel / kernel.sum()
 
 

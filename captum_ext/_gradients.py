@@ -97,7 +97,7 @@ def _check_bounds(target: TargetType, output: Tensor) -> None:
     # For one index a row Captum uses gather, whose own error on a GPU ends the CUDA context.
     one_a_row = isinstance(target, Tensor) or (isinstance(target, list) and isinstance(target[0], int))
     if one_a_row and output.dim() == 2:
-        indices = torch.as_tensor(target)
+        indices = target if isinstance(target, Tensor) else torch.as_tensor(target, device="cpu")
         if indices.min() < 0 or indices.max() >= output.shape[1]:
             raise IndexError(f"indices go from 0 to {output.shape[1] - 1}")
 

@@ -234,7 +234,7 @@ def _other(inputs: Tensor, baselines: Baseline, given: Arguments) -> Tensor:
 def _by_position(before: Tensor, after: Tensor, scores: Tensor, points: int) -> Replacement:
     positions = math.prod(scores.shape[1:])
     regions = torch.arange(positions, device=scores.device).reshape(scores.shape[1:])
-    counts = torch.linspace(0, positions, points, dtype=torch.float64).round().long().to(scores.device)
+    counts = torch.linspace(0, positions, points, dtype=torch.float64, device="cpu").round().long().to(scores.device)
     has_channels = before.dim() > scores.dim()
     ranks = descending_ranks(scores.flatten(1))
     return Replacement(before, after, ranks, regions.unsqueeze(0) if has_channels else regions, counts, positions)
@@ -242,9 +242,9 @@ def _by_position(before: Tensor, after: Tensor, scores: Tensor, points: int) -> 
 
 def _patches(shape: torch.Size, side: int) -> Tensor:
     """The number of the patch that each position is in, in the spatial shape."""
-    number = torch.zeros((), dtype=torch.long)
+    number = torch.zeros((), dtype=torch.long, device="cpu")
     for size in shape:
-        number = number.unsqueeze(-1) * -(-size // side) + torch.arange(size) // side
+        number = number.unsqueeze(-1) * -(-size // side) + torch.arange(size, device="cpu") // side
     return number
 
 

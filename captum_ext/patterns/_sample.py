@@ -29,7 +29,7 @@ class Samples:
     units: Tensor
     groups: list[int]
     bias: Tensor
-    keys: Tensor = field(default_factory=lambda: torch.zeros(0))
+    keys: Tensor = field(default_factory=lambda: torch.zeros(0, device="cpu"))
     rows: Tensor | None = None
 
     def by_group(self) -> dict[int, Tensor]:
@@ -41,7 +41,7 @@ class Samples:
     def add(self, call: Call, output: Tensor, most: int, generator: torch.Generator) -> None:
         """Draw from the inputs of a call."""
         total = output.numel() // output.shape[1 if call.dims else -1]
-        keys = torch.cat([self.keys, torch.rand(total, generator=generator)])
+        keys = torch.cat([self.keys, torch.rand(total, generator=generator, device="cpu")])
         order = keys.argsort()[:most]
         old, new = order[order < len(self.keys)], order[order >= len(self.keys)] - len(self.keys)
         rows = _take(call, output, new, sorted(set(self.groups))).float().cpu()
@@ -64,7 +64,11 @@ class Sample(Watch):
             if getattr(layer, "transposed", False) or not len(chosen):
                 continue
             per_group = len(weights[name]) // getattr(layer, "groups", 1)
-            bias = layer.bias.detach().cpu() if isinstance(layer.bias, Tensor) else torch.zeros(len(weights[name]))
+            bias = (
+                layer.bias.detach().cpu()
+                if isinstance(layer.bias, Tensor)
+                else torch.zeros(len(weights[name]), device="cpu")
+            )
             self.layers[name] = Samples(chosen, [int(unit) // per_group for unit in chosen], bias.double())
             names[id(weights[name])] = name
 

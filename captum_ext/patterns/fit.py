@@ -179,7 +179,10 @@ class PatternFitter:
             seen = follow(self.model, layer_weights(self.model), inputs)
         silent = [name for name in self._weights if not seen.uses[name].calls]
         if silent:
-            warn(f"No pattern for {silent}: these layers do not run in a forward pass.")
+            warn(
+                f"No pattern for {silent}: these layers do not run in a forward pass, or only inside another function, "
+                "as the projections of nn.MultiheadAttention do."
+            )
         self._versions = versions(self._weights)
         self._unfolded = batch_norms(self.model)
         running = [name for name, count in seen.norm_calls.items() if count]

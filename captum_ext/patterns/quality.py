@@ -139,7 +139,7 @@ def signal_quality(
         ]
         kept = [values for values in measured if values is not None]
         if kept:
-            rho[name] = dict(zip(_ESTIMATORS, torch.tensor(kept).T, strict=True))
+            rho[name] = dict(zip(_ESTIMATORS, torch.tensor(kept, device="cpu").T, strict=True))
     if not rho:
         raise ValueError(
             "loader: too little data to measure a layer by. Give an iterable of batches with four inputs at least; a "
@@ -150,7 +150,7 @@ def signal_quality(
 
 def _choose(pattern: Tensor, units: int, generator: torch.Generator) -> Tensor:
     alive = pattern.flatten(1).abs().amax(1).nonzero().flatten().cpu()
-    return alive[torch.randperm(len(alive), generator=generator)[:units]]
+    return alive[torch.randperm(len(alive), generator=generator, device="cpu")[:units]]
 
 
 def _unit(
@@ -162,7 +162,7 @@ def _unit(
     unit = int(drawn.units[k])
     w, a = (tensor[unit].detach().flatten().double().cpu() for tensor in (weight, pattern))
     y = halves.x @ w + drawn.bias[unit]
-    random = torch.randn(len(w), dtype=torch.float64, generator=generator)
+    random = torch.randn(len(w), dtype=torch.float64, generator=generator, device="cpu")
     # A signal estimator's parts of y, (samples, parts), and the direction of each, (parts, features).
     whole = y.unsqueeze(1)
     signals = [(whole, direction.unsqueeze(0)) for direction in (a, w / (w @ w), random / (w @ random))]
@@ -215,5 +215,7 @@ class _Halves:
 
 def _solve(products: Tensor, shape: torch.Size, right: Tensor) -> Tensor:
     ridge = _RIDGE * products.trace() / shape.numel() * shape[0] + torch.finfo(products.dtype).tiny
-    solution: Tensor = torch.linalg.solve(products + ridge * torch.eye(len(products), dtype=products.dtype), right)
+    solution: Tensor = torch.linalg.solve(
+        products + ridge * torch.eye(len(products), dtype=products.dtype, device=products.device), right
+    )
     return solution

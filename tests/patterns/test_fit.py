@@ -360,6 +360,16 @@ def test_layers_that_do_not_run_are_named():
     assert list(patterns) == ["used"]
 
 
+def test_projections_of_torchs_attention_are_named_and_left_alone():
+    layer = nn.TransformerEncoderLayer(8, 2, 16, dropout=0.0, batch_first=True).eval()
+    x = torch.randn(32, 5, 8, generator=torch.Generator().manual_seed(0))
+    with pytest.warns(UserWarning, match=r"No pattern for \['self_attn.out_proj'\].*nn.MultiheadAttention"):
+        patterns = fit_patterns(layer, [x])
+    assert list(patterns) == ["linear1", "linear2"]
+    got = PGIG(lambda z: layer(z).flatten(1), patterns, model=layer).attribute(x[:2], target=3, n_steps=3)
+    assert torch.isfinite(got).all()
+
+
 @pytest.mark.parametrize(
     ("settings", "error", "message"),
     [
