@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Executor, Future
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -88,9 +89,12 @@ class Pictures:
         mask: The random pixels that the uninformative picture knows; ``None`` to choose them.
         seed: For that choice.
         protocol: How.
+        pool: Where the information of revealed pictures is measured while the next ones are made.
     """
 
-    def __init__(self, original: Picture, scores: Floats, mask: Mask | None, seed: int, protocol: Protocol) -> None:
+    def __init__(
+        self, original: Picture, scores: Floats, mask: Mask | None, seed: int, protocol: Protocol, pool: Executor
+    ) -> None:
         self.original = original
         self._scores = scores
         self._protocol = protocol
@@ -100,7 +104,8 @@ class Pictures:
         else:
             self.uninformative = gaussian_blurred(original, protocol.blur)
         self._low, self._high = self._measure(self.uninformative), self._measure(original)
-        self.axis: list[float] = []  # the information of all pictures, as made
+        self._pool = pool
+        self._measured: list[Future[float]] = []  # the information of all pictures, as made
 
     def _measure(self, picture: Picture) -> float:
         return information(self._protocol.information, picture, self.original)
@@ -112,7 +117,7 @@ class Pictures:
             picture = interpolated(self.original, top | self._mask)
         else:
             picture = np.where(top[:, :, None], self.original, self.uninformative)
-        self.axis.append(self._normalised(self._measure(picture)))
+        self._measured.append(self._pool.submit(self._measure, picture))  # codecs leave the interpreter to others
         return picture
 
     def _normalised(self, measured: float) -> float:
@@ -152,7 +157,7 @@ class Pictures:
             grid: Where on the axis.
         """
         low, high = scores[0], scores[-1]
-        x = np.array(self.axis, dtype=np.float64)
+        x = np.array([self._normalised(measured.result()) for measured in self._measured], dtype=np.float64)
         y = np.clip((scores[1:-1] - low) / (high - low), 0.0, 1.0)
         if self._protocol.monotone == "steps":
             # PAIR's order: equals are taken in the order revealed, the two ends after them.

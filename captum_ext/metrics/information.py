@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import groupby
 from typing import Any, Literal, get_args
@@ -133,12 +134,13 @@ def information_curve(
     view = Viewer(
         forward_func, transform, listed_targets(target, len(given)), given[0].device, internal_batch_size or 16
     )
-    tracks = [
-        Pictures(picture(image), rank, mask, seed, preset)
-        for image, rank, mask in zip(given, scores, known, strict=True)
-    ]
     grid = np.linspace(0.0, 1.0, preset.points)
-    sic, aic, skipped = _curves(tracks, view, preset, grid, progress if show_progress else NullProgress)
+    with ThreadPoolExecutor(1) as pool:
+        tracks = [
+            Pictures(picture(image), rank, mask, seed, preset, pool)
+            for image, rank, mask in zip(given, scores, known, strict=True)
+        ]
+        sic, aic, skipped = _curves(tracks, view, preset, grid, progress if show_progress else NullProgress)
     axis = torch.from_numpy(grid)
     sic_area, aic_area = torch.trapezoid(sic, axis), torch.trapezoid(aic, axis)
     return InformationCurves(axis, sic, aic, sic_area, aic_area, *skipped, protocol)
