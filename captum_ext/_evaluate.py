@@ -24,7 +24,7 @@ class Evaluator:
         gradient_func: Called with Captum's keywords, as Captum's wrappers replace it.
         target: Formatted: ``None``, an index for all rows, or one index a row.
         additional_forward_args: Formatted: tensors have one row an example.
-        inputs: The user's inputs.
+        inputs: The user's inputs, whose dtypes and layouts the model gets.
         needs_values: Whether to keep F from the forward pass of the gradient.
     """
 
@@ -45,13 +45,15 @@ class Evaluator:
         self._needs_values = needs_values
         self._found = [False]  # whether any pass had a gradient; shared with the evaluators of some rows
 
-    def rows(self, rows: slice) -> Evaluator:
-        """The same for some of the examples."""
+    def rows(self, rows: slice | Tensor) -> Evaluator:
+        """The same for some of the examples: a slice, or their indices."""
         some = copy.copy(self)
-        if isinstance(self._target, list | Tensor):
+        if isinstance(self._target, Tensor):
             some._target = self._target[rows]
+        elif isinstance(self._target, list):
+            chosen = range(len(self._target))[rows] if isinstance(rows, slice) else rows.tolist()
+            some._target = [self._target[index] for index in chosen]  # type: ignore[assignment]
         some._args = rows_of(self._args, rows)
-        some._inputs = tuple(tensor[rows] for tensor in self._inputs)
         return some
 
     def __call__(self, points: Tensors) -> tuple[Tensor | None, Tensors]:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from captum_ext._evaluate import Evaluator, sum_dtype
 from captum_ext._grid import shared_grid
-from captum_ext._segment import Tensors
+from captum_ext._segment import Segment, Tensors
 from captum_ext._walk import split, walk
 from captum_ext._warn import warn
 from captum_ext.paths import Path
@@ -34,6 +34,7 @@ def integrate(
     baselines: Tensors | None,
     plan: Plan,
     progress: Callable[..., Any],
+    look: Callable[[Segment], object] = lambda segment: None,
 ) -> list[tuple[Tensors, Tensor | None]]:
     """The attributions by each quadrature, all from one walk, and how far their sums are from F's change.
 
@@ -45,6 +46,7 @@ def integrate(
         baselines: Its starts in the same shape, or ``None`` for the path's own.
         plan: How finely, and what else to compute.
         progress: Makes a progress bar, given its total.
+        look: Is shown every segment.
     """
     ends = tuple(tensor.detach().to(sum_dtype(tensor)) for tensor in inputs)
     starts = path.start(ends, baselines)
@@ -60,16 +62,22 @@ def integrate(
             for segment in walk(path.trace(end, start, grid), here, nodes, bar.update):
                 for running in sums:
                     running.update(segment)
+                look(segment)
             for result, running in zip(results, sums, strict=True):
                 result.append(running.result())
             if plan.with_delta:
                 rises.append(here.value(end) - here.value(start))
     if examples:
         evaluate.check_gradient()
-    return [_finish(result, rises if plan.with_delta else None, inputs) for result in results]
+    return [finish(result, rises if plan.with_delta else None, inputs) for result in results]
 
 
-def _finish(parts: list[Tensors], rises: list[Tensor] | None, inputs: Tensors) -> tuple[Tensors, Tensor | None]:
+def finish(parts: list[Tensors], rises: list[Tensor] | None, inputs: Tensors) -> tuple[Tensors, Tensor | None]:
+    """The attributions of all examples from those of chunks of them, and the deltas from F's changes (B,).
+
+    Warns:
+        RuntimeWarning: If one is not finite.
+    """
     if not parts:  # no examples
         empty = tuple(torch.zeros_like(tensor, dtype=sum_dtype(tensor)) for tensor in inputs)
         return empty, None if rises is None else empty[0].new_zeros(0)

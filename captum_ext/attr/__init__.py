@@ -2,6 +2,7 @@
 
 from captum_ext._forward_args import Unrepeated
 from captum_ext.attr.blur_ig import BlurIG
+from captum_ext.attr.diagnostics import Diagnostics
 from captum_ext.attr.expected import Expected
 from captum_ext.attr.expected_gradients import ExpectedGradients
 from captum_ext.attr.guided_ig import GuidedIG
@@ -18,6 +19,7 @@ __all__ = [
     "IDGI",
     "PGIG",
     "BlurIG",
+    "Diagnostics",
     "Expected",
     "ExpectedGradients",
     "GuidedIG",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from functools import partial
 from typing import Any
 
 import torch
@@ -13,7 +12,6 @@ from captum.attr import GradientAttribution
 from torch import Tensor
 
 from captum_ext._backward import BackwardRule
-from captum_ext._compat import NullProgress, progress
 from captum_ext._evaluate import Evaluator
 from captum_ext._gradients import compute_gradients
 from captum_ext._integrate import Plan, integrate
@@ -21,6 +19,7 @@ from captum_ext._model import untouched
 from captum_ext._segment import Tensors
 from captum_ext.attr._arguments import Arguments
 from captum_ext.attr._parts import check_local, check_parts, check_quadratures
+from captum_ext.attr._refined import Task, make_bar
 from captum_ext.paths import Path
 from captum_ext.quadratures import Quadrature, WeightedSum
 
@@ -94,9 +93,39 @@ class PathMethod(GradientAttribution):
     ) -> list[tuple[Tensors, Tensor | None]]:
         """Attributions, and deltas if the plan has them, for a function of ``given``."""
         needs_values = any(quadrature.needs_values for quadrature in quadratures)
-        evaluate = Evaluator(function, self.gradient_func, given.target, given.forward_args, given.inputs, needs_values)
-        bar = partial(progress if show_progress else NullProgress, desc=f"{self.get_name()} attribution")
+        evaluate = self._evaluator(function, given, needs_values)
+        bar = make_bar(self.get_name(), show_progress)
         return integrate(self.path, quadratures, evaluate, given.inputs, given.baselines, plan, bar)
+
+    def _evaluator(self, function: Callable[..., Any], given: Arguments, needs_values: bool) -> Evaluator:
+        return Evaluator(function, self.gradient_func, given.target, given.forward_args, given.inputs, needs_values)
+
+    def _refinable(self, method: str | None) -> Quadrature:
+        """The quadrature by the rule that refines itself.
+
+        Raises:
+            ValueError: If path, quadrature or backward rule can't be refined, or another rule is asked for.
+        """
+        if not self.path.look_ahead:
+            raise ValueError(
+                f"n_steps: {type(self.path).__name__} finds each point from the gradient at the last, so steps can't "
+                "be halved where it turns out that more are needed. Give a number."
+            )
+        if self._backward is not None:
+            raise ValueError(
+                "n_steps: by a backward rule of its own a method has no completeness to go by, so 'auto' can't tell "
+                "when to stop. Give a number."
+            )
+        rule = self.quadrature.refinable()
+        if method not in (None, rule.method):
+            raise ValueError(f"method: n_steps='auto' halves steps by {rule.method}, got {method!r}. Leave it out.")
+        return rule
+
+    def _task(self, quadrature: Quadrature, given: Arguments, show_progress: bool) -> Task:
+        evaluate = self._evaluator(self.forward_func, given, True)
+        bar = make_bar(self.get_name(), show_progress)
+        complete = self.has_convergence_delta() and self._multiply_by_inputs
+        return Task(self.path, quadrature, evaluate, given, complete, bar)
 
 
 def paired(

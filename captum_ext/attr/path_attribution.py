@@ -13,6 +13,7 @@ from captum_ext._integrate import Plan
 from captum_ext._types import BaselineType, TargetType, TensorOrTuple
 from captum_ext.attr._arguments import format_arguments
 from captum_ext.attr._base import PathMethod, paired
+from captum_ext.attr._refined import MAX_STEPS, TOLERANCE, Stop, explained
 from captum_ext.paths import Path, StraightPath
 from captum_ext.quadratures import Quadrature
 
@@ -66,12 +67,15 @@ class PathAttribution(PathMethod):
         baselines: BaselineType = None,
         target: TargetType = None,
         additional_forward_args: object = None,
-        n_steps: int = 50,
+        n_steps: int | Literal["auto"] = 50,
         method: str | None = None,
         internal_batch_size: int | None = None,
         *,
         return_convergence_delta: Literal[True],
         show_progress: bool = False,
+        tol: float = TOLERANCE,
+        max_steps: int = MAX_STEPS,
+        return_diagnostics: Literal[False] = False,
     ) -> tuple[TensorOrTuple, Tensor]: ...
 
     @overload
@@ -81,12 +85,15 @@ class PathAttribution(PathMethod):
         baselines: BaselineType = None,
         target: TargetType = None,
         additional_forward_args: object = None,
-        n_steps: int = 50,
+        n_steps: int | Literal["auto"] = 50,
         method: str | None = None,
         internal_batch_size: int | None = None,
         return_convergence_delta: Literal[False] = False,
         *,
         show_progress: bool = False,
+        tol: float = TOLERANCE,
+        max_steps: int = MAX_STEPS,
+        return_diagnostics: Literal[False] = False,
     ) -> TensorOrTuple: ...
 
     @overload
@@ -96,13 +103,16 @@ class PathAttribution(PathMethod):
         baselines: BaselineType = None,
         target: TargetType = None,
         additional_forward_args: object = None,
-        n_steps: int = 50,
+        n_steps: int | Literal["auto"] = 50,
         method: str | None = None,
         internal_batch_size: int | None = None,
         return_convergence_delta: bool = False,
         *,
         show_progress: bool = False,
-    ) -> TensorOrTuple | tuple[TensorOrTuple, Tensor]: ...
+        tol: float = TOLERANCE,
+        max_steps: int = MAX_STEPS,
+        return_diagnostics: bool,
+    ) -> Any: ...
 
     @log_usage(part_of_slo=True)  # type: ignore[untyped-decorator]
     def attribute(
@@ -111,12 +121,15 @@ class PathAttribution(PathMethod):
         baselines: BaselineType = None,
         target: TargetType = None,
         additional_forward_args: object = None,
-        n_steps: int = 50,
+        n_steps: int | Literal["auto"] = 50,
         method: str | None = None,
         internal_batch_size: int | None = None,
         return_convergence_delta: bool = False,
         *,
         show_progress: bool = False,
+        tol: float = TOLERANCE,
+        max_steps: int = MAX_STEPS,
+        return_diagnostics: bool = False,
     ) -> Any:
         """Attribute the output to the inputs; the arguments are those of Captum's Integrated Gradients.
 
@@ -131,26 +144,46 @@ class PathAttribution(PathMethod):
                 an example.
             additional_forward_args: Further arguments of ``forward_func``, a tuple if several. Tensors have
                 one row an example (0-dimensional and :class:`~captum_ext.attr.Unrepeated` ones aside).
-            n_steps: Steps of the path, 1 at least. Default: 50, Captum's.
+            n_steps: Steps of the path, 1 at least. Default: 50, Captum's. ``"auto"`` takes as many as each example
+                needs to reach ``tol``, where its path needs them, by ``riemann_trapezoid``; not on ``GuidedPath``,
+                nor by a backward rule.
             method: The rule to integrate by, one of the quadrature's. Default ``None``: the class's own.
             internal_batch_size: The most rows in any forward pass; it may be less than B. The attributions do
                 not depend on it. Default ``None``: 16 photographs of 3 x 224 x 224 or as many input values, at
                 most 1024 rows. On a GPU more is faster.
             return_convergence_delta: Whether to return the delta too.
-            show_progress: Whether to show a progress bar, one tick a forward pass.
+            show_progress: Whether to show a progress bar, one tick a forward pass (an example, by ``"auto"``).
+            tol: For ``"auto"``: the relative error to reach. For ``WeightedSum`` that is the completeness error, for
+                ``ImportantDirection``, whose sum is always right, an estimate of the map's. Default: 0.01.
+            max_steps: For ``"auto"``: the most steps. Default: 512.
+            return_diagnostics: Whether to return :class:`~captum_ext.attr.Diagnostics` too.
 
         Returns:
             The attributions, in the inputs' shape, device and dtype (float32 for half precision), a tuple if
             ``inputs`` is one. With ``return_convergence_delta=True`` a pair of these and the deltas (B,): the
-            sum of an example's attributions less F(input) - F(start of the path).
+            sum of an example's attributions less F(input) - F(start of the path). With
+            ``return_diagnostics=True`` the diagnostics come last.
 
         Raises:
             TypeError, ValueError: If an argument can't be used; the message says what to write instead.
 
         Warns:
             UserWarning: If the model is in training mode.
-            RuntimeWarning: If F has a NaN or infinite gradient on the path of an example.
+            RuntimeWarning: If F has a NaN or infinite gradient on the path of an example, or ``max_steps`` were not
+                enough for ``tol``.
         """
+        if isinstance(n_steps, str) or return_diagnostics:
+            stop = Stop(n_steps, tol, max_steps, internal_batch_size)
+            quadrature = self._by(method) if stop.fixed else self._refinable(method)
+            self._check_quadratures([quadrature], return_convergence_delta)
+            given = format_arguments(
+                inputs, baselines, target, additional_forward_args, stop.at_most(), internal_batch_size
+            )
+            with self._at_work():
+                sums, delta, diagnostics = explained(self._task(quadrature, given, show_progress), stop)
+            attributions = sums if isinstance(inputs, tuple) else sums[0]
+            extras = [delta] * return_convergence_delta + [diagnostics] * return_diagnostics
+            return (attributions, *extras) if extras else attributions
         return self.attribute_each(
             (self._by(method),),
             inputs,

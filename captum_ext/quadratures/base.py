@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, TypeAlias
+
+from torch import Tensor
 
 from captum_ext._grid import Grid
 from captum_ext._segment import Segment, Tensors
 
 if TYPE_CHECKING:
     from typing_extensions import Self
+
+Pair: TypeAlias = tuple[Tensor, Tensor]
 
 
 class RunningSum(ABC):
@@ -64,3 +69,31 @@ class Quadrature(ABC):
     @abstractmethod
     def begin(self) -> RunningSum:
         """An empty sum, for one walk."""
+
+    def refinable(self) -> Quadrature:
+        """The rule by which ``n_steps="auto"`` refines.
+
+        Raises:
+            ValueError: If this quadrature can't estimate its errors.
+        """
+        raise ValueError(f"n_steps: {self.name} estimates no errors, so 'auto' can't tell when to stop. Give a number.")
+
+    def interval_error(self, values: Pair, gradients: tuple[Tensors, Tensors], move: Tensors) -> Tensor:
+        """How far off the rule may be between two neighbouring points, a number; signed if errors cancel.
+
+        Args:
+            values: F at the two points, 0-dimensional.
+            gradients: Its gradient at each, one tensor (...) an input.
+            move: The way from the one to the other, shaped as a gradient.
+        """
+        raise NotImplementedError
+
+    def relative_error(self, errors: Tensor, change: float, sums: Callable[[], Tensors]) -> float:
+        """The estimated error of the whole.
+
+        Args:
+            errors: Of the intervals, (K,), float64.
+            change: F(end) - F(start).
+            sums: Gives the attributions as they would be now.
+        """
+        raise NotImplementedError

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
@@ -12,7 +13,7 @@ from torch import Tensor
 from captum_ext._grid import Grid, closed_grid
 from captum_ext._segment import Segment, Tensors, per_node
 from captum_ext._types import TensorOrTuple
-from captum_ext.quadratures.base import Quadrature, RunningSum
+from captum_ext.quadratures.base import Pair, Quadrature, RunningSum
 
 # How much of the step (that leads to a point, that leaves it) the direction at that point is given; the points
 # of the grid take these in turn.
@@ -76,6 +77,24 @@ class ImportantDirection(Quadrature):
     def begin(self) -> RunningSum:
         """An empty sum, for one walk."""
         return _DirectionSum(_SHARES[self.method])
+
+    def refinable(self) -> Quadrature:
+        """The mean of the directions at both ends, which are points that stay when steps are halved."""
+        return self.with_method("riemann_trapezoid")
+
+    def interval_error(self, values: Pair, gradients: tuple[Tensors, Tensors], move: Tensors) -> Tensor:
+        """How far the two ends' directions, each with F's whole change, are from their mean."""
+        squares = [tuple((part / _largest(side)).square() for part in side) for side in gradients]
+        norms = [torch.stack([part.sum() for part in side]).sum().clamp(min=1e-30) for side in squares]
+        apart = [before / norms[0] - after / norms[1] for before, after in zip(*squares, strict=True)]
+        distance = torch.stack([part.square().sum() for part in apart]).sum().sqrt()
+        return (values[1] - values[0]).abs() * distance / 2
+
+    def relative_error(self, errors: Tensor, change: float, sums: Callable[[], Tensors]) -> float:
+        """The errors' size over the map's, as if they pointed in directions that have nothing to do with each other."""
+        size = float(torch.stack([part.double().square().sum() for part in sums()]).sum().sqrt())
+        missed = float(errors.square().sum().sqrt())
+        return missed / size if size else (0.0 if missed == 0 else math.inf)
 
 
 class _Points(NamedTuple):
@@ -146,6 +165,11 @@ class _DirectionSum(RunningSum):
     def result(self) -> Tensors:
         assert self._total is not None, "a walk has at least one segment"
         return self._total
+
+
+def _largest(gradients: Tensors) -> Tensor:
+    largest = torch.stack([part.abs().amax() for part in gradients if part.numel()]).amax()
+    return torch.where(largest == 0, 1, largest)
 
 
 def _features(tensor: Tensor) -> Tensor:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from captum_ext._grid import Grid, closed_grid, open_grid
 from captum_ext._segment import Segment, Tensors
-from captum_ext.quadratures.base import Quadrature, RunningSum
+from captum_ext.quadratures.base import Pair, Quadrature, RunningSum
 
 # Which share of the cell (before its point, after its point) a gradient answers for.
 _SIDES = {
@@ -75,6 +79,21 @@ class WeightedSum(Quadrature):
     def begin(self) -> RunningSum:
         """An empty sum, for one walk."""
         return _MoveSum(*_SIDES[self.method])
+
+    def refinable(self) -> Quadrature:
+        """The trapezoid rule, whose points stay when steps are halved."""
+        return self.with_method("riemann_trapezoid")
+
+    def interval_error(self, values: Pair, gradients: tuple[Tensors, Tensors], move: Tensors) -> Tensor:
+        """By how much the rule misses F's change, which is known: the same forward passes gave F."""
+        parts = zip(*gradients, move, strict=True)
+        rise = torch.stack([((before + after) * way).sum() / 2 for before, after, way in parts]).sum()
+        return rise - (values[1] - values[0])
+
+    def relative_error(self, errors: Tensor, change: float, sums: Callable[[], Tensors]) -> float:
+        """The completeness error over F's change, in which the intervals' errors cancel."""
+        missed = abs(float(errors.sum()))
+        return missed / abs(change) if change else (0.0 if missed == 0 else math.inf)
 
 
 class _MoveSum(RunningSum):

@@ -1,0 +1,143 @@
+"""``attribute`` with steps by themselves, and what it did."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from numbers import Real
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from captum_ext._adapt import Course, Refinement, adapt
+from captum_ext._compat import NullProgress, progress
+from captum_ext._evaluate import Evaluator
+from captum_ext._grid import shared_grid
+from captum_ext._integrate import Plan, integrate
+from captum_ext._segment import Tensors
+from captum_ext._warn import warn
+from captum_ext.attr._arguments import Arguments, check_positive
+from captum_ext.attr.diagnostics import Diagnostics, Trail
+from captum_ext.paths import Path
+from captum_ext.quadratures import Quadrature, Subsampled
+
+TOLERANCE = 0.01
+MAX_STEPS = 512
+
+Explained = tuple[Tensors, Tensor, Diagnostics]
+
+
+class Stop(NamedTuple):
+    """When to stop: the arguments of ``attribute``."""
+
+    n_steps: int | str
+    tol: float
+    max_steps: int
+    rows: int | None
+
+    @property
+    def fixed(self) -> bool:
+        """Whether the number of steps is given.
+
+        Raises:
+            TypeError, ValueError: If an argument can't be used.
+        """
+        if isinstance(self.n_steps, str) and self.n_steps != "auto":
+            raise ValueError(f"n_steps: expected a positive integer or 'auto', got {self.n_steps!r}.")
+        if not isinstance(self.tol, Real):
+            raise TypeError(f"tol: expected a relative error such as 0.01, got {type(self.tol).__name__}.")
+        if not self.tol > 0:
+            raise ValueError(f"tol: expected a relative error above 0, such as 0.01, got {self.tol}.")
+        check_positive("max_steps", self.max_steps)
+        return self.n_steps != "auto"
+
+    def at_most(self) -> int:
+        """The largest number of steps."""
+        return self.max_steps if isinstance(self.n_steps, str) else self.n_steps
+
+
+class Task(NamedTuple):
+    """What is integrated how."""
+
+    path: Path
+    quadrature: Quadrature
+    evaluate: Evaluator
+    given: Arguments
+    complete: bool  # whether attributions are to sum to F's change
+    bar: Callable[..., Any]
+
+
+def make_bar(name: str, shown: bool) -> Callable[..., Any]:
+    """A maker of progress bars."""
+    return partial(progress if shown else NullProgress, desc=f"{name} attribution")
+
+
+def explained(task: Task, stop: Stop) -> Explained:
+    """Attributions in the inputs' dtypes, deltas and diagnostics."""
+    if isinstance(stop.n_steps, str):
+        return _by_itself(task, stop)
+    return _by_number(task, stop.n_steps, stop.rows)
+
+
+def _by_itself(task: Task, stop: Stop) -> Explained:
+    """As many steps as each example needs: attributions, deltas and diagnostics.
+
+    Warns:
+        RuntimeWarning: If an example did not reach the tolerance.
+    """
+    tol, max_steps, given = stop.tol, stop.max_steps, task.given
+    refinement = Refinement(tol, max_steps, stop.rows)
+    sums, delta, courses = adapt(
+        task.path, task.quadrature, task.evaluate, given.inputs, given.baselines, refinement, task.bar
+    )
+    short = [index for index, course in enumerate(courses) if not course.reached]
+    if short:
+        worst = max(courses[index].error for index in short)
+        warn(
+            f"n_steps='auto': {len(short)} of {len(courses)} examples did not reach tol={tol:g} within "
+            f"max_steps={max_steps} (the first are {short[:5]}; the largest estimated error is {worst:.2g}). Give more "
+            "max_steps or a larger tol; return_diagnostics=True tells of each.",
+            RuntimeWarning,
+        )
+    return sums, delta, _diagnostics(task, sums, delta, courses)
+
+
+def _by_number(task: Task, n_steps: int, rows: int | None) -> Explained:
+    """A fixed number of steps, with diagnostics from the same walk."""
+    grid = task.path.fit(shared_grid([task.quadrature.grid(n_steps)]))
+    trail = Trail(len(grid))
+    quadratures = [task.quadrature]
+    if grid.steps is not None and grid.steps == n_steps and n_steps % 2 == 0 and len(grid) > n_steps:
+        quadratures.append(Subsampled(task.quadrature, 2))
+    given, plan = task.given, Plan(n_steps, rows, True)
+    found = integrate(task.path, quadratures, task.evaluate, given.inputs, given.baselines, plan, task.bar, trail)
+    (sums, delta), *coarse = found
+    assert delta is not None, "planned"
+    errors = _distance(sums, coarse[0][0]) if coarse else torch.full_like(delta, torch.nan)
+    at = torch.tensor(grid.nodes, dtype=torch.float64)
+    courses = [Course(at, values, error, True) for values, error in zip(trail.values(), errors.tolist(), strict=True)]
+    return sums, delta, _diagnostics(task, sums, delta, courses)
+
+
+def _diagnostics(task: Task, sums: Tensors, delta: Tensor, courses: list[Course]) -> Diagnostics:
+    change = _by_example(sums).sum(1) - delta
+    missed = torch.where(delta == 0, 0.0, delta.abs() / change.abs())
+    return Diagnostics(
+        torch.tensor([len(course.positions) for course in courses]),
+        missed if task.complete else torch.full_like(missed, torch.nan),
+        torch.tensor([course.error for course in courses]),
+        torch.tensor([course.reached for course in courses]),
+        tuple(course.positions for course in courses),
+        tuple(course.values for course in courses),
+    )
+
+
+def _distance(sums: Tensors, others: Tensors) -> Tensor:
+    """The relative L2 distance of maps, (B,)."""
+    size, apart = _by_example(sums).norm(dim=1), (_by_example(sums) - _by_example(others)).norm(dim=1)
+    return torch.where(apart == 0, 0.0, apart / size)
+
+
+def _by_example(sums: Tensors) -> Tensor:
+    return torch.cat([part.reshape(len(part), -1) for part in sums], dim=1)
