@@ -85,16 +85,17 @@ def finish(parts: list[Tensors], rises: list[Tensor] | None, inputs: Tensors) ->
         torch.cat(pieces).to(sum_dtype(tensor)).contiguous()
         for pieces, tensor in zip(zip(*parts, strict=True), inputs, strict=True)
     )
-    finite = torch.stack([torch.isfinite(_by_example(tensor)).all(1) for tensor in attributions]).all(0)
+    finite = torch.stack([torch.isfinite(by_example(tensor)).all(1) for tensor in attributions]).all(0)
     if not bool(finite.all()):
         warn(
             f"The attributions of examples {(~finite).nonzero().flatten().tolist()[:10]} are not finite: F or its "
             "gradient is NaN or infinite somewhere on their path, or too large to sum.",
             RuntimeWarning,
         )
-    total = sum((_by_example(tensor).sum(1) for tensor in attributions[1:]), _by_example(attributions[0]).sum(1))
+    total = sum((by_example(tensor).sum(1) for tensor in attributions[1:]), by_example(attributions[0]).sum(1))
     return attributions, None if rises is None else total - torch.cat(rises)
 
 
-def _by_example(tensor: Tensor) -> Tensor:
+def by_example(tensor: Tensor) -> Tensor:
+    """(B, ...) as (B, features), for no examples too."""
     return tensor.reshape(len(tensor), math.prod(tensor.shape[1:]))

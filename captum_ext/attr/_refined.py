@@ -14,7 +14,7 @@ from captum_ext._adapt import Course, Refinement, adapt
 from captum_ext._compat import NullProgress, progress
 from captum_ext._evaluate import Evaluator
 from captum_ext._grid import shared_grid
-from captum_ext._integrate import Plan, integrate
+from captum_ext._integrate import Plan, by_example, integrate
 from captum_ext._segment import Tensors
 from captum_ext._warn import warn
 from captum_ext.attr._arguments import Arguments, check_positive
@@ -121,7 +121,7 @@ def _by_number(task: Task, n_steps: int, rows: int | None) -> Explained:
 
 
 def _diagnostics(task: Task, sums: Tensors, delta: Tensor, courses: list[Course]) -> Diagnostics:
-    change = _by_example(sums).sum(1) - delta
+    change = _flat(sums).sum(1) - delta
     missed = torch.where(delta == 0, 0.0, delta.abs() / change.abs())
     return Diagnostics(
         torch.tensor([len(course.positions) for course in courses]),
@@ -135,9 +135,9 @@ def _diagnostics(task: Task, sums: Tensors, delta: Tensor, courses: list[Course]
 
 def _distance(sums: Tensors, others: Tensors) -> Tensor:
     """The relative L2 distance of maps, (B,)."""
-    size, apart = _by_example(sums).norm(dim=1), (_by_example(sums) - _by_example(others)).norm(dim=1)
+    size, apart = _flat(sums).norm(dim=1), (_flat(sums) - _flat(others)).norm(dim=1)
     return torch.where(apart == 0, 0.0, apart / size)
 
 
-def _by_example(sums: Tensors) -> Tensor:
-    return torch.cat([part.reshape(len(part), -1) for part in sums], dim=1)
+def _flat(sums: Tensors) -> Tensor:
+    return torch.cat([by_example(part) for part in sums], dim=1)

@@ -91,8 +91,11 @@ class WeightedSum(Quadrature):
         return rise - (values[1] - values[0])
 
     def relative_error(self, errors: Tensor, change: float, sums: Callable[[], Tensors]) -> float:
-        """The completeness error over F's change, in which the intervals' errors cancel."""
-        missed = abs(float(errors.sum()))
+        """The completeness error over F's change, or the intervals' errors as if at random, if that is more.
+
+        The former alone can be small by luck: errors that cancel in the sum are still there in the map.
+        """
+        missed = max(abs(float(errors.sum())), float(errors.square().sum().sqrt()))
         return missed / abs(change) if change else (0.0 if missed == 0 else math.inf)
 
 

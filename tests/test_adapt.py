@@ -1,0 +1,275 @@
+"""Steps by themselves: closed forms, limits, conservation, budgets, any batching; and what diagnostics tell."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from captum_ext.attr import IDGI, PGIG, BlurIG, GuidedIG, IntegratedGradients, PathAttribution
+from captum_ext.paths import BlurPath
+from captum_ext.patterns import fit_patterns
+from captum_ext.quadratures import ImportantDirection, WeightedSum
+
+METHODS = {
+    "IG": IntegratedGradients,
+    "IDGI": IDGI,
+    "Blur IG": lambda f: BlurIG(f, max_sigma=3.0),
+    "Blur IG + IDGI": lambda f: IDGI(f, BlurPath(max_sigma=3.0, padding_mode="reflect")),
+}
+every_method = pytest.mark.parametrize("name", METHODS)
+
+
+def distance(ours, theirs):
+    return (ours - theirs).flatten(1).norm(dim=1) / theirs.flatten(1).norm(dim=1)
+
+
+def step(x):
+    """Flat but for a steep rise near .7 of the way: where steps are needed."""
+    return torch.sigmoid(60 * (x.flatten(1).mean(1) - 0.7))
+
+
+@every_method
+def test_converges_to_the_fine_uniform_walk(net, images, name):
+    method = METHODS[name](net)
+    fine = method.attribute(images, target=1, n_steps=2000, method="riemann_trapezoid")
+    errors = []
+    for tol in (1e-1, 1e-2, 1e-3):
+        ours, found = method.attribute(images, target=1, n_steps="auto", tol=tol, return_diagnostics=True)
+        assert bool(found.reached.all())
+        assert bool((found.estimated_error <= tol).all())
+        errors.append(distance(ours, fine).max())
+    assert errors[2] <= errors[0]
+    assert errors[2] < 5e-3
+
+
+@every_method
+def test_delta_and_completeness_are_those_of_the_attributions(net, images, name):
+    method = METHODS[name](net)
+    ours, delta, found = method.attribute(
+        images, target=2, n_steps="auto", return_convergence_delta=True, return_diagnostics=True
+    )
+    start = method.path.start((images,), None)[0]
+    change = (net(images) - net(start))[:, 2].detach()
+    torch.testing.assert_close(delta, ours.sum((1, 2, 3)) - change, rtol=0, atol=1e-12)
+    torch.testing.assert_close(found.completeness_error, delta.abs() / change.abs(), rtol=1e-6, atol=1e-12)
+    for k, (at, values) in enumerate(zip(found.positions, found.values, strict=True)):
+        assert at[0] == 0
+        assert at[-1] == 1
+        assert bool((at.diff() > 0).all())
+        assert len(at) == len(values) == found.gradients[k]
+        torch.testing.assert_close(values[-1], net(images[k : k + 1])[0, 2].detach(), rtol=0, atol=1e-12)
+        torch.testing.assert_close(values[0], net(start[k : k + 1])[0, 2].detach(), rtol=0, atol=1e-12)
+
+
+def test_the_rule_on_the_points_found_is_the_trapezoid(net, images):
+    """A naive replica: gradients at the positions told, trapezoid weights."""
+    ours, found = IntegratedGradients(net).attribute(images, target=0, n_steps="auto", return_diagnostics=True)
+    for k in range(len(images)):
+        at = found.positions[k]
+        points = (at.reshape(-1, 1, 1, 1) * images[k]).requires_grad_()
+        (gradients,) = torch.autograd.grad(net(points)[:, 0].sum(), points)
+        widths = torch.zeros_like(at)
+        widths[:-1] += at.diff() / 2
+        widths[1:] += at.diff() / 2
+        expected = (gradients * widths.reshape(-1, 1, 1, 1)).sum(0) * images[k]
+        torch.testing.assert_close(ours[k], expected, rtol=0, atol=1e-12)
+
+
+def test_steps_go_where_the_output_changes():
+    x = torch.ones(1, 1, 4, 4, dtype=torch.float64)
+    _, found = IntegratedGradients(step).attribute(x, n_steps="auto", tol=1e-3, return_diagnostics=True)
+    near = ((found.positions[0] - 0.7).abs() < 0.15).double().mean()
+    assert near > 0.6, "most points are in 30 % of the path"
+
+
+@pytest.mark.parametrize("cls", [IntegratedGradients, IDGI])
+def test_needs_fewer_gradients_than_uniform_steps(cls):
+    """A network with kinks and a steep softmax: at as many gradients the map is three times nearer to its limit."""
+    generator = torch.Generator().manual_seed(0)
+    first = torch.randn(25, 64, dtype=torch.float64, generator=generator) / 5
+    second = torch.randn(64, 3, dtype=torch.float64, generator=generator)
+    x = 2 * torch.rand(6, 25, dtype=torch.float64, generator=generator)
+    method = cls(lambda z: (6 * torch.relu(z @ first - 0.3) @ second).softmax(1)[:, 0])
+    fine = method.attribute(x, n_steps=8000, method="riemann_trapezoid")
+    ours, found = method.attribute(x, n_steps="auto", tol=1e-3, return_diagnostics=True)
+    uniform = torch.cat(
+        [
+            method.attribute(x[k : k + 1], n_steps=int(count) - 1, method="riemann_trapezoid")
+            for k, count in enumerate(found.gradients)
+        ]
+    )
+    assert distance(ours, fine).mean() < distance(uniform, fine).mean() / 3
+    assert distance(ours, fine).mean() < 5e-3
+
+
+def test_each_example_stops_when_it_is_done():
+    x = torch.stack([torch.full((1, 4, 4), value, dtype=torch.float64) for value in (0.1, 1.0)])
+    _, found = IntegratedGradients(step).attribute(x, n_steps="auto", tol=1e-2, return_diagnostics=True)
+    alone = [
+        IntegratedGradients(step).attribute(x[k : k + 1], n_steps="auto", tol=1e-2, return_diagnostics=True)[1]
+        for k in range(2)
+    ]
+    assert found.gradients.tolist() == [int(one.gradients) for one in alone]
+    assert found.gradients[0] < found.gradients[1]
+
+
+def test_a_linear_function_takes_the_first_steps_only():
+    x = torch.tensor([[1.0, -2.0]])
+    weights = torch.tensor([3.0, 0.5])
+    ours, found = IntegratedGradients(lambda z: z @ weights).attribute(x, n_steps="auto", return_diagnostics=True)
+    torch.testing.assert_close(ours, x * weights)
+    assert found.gradients.tolist() == [5]
+
+
+def test_a_budget_that_was_hit_is_told():
+    x = torch.ones(2, 1, 4, 4)
+    with pytest.warns(RuntimeWarning, match=r"2 of 2 examples did not reach tol=1e-08 within max_steps=6"):
+        _, found = IntegratedGradients(step).attribute(
+            x, n_steps="auto", tol=1e-8, max_steps=6, return_diagnostics=True
+        )
+    assert found.gradients.tolist() == [7, 7]
+    assert not bool(found.reached.any())
+    assert bool((found.estimated_error > 1e-8).all())
+
+
+@settings(max_examples=20, deadline=None)
+@given(
+    examples=st.integers(1, 4),
+    cap=st.none() | st.integers(1, 7),
+    seed=st.integers(0, 50),
+    cls=st.sampled_from([IntegratedGradients, IDGI]),
+)
+def test_any_batching_gives_the_same_and_caps_every_pass(examples, cap, seed, cls):
+    generator = torch.Generator().manual_seed(seed)
+    x = torch.randn(examples, 3, dtype=torch.float64, generator=generator)
+    weights = torch.randn(3, 4, dtype=torch.float64, generator=generator)
+    target = torch.randint(4, (examples,), generator=generator).tolist()
+    factor = torch.rand(examples, 1, dtype=torch.float64, generator=generator) + 0.5
+    rows = []
+
+    def f(z, factor):
+        rows.append(len(z))
+        return torch.softmax(4 * torch.tanh(z @ weights) * factor, 1)
+
+    results = [
+        cls(f).attribute(x, None, target, factor, n_steps="auto", tol=1e-2, max_steps=40, internal_batch_size=size)
+        for size in (None, cap)
+    ]
+    torch.testing.assert_close(*results, rtol=0, atol=1e-10)
+    if cap is not None:
+        rows.clear()
+        cls(f).attribute(x, None, target, factor, n_steps="auto", max_steps=40, internal_batch_size=cap)
+        assert max(rows) <= cap
+
+
+def test_tuples_targets_and_the_form_of_results(pair_net, pairs):
+    both, delta, found = IntegratedGradients(pair_net).attribute(
+        pairs, target=[0, 3, 1], n_steps="auto", tol=1e-3, return_convergence_delta=True, return_diagnostics=True
+    )
+    fine = IntegratedGradients(pair_net).attribute(pairs, target=[0, 3, 1], n_steps=2000)
+    assert isinstance(both, tuple)
+    for ours, theirs in zip(both, fine, strict=True):
+        assert distance(ours, theirs).max() < 0.05
+    assert delta.shape == found.gradients.shape == (3,)
+    assert isinstance(IntegratedGradients(pair_net).attribute(pairs, target=0, n_steps="auto"), tuple)
+
+
+def test_dtypes_layouts_and_no_examples(net, images):
+    half = IntegratedGradients(lambda x: x.float().square().flatten(1).sum(1)).attribute(images.half(), n_steps="auto")
+    assert half.dtype == torch.float32
+    last = images.contiguous(memory_format=torch.channels_last)
+    seen = []
+
+    def f(x):
+        seen.append(x.is_contiguous(memory_format=torch.channels_last))
+        return net(x)
+
+    ours = IntegratedGradients(f).attribute(last, target=0, n_steps="auto")
+    assert all(seen)
+    assert ours.is_contiguous()
+    empty, delta = IntegratedGradients(net).attribute(
+        images[:0], target=0, n_steps="auto", return_convergence_delta=True
+    )
+    assert empty.shape == images[:0].shape
+    assert delta.shape == (0,)
+
+
+def test_without_the_factor_there_is_nothing_to_be_complete_about(net, images):
+    local, found = IntegratedGradients(net, multiply_by_inputs=False).attribute(
+        images, target=0, n_steps="auto", return_diagnostics=True
+    )
+    whole = IntegratedGradients(net).attribute(images, target=0, n_steps="auto")
+    torch.testing.assert_close(local * images, whole, rtol=0, atol=1e-12)
+    assert bool(found.completeness_error.isnan().all())
+
+
+@pytest.mark.parametrize("rule", ["riemann_trapezoid", "riemann_left", "gausslegendre"])
+def test_diagnostics_of_a_number_of_steps(net, images, rule):
+    method = IntegratedGradients(net)
+    plain, delta = method.attribute(images, target=1, n_steps=8, method=rule, return_convergence_delta=True)
+    for cap in (None, 2):
+        ours, found = method.attribute(
+            images, target=1, n_steps=8, method=rule, return_diagnostics=True, internal_batch_size=cap
+        )
+        torch.testing.assert_close(ours, plain, rtol=0, atol=1e-12)
+        nodes = {"riemann_trapezoid": 9, "riemann_left": 8, "gausslegendre": 8}[rule]
+        assert found.gradients.tolist() == [nodes] * 3
+        change = plain.sum((1, 2, 3)) - delta
+        torch.testing.assert_close(found.completeness_error, delta.abs() / change.abs(), rtol=1e-6, atol=1e-12)
+        for k in range(3):
+            at = found.positions[k].reshape(-1, 1, 1, 1)
+            torch.testing.assert_close(found.values[k], net(at * images[k])[:, 1].detach(), rtol=0, atol=1e-12)
+    if rule == "riemann_trapezoid":
+        coarse = method.attribute(images, target=1, n_steps=4, method=rule)
+        expected = (plain - coarse).flatten(1).norm(dim=1) / plain.flatten(1).norm(dim=1)
+        torch.testing.assert_close(found.estimated_error.double(), expected, rtol=1e-5, atol=1e-7)
+    else:
+        assert bool(found.estimated_error.isnan().all())
+
+
+def test_diagnostics_of_guided_ig_and_patterns(net, images):
+    _, found = GuidedIG(net).attribute(images, target=0, n_steps=6, return_diagnostics=True)
+    assert found.gradients.tolist() == [6] * 3
+    model = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.ReLU(), torch.nn.Linear(8, 2))
+    x = torch.randn(5, 4)
+    _, found = PGIG(model, fit_patterns(model, [x])).attribute(x, target=0, n_steps=6, return_diagnostics=True)
+    assert bool(found.completeness_error.isnan().all())
+    assert len(found.values) == 5
+
+
+def test_the_plot_shows_the_values():
+    x = torch.ones(1, 1, 4, 4)
+    _, found = IntegratedGradients(step).attribute(x, n_steps="auto", return_diagnostics=True)
+    (line,) = found.plot().lines
+    assert list(line.get_xdata()) == pytest.approx(found.positions[0].tolist())
+    assert list(line.get_ydata()) == pytest.approx(found.values[0].tolist())
+
+
+@pytest.mark.parametrize(
+    ("make", "arguments", "error", "message"),
+    [
+        (GuidedIG, {}, ValueError, "GuidedPath finds each point from the gradient at the last"),
+        (IntegratedGradients, {"method": "gausslegendre"}, ValueError, "halves steps by riemann_trapezoid"),
+        (IntegratedGradients, {"tol": 0}, ValueError, "tol: expected a relative error above 0"),
+        (IntegratedGradients, {"tol": "1%"}, TypeError, "tol: expected a relative error such as 0.01, got str"),
+        (IntegratedGradients, {"max_steps": 0}, ValueError, "max_steps: expected a positive integer"),
+        (IntegratedGradients, {"n_steps": "many"}, ValueError, "expected a positive integer or 'auto', got 'many'"),
+    ],
+)
+def test_what_can_not_be_refined_says_so(net, images, make, arguments, error, message):
+    with pytest.raises(error, match=message):
+        make(net).attribute(images, target=0, **{"n_steps": "auto", **arguments})
+
+
+def test_patterns_have_no_completeness_to_go_by():
+    model = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.ReLU(), torch.nn.Linear(8, 2))
+    x = torch.randn(5, 4)
+    with pytest.raises(ValueError, match="by a backward rule"):
+        PGIG(model, fit_patterns(model, [x])).attribute(x, target=0, n_steps="auto")
+
+
+def test_quadratures_estimate_by_their_own_rules():
+    assert WeightedSum().refinable() == WeightedSum("riemann_trapezoid")
+    assert ImportantDirection().refinable() == ImportantDirection("riemann_trapezoid")
+    f = PathAttribution(lambda x: torch.zeros(len(x)) + 0 * x.sum(1))
+    assert f.attribute(torch.ones(1, 2), n_steps="auto").tolist() == [[0, 0]]
