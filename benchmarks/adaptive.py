@@ -1,8 +1,8 @@
 """Gradients for the same answer: n_steps="auto" against uniform steps, photograph by photograph.
 
-``python -m benchmarks.adaptive --images FOLDER`` takes a quarter of an hour on two cores, and again with ``--path blur``;
-``--first`` and ``--count`` do it in parts, which add up in the JSON file. A forward pass for values alone would count as a third of a gradient;
-"auto" makes none.
+``python -m benchmarks.adaptive --images FOLDER`` takes a quarter of an hour on two cores, and again with ``--path
+blur``; ``--first`` and ``--count`` do it in parts, which add up in the JSON file. A forward pass for values alone would
+count as a third of a gradient; "auto" makes none.
 """
 
 from __future__ import annotations

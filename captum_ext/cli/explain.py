@@ -92,7 +92,7 @@ def _explain(
     given: argparse.Namespace,
     device: torch.device,
 ) -> Explained:
-    from captum_ext.cli.figure import Completeness, Explained, Map
+    from captum_ext.cli.figure import Completeness, Course, Explained, Map
 
     seen = probe(name, picture, classifier, device)
     target = _target(given.target, seen.scores, classifier)
@@ -107,12 +107,15 @@ def _explain(
     IntegratedGradients(classifier.model).attribute(seen.image, target=target, n_steps=min(steps, 16))
     for method in chosen:
         started = time.perf_counter()
-        attributions, delta = method.answer(question)
+        attributions, delta, told = method.answer(question)
         seconds = time.perf_counter() - started
         completeness = None
         if delta is not None:
             completeness = Completeness(abs(delta.item()), attributions.sum().item() - delta.item())
-        maps.append(Map(method.title, attributions[0].sum(0).cpu().numpy(), seconds, completeness))
+        course = None
+        if told is not None:
+            course = Course(told.positions[0].numpy(), told.values[0].float().cpu().numpy())
+        maps.append(Map(method.title, attributions[0].sum(0).cpu().numpy(), seconds, completeness, course))
         print(f"{name}: {method.title}: {maps[-1].caption}")
     return Explained(name, classifier.category(target), target, seen.scores[target].item(), seen.pixels(), maps)
 

@@ -23,13 +23,22 @@ class Completeness:
 
 
 @dataclass(frozen=True)
+class Course:
+    """The class's probability along a method's path, from its start (0) to the image (1)."""
+
+    positions: NDArray[np.floating[Any]]
+    values: NDArray[np.floating[Any]]
+
+
+@dataclass(frozen=True)
 class Map:
-    """One method's attributions (H, W), its time, and its completeness if it claims any."""
+    """One method's attributions (H, W), its time, its completeness if it claims any, and its path's course."""
 
     title: str
     attributions: NDArray[np.floating[Any]]
     seconds: float
     completeness: Completeness | None
+    course: Course | None = None
 
     @property
     def caption(self) -> str:
@@ -62,7 +71,8 @@ def draw(rows: list[Explained], output: Path, settings: str) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    columns = 1 + len(rows[0].maps)
+    has_courses = any(drawn.course is not None for drawn in rows[0].maps)
+    columns = 1 + len(rows[0].maps) + has_courses
     across = columns if len(rows) > 1 or columns <= 4 else -(-columns // 2)
     down = len(rows) * -(-columns // across)
     figure = Figure(figsize=(3.1 * across, 3.5 * down + 0.5), layout="constrained")
@@ -82,6 +92,8 @@ def draw(rows: list[Explained], output: Path, settings: str) -> None:
         for panel, drawn in zip(flat[at + 1 :], explained.maps, strict=False):
             _overlay(panel, explained.pixels, drawn.attributions)
             panel.set_title(f"{drawn.title}\n{drawn.caption}", fontsize=9, parse_math=False)
+        if has_courses:
+            _courses(flat[at + 1 + len(explained.maps)], explained.maps)
     figure.suptitle(settings, fontsize=10).set_parse_math(False)
     signal = any(drawn.title == "PatternNet" for drawn in rows[0].maps)
     figure.supxlabel(
@@ -95,6 +107,22 @@ def draw(rows: list[Explained], output: Path, settings: str) -> None:
         figure.savefig(output, format="png", dpi=150)
     except OSError as error:
         raise CommandError(f"--output {output}: can't be written ({error.strerror})") from error
+
+
+def _courses(panel: Any, maps: list[Map]) -> None:
+    """Where on their paths the methods' attributions come from: a line for each path."""
+    panel.set_axis_on()
+    for drawn in maps:
+        if drawn.course is not None and not drawn.title.endswith("+ IDGI") and drawn.title != "IDGI":
+            panel.plot(drawn.course.positions, drawn.course.values, label=drawn.title, linewidth=1.2)
+    if not panel.lines:  # IDGI alone
+        for drawn in maps:
+            if drawn.course is not None:
+                panel.plot(drawn.course.positions, drawn.course.values, label=drawn.title, linewidth=1.2)
+    panel.set_title("p along the paths: attributions\ncome from where it changes", fontsize=9)
+    panel.set_xlabel("start of the path (0) to the image (1)", fontsize=8)
+    panel.tick_params(labelsize=7)
+    panel.legend(fontsize=7, frameon=False)
 
 
 def _overlay(panel: Any, pixels: NDArray[Any], attributions: NDArray[Any]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from torch import Tensor, nn
 
@@ -11,6 +12,7 @@ from captum_ext.attr import (
     IDGI,
     PGIG,
     BlurIG,
+    Diagnostics,
     GuidedIG,
     IntegratedGradients,
     PathAttribution,
@@ -45,39 +47,49 @@ class Question:
         return self.patterns
 
 
+class Answer(NamedTuple):
+    """Attributions (1, C, H, W), their delta and what the walk was, by methods that have these."""
+
+    attributions: Tensor
+    delta: Tensor | None = None
+    diagnostics: Diagnostics | None = None
+
+
 @dataclass(frozen=True)
 class Method:
-    """A method as a figure calls it, and what answers a question by it: attributions (1, C, H, W), and their delta."""
+    """A method as a figure calls it, and what answers a question by it."""
 
     title: str
-    answer: Callable[[Question], tuple[Tensor, Tensor | None]]
+    answer: Callable[[Question], Answer]
     needs_patterns: bool = False
 
 
 def _path(
     make: Callable[[Callable[..., Tensor]], PathAttribution], takes_baseline: bool = True
-) -> Callable[[Question], tuple[Tensor, Tensor | None]]:
-    def answer(question: Question) -> tuple[Tensor, Tensor | None]:
-        return make(_probability(question.model)).attribute(
+) -> Callable[[Question], Answer]:
+    def answer(question: Question) -> Answer:
+        found = make(_probability(question.model)).attribute(
             question.image,
             question.baseline if takes_baseline else None,
             question.target,
             n_steps=question.steps,
             return_convergence_delta=True,
+            return_diagnostics=True,
             show_progress=question.show_progress,
         )
+        return Answer(*found)
 
     return answer
 
 
-def _gradient(cls: type[PatternNet] | type[PatternAttribution]) -> Callable[[Question], tuple[Tensor, None]]:
-    def answer(question: Question) -> tuple[Tensor, None]:  # of the logit, as in the paper
-        return cls(question.patterned, question.given_patterns()).attribute(question.image, question.target), None
+def _gradient(cls: type[PatternNet] | type[PatternAttribution]) -> Callable[[Question], Answer]:
+    def answer(question: Question) -> Answer:  # of the logit, as in the paper
+        return Answer(cls(question.patterned, question.given_patterns()).attribute(question.image, question.target))
 
     return answer
 
 
-def _pgig(question: Question) -> tuple[Tensor, None]:
+def _pgig(question: Question) -> Answer:
     method = PGIG(_probability(question.patterned), question.given_patterns(), question.patterned)
     attributions = method.attribute(
         question.image,
@@ -86,7 +98,7 @@ def _pgig(question: Question) -> tuple[Tensor, None]:
         n_steps=question.steps,
         show_progress=question.show_progress,
     )
-    return attributions, None
+    return Answer(attributions)
 
 
 def _probability(model: nn.Module) -> Callable[[Tensor], Tensor]:
