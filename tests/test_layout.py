@@ -173,3 +173,10 @@ def test_threads():
     with ThreadPoolExecutor(4) as pool:
         for got in pool.map(explain, range(16)):
             torch.testing.assert_close(got, expected, rtol=1e-4, atol=1e-7)
+
+
+def test_without_onednn_inputs_stay_as_they_are():
+    model = Net()
+    with torch.backends.mkldnn.flags(enabled=False):
+        IntegratedGradients(model).attribute(images(), target=0, n_steps=2)
+    assert set(model.layouts) == {"first"}
