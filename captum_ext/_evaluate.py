@@ -12,12 +12,13 @@ from torch import Tensor
 from captum_ext._compat import expand_target, run_forward
 from captum_ext._forward_args import repeated, rows_of
 from captum_ext._gradients import GradientFunc, one_value_a_row
+from captum_ext._layout import Layouts
 from captum_ext._segment import Tensors
 from captum_ext._types import TargetType
 
 
 class Evaluator:
-    """Evaluates F and its gradient at points of the path, in the dtype and layout of the user's inputs.
+    """Evaluates F and its gradient at points of the path, in the inputs' dtype and the layout that suits the model.
 
     Args:
         forward_func: F.
@@ -43,6 +44,7 @@ class Evaluator:
         self._args = additional_forward_args
         self._inputs = inputs
         self._needs_values = needs_values
+        self._layouts = Layouts(forward_func, inputs)
         self._found = [False]  # whether any pass had a gradient; shared with the evaluators of some rows
 
     def rows(self, rows: slice | Tensor) -> Evaluator:
@@ -58,6 +60,9 @@ class Evaluator:
 
     def __call__(self, points: Tensors) -> tuple[Tensor | None, Tensors]:
         """F (K, B), if asked for, and its gradients at points (K, B, ...), in at least float32."""
+        return self._layouts.attempt(lambda: self._evaluate(points))
+
+    def _evaluate(self, points: Tensors) -> tuple[Tensor | None, Tensors]:
         steps, rows = points[0].shape[:2]
         flat = self._as_inputs(tuple(point.flatten(0, 1) for point in points))
         target = expand_target(self._target, steps)
@@ -94,15 +99,17 @@ class Evaluator:
 
     def value(self, points: Tensors) -> Tensor:
         """F at one point (B, ...) of each example, without gradient; (B,)."""
+        return self._layouts.attempt(lambda: self._value(points))
+
+    def _value(self, points: Tensors) -> Tensor:
         # Cloned, since a model that works in place must not get at the caller's tensors.
         inputs = tuple(tensor.clone() for tensor in self._as_inputs(points))
         output = run_forward(self._forward_func, inputs, None, repeated(self._args, 1))
         return _widen(one_value_a_row(output, self._target, len(points[0])))
 
     def _as_inputs(self, flat: Tensors) -> Tensors:
-        return tuple(
-            tensor.detach().to(dtype=float_dtype(like)).contiguous(memory_format=_layout(like))
-            for tensor, like in zip(flat, self._inputs, strict=True)
+        return self._layouts.apply(
+            tuple(tensor.detach().to(dtype=float_dtype(like)) for tensor, like in zip(flat, self._inputs, strict=True))
         )
 
 
@@ -146,11 +153,3 @@ def sum_dtype(tensor: Tensor) -> torch.dtype:
 
 def _widen(tensor: Tensor) -> Tensor:
     return tensor.to(sum_dtype(tensor))
-
-
-def _layout(tensor: Tensor) -> torch.memory_format:
-    if not tensor.is_contiguous():
-        for rank, layout in ((4, torch.channels_last), (5, torch.channels_last_3d)):
-            if tensor.dim() == rank and tensor.is_contiguous(memory_format=layout):
-                return layout
-    return torch.contiguous_format

@@ -148,9 +148,10 @@ class PathAttribution(PathMethod):
                 needs to reach ``tol``, where its path needs them, by ``riemann_trapezoid``; not on ``GuidedPath``,
                 nor by a backward rule.
             method: The rule to integrate by, one of the quadrature's. Default ``None``: the class's own.
-            internal_batch_size: The most rows in any forward pass; it may be less than B. The attributions do
-                not depend on it. Default ``None``: 16 photographs of 3 x 224 x 224 or as many input values, at
-                most 1024 rows. On a GPU more is faster.
+            internal_batch_size: The most rows in any forward pass; it may be less than B. The attributions
+                depend on it only by the rounding of the model's batches. Default ``None``: 16 photographs of
+                3 x 224 x 224 or as many input values, at most 1024 rows; it follows from the shape alone and is
+                not timed. On a GPU more is faster.
             return_convergence_delta: Whether to return the delta too.
             show_progress: Whether to show a progress bar, one tick a forward pass (an example, by ``"auto"``).
             tol: For ``"auto"``: the relative error to reach. For ``WeightedSum`` that is the completeness error (or

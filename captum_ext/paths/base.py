@@ -77,6 +77,7 @@ class Path(ABC):
 
 def along(positions: tuple[float, ...], like: Tensor) -> Tensor:
     """Positions as a (K, 1, ...) tensor that multiplies ``like``, (B, ...), node by node."""
-    # Made in float64 on the CPU: some devices have no float64.
-    column = torch.tensor(positions, dtype=torch.float64, device="cpu").to(like.dtype).to(like.device)
+    # Made in float64 on the CPU: some devices have no float64. Not to wait for the device is safe in this direction.
+    column = torch.tensor(positions, dtype=torch.float64, device="cpu").to(like.dtype)
+    column = column.to(like.device, non_blocking=True)
     return column.reshape(-1, *(1,) * like.dim())
