@@ -16,6 +16,7 @@ from pathlib import Path
 import torch
 
 from benchmarks.common import network, photographs, table
+from captum_ext._adapt import _Walker
 from captum_ext.attr import PathAttribution
 from captum_ext.paths import BlurPath, StraightPath
 from captum_ext.quadratures import ImportantDirection, Subsampled, WeightedSum
@@ -36,20 +37,24 @@ def distance(maps, reference):
     return float((maps - reference).norm() / reference.norm())
 
 
-def recording(kind, rounds):
-    """A quadrature that notes, round by round, the gradients so far, the estimated error and the map."""
+def rounds_of(method, image, start, target, tol):
+    """Round by round of a refinement: the gradients so far and the map."""
+    rounds, done = [], _Walker._done
 
-    class Recording(kind):
-        def relative_error(self, errors, change, sums):
-            error = super().relative_error(errors, change, sums)
-            rounds.append((len(errors) + 1, error, sums()[0]))
-            return error
+    def watched(walker, example):
+        rounds.append((len(example.intervals) + 1, walker._sums(example)[0]))
+        return done(walker, example)
 
-    return Recording("riemann_trapezoid")
+    _Walker._done = watched
+    try:
+        method.attribute(image, start, target, n_steps="auto", tol=tol, max_steps=256)
+    finally:
+        _Walker._done = done
+    return rounds
 
 
 def of_one(probability, image, black, target, name):
-    """Errors by the number of gradients, for one photograph and path: rows [gradients, completeness, map, ...]."""
+    """Errors by the number of gradients, for one photograph and path: rows [gradients, completeness, map]."""
     start = black if name == "straight" else None
     method = PathAttribution(probability, PATHS[name])
     jobs = [(rule, every) for rule in RULES for every in [1, *EVERY]]
@@ -59,8 +64,8 @@ def of_one(probability, image, black, target, name):
     change = float(walk[0][0].sum() - walk[0][1])
     reference = {False: maps["trapezoid", 1], True: maps["idgi trapezoid", 1]}
 
-    def row(gradients, ours, idgi, *more):
-        return [gradients, abs(float(ours.sum()) - change) / abs(change), distance(ours, reference[idgi]), *more]
+    def row(gradients, ours, idgi):
+        return [gradients, abs(float(ours.sum()) - change) / abs(change), distance(ours, reference[idgi])]
 
     curves = {}
     for rule, every in jobs:
@@ -71,13 +76,9 @@ def of_one(probability, image, black, target, name):
         row(steps, method.attribute(image, start, target, n_steps=steps, method="gausslegendre"), False)
         for steps in GAUSS
     ]
-    for kind, tol in ((WeightedSum, 0.01), (ImportantDirection, 0.05)):
-        rounds = []
-        PathAttribution(probability, PATHS[name], recording(kind, rounds)).attribute(
-            image, start, target, n_steps="auto", tol=tol, max_steps=384
-        )
-        idgi = kind is ImportantDirection
-        curves["auto idgi" if idgi else "auto"] = [row(count, ours, idgi, error) for count, error, ours in rounds]
+    for name_of_curve, quadrature, tol in (("auto", WeightedSum(), 0.001), ("auto idgi", ImportantDirection(), 0.05)):
+        rounds = rounds_of(PathAttribution(probability, PATHS[name], quadrature), image, start, target, tol)
+        curves[name_of_curve] = [row(count, ours, "idgi" in name_of_curve) for count, ours in rounds]
     return {"change": change, "curves": curves}
 
 
@@ -106,7 +107,7 @@ def when_it_stops(results, within):
     counts = []
     for one in results:
         rows = one["curves"]["auto"]
-        counts.append(next((row[0] for row in rows if row[3] <= within), rows[-1][0]))
+        counts.append(next((row[0] for row in rows if row[1] <= within), rows[-1][0]))
     return counts
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -37,8 +38,8 @@ class Course:
     Attributes:
         positions: Where on the path gradients were taken, from 0 to 1, (K,); float64.
         values: F there, (K,).
-        error: The estimated relative error that was left.
-        reached: Whether that is within the tolerance.
+        error: The estimated relative L2 error of the map that was left; NaN where it is not estimated.
+        reached: Whether the tolerance was reached.
     """
 
     positions: Tensor
@@ -59,7 +60,8 @@ class _Node:
 class _Interval:
     left: _Node
     right: _Node
-    error: float
+    error: float  # of the map
+    missed: float  # of F's change
 
 
 @dataclass
@@ -150,21 +152,24 @@ class _Walker:
         return examples
 
     def _done(self, example: _Example) -> bool:
-        errors = torch.tensor([interval.error for interval in example.intervals], dtype=torch.float64)
+        size = float(torch.stack([part.double().square().sum() for part in self._sums(example)]).sum().sqrt())
+        # As if the intervals' errors pointed in directions that have nothing to do with each other.
+        error = math.sqrt(sum(interval.error**2 for interval in example.intervals))
+        example.error = error / size if size else (0.0 if error == 0 else math.inf)
+        missed = sum(interval.missed for interval in example.intervals)
         change = float(example.intervals[-1].right.value - example.intervals[0].left.value)
-        example.error = self._quadrature.relative_error(errors, change, lambda: self._sums(example))
-        example.reached = example.error <= self._refinement.tol
+        example.reached = self._quadrature.relative_error(example.error, missed, change) <= self._refinement.tol
         return example.reached or len(example.intervals) >= self._refinement.max_steps
 
     def _worst(self, example: _Example) -> list[_Interval]:
-        """The intervals with the largest errors, which make up a share of the whole."""
+        """The intervals with the largest errors, which make up a share of their squares' sum."""
         room = self._refinement.max_steps - len(example.intervals)
-        by_error = sorted(example.intervals, key=lambda interval: -abs(interval.error))
-        wanted = _SHARE * sum(abs(interval.error) for interval in by_error)
+        by_error = sorted(example.intervals, key=lambda interval: -interval.error)
+        wanted = _SHARE * sum(interval.error**2 for interval in by_error)
         chosen: list[_Interval] = []
         for interval in by_error[:room]:
             chosen.append(interval)
-            wanted -= abs(interval.error)
+            wanted -= interval.error**2
             if wanted <= 0:
                 break
         return chosen
@@ -209,8 +214,10 @@ class _Walker:
 
     def _interval(self, left: _Node, right: _Node) -> _Interval:
         move = tuple(after - before for before, after in zip(left.point, right.point, strict=True))
-        error = self._quadrature.interval_error((left.value, right.value), (left.gradients, right.gradients), move)
-        return _Interval(left, right, float(error))
+        error, missed = self._quadrature.interval_error(
+            (left.value, right.value), (left.gradients, right.gradients), move
+        )
+        return _Interval(left, right, float(error), float(missed))
 
     def _sums(self, example: _Example) -> Tensors:
         nodes = example.nodes()

@@ -29,17 +29,29 @@ def step(x):
 
 
 @every_method
-def test_converges_to_the_fine_uniform_walk(net, images, name):
+def test_what_is_told_of_the_error_is_so(net, images, name):
     method = METHODS[name](net)
     fine = method.attribute(images, target=1, n_steps=2000, method="riemann_trapezoid")
-    errors = []
     for tol in (1e-1, 1e-2, 1e-3):
         ours, found = method.attribute(images, target=1, n_steps="auto", tol=tol, return_diagnostics=True)
         assert bool(found.reached.all())
-        assert bool((found.estimated_error <= tol).all())
-        errors.append(distance(ours, fine).max())
-    assert errors[2] <= errors[0]
-    assert errors[2] < 5e-3
+        within = found.estimated_error if name.endswith("IDGI") else found.completeness_error
+        assert bool((within <= tol).all())
+        # The estimate is for rough functions; on a smooth one like this the rule is much better than it.
+        assert bool((distance(ours, fine) <= found.estimated_error + 1e-4).all())
+
+
+@every_method
+@pytest.mark.filterwarnings("ignore:n_steps='auto'")
+def test_converges_to_the_fine_uniform_walk(net, images, name):
+    method = METHODS[name](net)
+    fine = method.attribute(images, target=1, n_steps=4000, method="riemann_trapezoid")
+    errors = [
+        distance(method.attribute(images, target=1, n_steps="auto", tol=1e-12, max_steps=steps), fine).max()
+        for steps in (4, 16, 64, 256)
+    ]
+    assert errors == sorted(errors, reverse=True)
+    assert errors[-1] < 1e-3
 
 
 @every_method
@@ -83,6 +95,7 @@ def test_steps_go_where_the_output_changes():
 
 
 @pytest.mark.parametrize("cls", [IntegratedGradients, IDGI])
+@pytest.mark.filterwarnings("ignore:n_steps='auto'")
 def test_needs_fewer_gradients_than_uniform_steps(cls):
     """A network with kinks and a steep softmax: at as many gradients the map is three times nearer to its limit."""
     generator = torch.Generator().manual_seed(0)
@@ -91,26 +104,22 @@ def test_needs_fewer_gradients_than_uniform_steps(cls):
     x = 2 * torch.rand(6, 25, dtype=torch.float64, generator=generator)
     method = cls(lambda z: (6 * torch.relu(z @ first - 0.3) @ second).softmax(1)[:, 0])
     fine = method.attribute(x, n_steps=8000, method="riemann_trapezoid")
-    ours, found = method.attribute(x, n_steps="auto", tol=1e-3, return_diagnostics=True)
-    uniform = torch.cat(
-        [
-            method.attribute(x[k : k + 1], n_steps=int(count) - 1, method="riemann_trapezoid")
-            for k, count in enumerate(found.gradients)
-        ]
-    )
+    ours = method.attribute(x, n_steps="auto", tol=1e-12, max_steps=100)
+    uniform = method.attribute(x, n_steps=100, method="riemann_trapezoid")
     assert distance(ours, fine).mean() < distance(uniform, fine).mean() / 3
-    assert distance(ours, fine).mean() < 5e-3
 
 
 def test_each_example_stops_when_it_is_done():
-    x = torch.stack([torch.full((1, 4, 4), value, dtype=torch.float64) for value in (0.1, 1.0)])
-    _, found = IntegratedGradients(step).attribute(x, n_steps="auto", tol=1e-2, return_diagnostics=True)
-    alone = [
-        IntegratedGradients(step).attribute(x[k : k + 1], n_steps="auto", tol=1e-2, return_diagnostics=True)[1]
-        for k in range(2)
-    ]
+    def kinked(x):
+        return torch.relu(x.mean((1, 2, 3)) - 0.45)
+
+    x = torch.stack([torch.full((1, 4, 4), value, dtype=torch.float64) for value in (0.4, 1.0)])
+    method = IntegratedGradients(kinked)
+    _, found = method.attribute(x, n_steps="auto", return_diagnostics=True)
+    alone = [method.attribute(x[k : k + 1], n_steps="auto", return_diagnostics=True)[1] for k in range(2)]
     assert found.gradients.tolist() == [int(one.gradients) for one in alone]
-    assert found.gradients[0] < found.gradients[1]
+    assert found.gradients[0] == 5
+    assert found.gradients[1] > 5
 
 
 def test_a_linear_function_takes_the_first_steps_only():
@@ -129,7 +138,7 @@ def test_a_budget_that_was_hit_is_told():
         )
     assert found.gradients.tolist() == [7, 7]
     assert not bool(found.reached.any())
-    assert bool((found.estimated_error > 1e-8).all())
+    assert bool((found.completeness_error > 1e-8).all())
 
 
 @settings(max_examples=20, deadline=None)

@@ -93,10 +93,9 @@ def _by_itself(task: Task, stop: Stop) -> Explained:
     )
     short = [index for index, course in enumerate(courses) if not course.reached]
     if short:
-        worst = max(courses[index].error for index in short)
         warn(
             f"n_steps='auto': {len(short)} of {len(courses)} examples did not reach tol={tol:g} within "
-            f"max_steps={max_steps} (the first are {short[:5]}; the largest estimated error is {worst:.2g}). Give more "
+            f"max_steps={max_steps} (the first are {short[:5]}). Give more "
             "max_steps or a larger tol; return_diagnostics=True tells of each.",
             RuntimeWarning,
         )

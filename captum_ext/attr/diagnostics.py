@@ -20,9 +20,9 @@ class Diagnostics:
         completeness_error: |sum of the attributions - F's change| over |F's change|, (B,). IDGI's is 0 whatever the
             steps. NaN where there is nothing to be complete about: by a backward rule, or without the factor
             (inputs - baselines).
-        estimated_error: The estimated relative error, (B,). By ``n_steps="auto"`` what is compared with ``tol``. With a
-            number of steps, how much the map changes if every other point is left out, relative to its norm: for rules
-            on the closed grid and an even number, NaN for others.
+        estimated_error: The estimated L2 error of the map, relative to its norm, (B,). By ``n_steps="auto"`` from how
+            much the gradients at the two ends of each step disagree. With a number of steps, how much the map changes
+            if every other point is left out: for rules on the closed grid and an even number, NaN for others.
         reached: Whether the tolerance was reached, (B,); all true with a number of steps.
         positions: Where on its path each example's gradients were taken, from 0 (the start) to 1 (the input): B
             tensors (K,).

@@ -154,9 +154,8 @@ class PathAttribution(PathMethod):
                 not timed. On a GPU more is faster.
             return_convergence_delta: Whether to return the delta too.
             show_progress: Whether to show a progress bar, one tick a forward pass (an example, by ``"auto"``).
-            tol: For ``"auto"``: the relative error to reach. For ``WeightedSum`` that is the completeness error (or
-                more, where errors only happen to cancel in the sum), for ``ImportantDirection``, whose sum is always
-                right, an estimate of the map's. Default: 0.01.
+            tol: For ``"auto"``: the relative error to reach. For ``WeightedSum`` that is the completeness error, for
+                ``ImportantDirection``, whose sum is always right, the estimated L2 error of the map. Default: 0.01.
             max_steps: For ``"auto"``: the most steps. Default: 512.
             return_diagnostics: Whether to return :class:`~captum_ext.attr.Diagnostics` too.
 

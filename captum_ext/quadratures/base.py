@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar, TypeAlias
 
@@ -78,22 +77,25 @@ class Quadrature(ABC):
         """
         raise ValueError(f"n_steps: {self.name} estimates no errors, so 'auto' can't tell when to stop. Give a number.")
 
-    def interval_error(self, values: Pair, gradients: tuple[Tensors, Tensors], move: Tensors) -> Tensor:
-        """How far off the rule may be between two neighbouring points, a number; signed if errors cancel.
+    def interval_error(self, values: Pair, gradients: tuple[Tensors, Tensors], move: Tensors) -> tuple[Tensor, Tensor]:
+        """How far off the rule may be between two neighbouring points: in the map, and in its sum.
 
         Args:
             values: F at the two points, 0-dimensional.
             gradients: Its gradient at each, one tensor (...) an input.
             move: The way from the one to the other, shaped as a gradient.
+
+        Returns:
+            The estimated L2 norm of the map's error there, and by how much its sum misses F's change.
         """
         raise NotImplementedError
 
-    def relative_error(self, errors: Tensor, change: float, sums: Callable[[], Tensors]) -> float:
-        """The estimated error of the whole.
+    def relative_error(self, map_error: float, missed: float, change: float) -> float:
+        """What ``tol`` is compared with.
 
         Args:
-            errors: Of the intervals, (K,), float64.
+            map_error: The estimated relative L2 error of the whole map.
+            missed: By how much its sum misses F's change.
             change: F(end) - F(start).
-            sums: Gives the attributions as they would be now.
         """
-        raise NotImplementedError
+        return map_error

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
@@ -82,19 +81,13 @@ class ImportantDirection(Quadrature):
         """The mean of the directions at both ends, which are points that stay when steps are halved."""
         return self.with_method("riemann_trapezoid")
 
-    def interval_error(self, values: Pair, gradients: tuple[Tensors, Tensors], move: Tensors) -> Tensor:
-        """How far the two ends' directions, each with F's whole change, are from their mean."""
+    def interval_error(self, values: Pair, gradients: tuple[Tensors, Tensors], move: Tensors) -> tuple[Tensor, Tensor]:
+        """How far the two ends' directions, each with F's whole change, are from their mean; the sum misses nothing."""
         squares = [tuple((part / _largest(side)).square() for part in side) for side in gradients]
         norms = [torch.stack([part.sum() for part in side]).sum().clamp(min=1e-30) for side in squares]
         apart = [before / norms[0] - after / norms[1] for before, after in zip(*squares, strict=True)]
         distance = torch.stack([part.square().sum() for part in apart]).sum().sqrt()
-        return (values[1] - values[0]).abs() * distance / 2
-
-    def relative_error(self, errors: Tensor, change: float, sums: Callable[[], Tensors]) -> float:
-        """The errors' size over the map's, as if they pointed in directions that have nothing to do with each other."""
-        size = float(torch.stack([part.double().square().sum() for part in sums()]).sum().sqrt())
-        missed = float(errors.square().sum().sqrt())
-        return missed / size if size else (0.0 if missed == 0 else math.inf)
+        return (values[1] - values[0]).abs() * distance / 2, torch.zeros_like(values[0])
 
 
 class _Points(NamedTuple):

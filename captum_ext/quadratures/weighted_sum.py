@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -84,19 +83,19 @@ class WeightedSum(Quadrature):
         """The trapezoid rule, whose points stay when steps are halved."""
         return self.with_method("riemann_trapezoid")
 
-    def interval_error(self, values: Pair, gradients: tuple[Tensors, Tensors], move: Tensors) -> Tensor:
-        """By how much the rule misses F's change, which is known: the same forward passes gave F."""
-        parts = zip(*gradients, move, strict=True)
-        rise = torch.stack([((before + after) * way).sum() / 2 for before, after, way in parts]).sum()
-        return rise - (values[1] - values[0])
+    def interval_error(self, values: Pair, gradients: tuple[Tensors, Tensors], move: Tensors) -> tuple[Tensor, Tensor]:
+        """Half the difference of the left and the right rule; and what is missed of F's change, which is known.
 
-    def relative_error(self, errors: Tensor, change: float, sums: Callable[[], Tensors]) -> float:
-        """The completeness error over F's change, or the intervals' errors as if at random, if that is more.
-
-        The former alone can be small by luck: errors that cancel in the sum are still there in the map.
+        The forward passes that gave the gradients gave F too.
         """
-        missed = max(abs(float(errors.sum())), float(errors.square().sum().sqrt()))
-        return missed / abs(change) if change else (0.0 if missed == 0 else math.inf)
+        parts = list(zip(*gradients, move, strict=True))
+        apart = torch.stack([((after - before) * way).square().sum() for before, after, way in parts]).sum().sqrt()
+        rise = torch.stack([((before + after) * way).sum() for before, after, way in parts]).sum()
+        return apart / 2, rise / 2 - (values[1] - values[0])
+
+    def relative_error(self, map_error: float, missed: float, change: float) -> float:
+        """The completeness error over F's change."""
+        return abs(missed / change) if change else (0.0 if missed == 0 else math.inf)
 
 
 class _MoveSum(RunningSum):
