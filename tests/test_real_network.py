@@ -50,15 +50,16 @@ def test_the_transform_and_the_weights_belong_together(classifier, photographs, 
 
 
 def test_integrated_gradients_are_captums(classifier, photographs, black):
-    """In float64: in float32 another batch size flips some ReLU6 gates and moves the map by 0.1 %."""
+    """At half the size and in float64: in float32 another batch size flips some ReLU6 gates and moves the map by 0.1 %."""
     model = copy.deepcopy(classifier.model).double()
 
     def probability(x):
         return model(x).softmax(1)
 
-    arguments = {"baselines": black.double(), "target": [967, 282], "n_steps": 4}
-    theirs = captum.attr.IntegratedGradients(probability).attribute(photographs.double(), **arguments)
-    ours = IntegratedGradients(probability).attribute(photographs.double(), **arguments, internal_batch_size=3)
+    small = photographs[:, :, ::2, ::2].double()
+    arguments = {"baselines": black[:, :, ::2, ::2].double(), "target": [967, 282], "n_steps": 4}
+    theirs = captum.attr.IntegratedGradients(probability).attribute(small, **arguments)
+    ours = IntegratedGradients(probability).attribute(small, **arguments, internal_batch_size=3)
     assert (ours - theirs).abs().max() <= 1e-7
 
 

@@ -12,6 +12,7 @@ from tests import movies
 TUTORIALS = sorted((Path(__file__).parent.parent / "tutorials").glob("*.ipynb"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", TUTORIALS, ids=lambda path: path.stem)
 def test_runs(path, tmp_path, pytestconfig):
     if path.stem == "text":  # what it would fetch
