@@ -50,7 +50,7 @@ def test_the_transform_and_the_weights_belong_together(classifier, photographs, 
 
 
 def test_integrated_gradients_are_captums(classifier, photographs, black):
-    """At half the size and in float64: in float32 another batch size flips some ReLU6 gates and moves the map by 0.1 %."""
+    """At half the size and in float64: in float32 another batch size flips some ReLU6 gates and moves maps by .1 %."""
     model = copy.deepcopy(classifier.model).double()
 
     def probability(x):
