@@ -1,0 +1,59 @@
+"""Time and memory against the bare network and every peer: ``make bench``. Use an otherwise idle machine.
+
+Each part writes a file of its own, from which ``python -m benchmarks.page`` makes docs/benchmark.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from benchmarks.common import FULL, QUICK, Size, machine
+from benchmarks.memory import memory
+from benchmarks.metrics import metrics
+from benchmarks.patterns import patterns
+from benchmarks.timing import axes, centre, paths
+
+PARTS: dict[str, Callable[[Size], list[dict[str, Any]]]] = {
+    "centre": centre,
+    "paths": paths,
+    "axes": axes,
+    "memory": memory,
+    "patterns": patterns,
+    "metrics": metrics,
+}
+
+
+def run(part: str, size: Size, folder: Path) -> None:
+    """Measure one part and write its file."""
+    facts, started = machine(), time.perf_counter()
+    print(part, flush=True)
+    found = PARTS[part](size)
+    took = round(time.perf_counter() - started, 1)
+    folder.mkdir(parents=True, exist_ok=True)
+    settings = {name: value for name, value in size._asdict().items() if name != "folder"}
+    content = {"part": part, "machine": facts, "took": took, "settings": settings, "measured": found}
+    (folder / f"{part}.json").write_text(json.dumps(content, indent=1) + "\n")
+    print(f"  {took:.0f} s", flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="benchmarks", description=__doc__)
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"any of {', '.join(PARTS)} (default: all)")
+    parser.add_argument("--quick", action="store_true", help="two minutes in place of a quarter of an hour")
+    parser.add_argument("--images", type=Path, help="a folder of photographs (default: scikit-image's two)")
+    parser.add_argument("--results", type=Path, default=Path(__file__).parent / "results", help="where to write")
+    options = parser.parse_args()
+    if unknown := set(options.parts) - set(PARTS):
+        parser.error(f"no part {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}")
+    size = (QUICK if options.quick else FULL)._replace(folder=options.images)
+    for part in options.parts or PARTS:
+        run(part, size, options.results)
+
+
+if __name__ == "__main__":
+    main()

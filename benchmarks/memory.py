@@ -1,0 +1,52 @@
+"""Peak memory above that of the process with the network and the photographs loaded; a process each."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from benchmarks.common import Size, network, photographs, resident
+from benchmarks.contenders import CONTENDERS, scene_of
+
+
+def memory(size: Size) -> list[dict[str, Any]]:
+    asked = [
+        *(("Captum IG", size.images, steps) for steps in (size.short // 2, size.short)),
+        ("Captum IG", size.few, size.steps),
+        *(("IG", size.images, steps) for steps in (size.short // 2, size.short, size.steps)),
+        ("IG", size.few, size.steps),
+        ("zennit IG", size.images, size.short),
+        ("PAIR IG", 1, size.short),
+        ("Guided IG", size.images, size.short),
+        ("PAIR Guided IG", 1, size.short),
+        ("Blur IG", size.images, size.short),
+        ("PAIR Blur IG", 1, size.short),
+        ("bare loop", size.images, 2),
+    ]
+    return [
+        {"contender": name, "images": images, "steps": steps, "megabytes": _apart(name, images, steps)}
+        for name, images, steps in asked
+    ]
+
+
+def _apart(name: str, images: int, steps: int) -> int:
+    command = [sys.executable, "-m", "benchmarks.memory", name, str(images), str(steps)]
+    return int(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+
+
+def peak(name: str, images: int, steps: int) -> int:
+    """What the call adds to this process, in MB."""
+    model, transform = network()
+    inputs = photographs(transform, images)
+    scene = scene_of(model, inputs[:1], steps)
+    scene = scene._replace(images=inputs, targets=scene.targets.repeat(images))
+    Path("/proc/self/clear_refs").write_text("5")  # forget the peak of loading all this
+    before = resident("VmRSS")
+    CONTENDERS[name](scene)
+    return round(resident("VmHWM") - before)
+
+
+if __name__ == "__main__":
+    print(peak(sys.argv[1], int(sys.argv[2]), int(sys.argv[3])))

@@ -1,0 +1,103 @@
+"""Time: every library around the centre, and along each axis."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import torch
+from torch import nn
+from torchvision.models import vgg11
+
+from benchmarks.common import Size, interleaved, network, photographs
+from benchmarks.contenders import BARE, BY_IMAGE, BY_STEP, CONTENDERS, Scene, inside, scene_of
+from captum_ext.attr import BlurIG, GuidedIG
+
+# Images of 224 x 224 times steps that Captum is asked for: at 80 MB a point, this many take 8 GB.
+CAPTUM_POINTS = 100
+
+
+def compare(
+    comparison: str, scene: Scene, names: list[str], few: int, short: int, seconds: float, most: int, **about: Any
+) -> dict[str, Any]:
+    """The times of some contenders in one scene, each with the number of (image, step) pairs that it was asked for."""
+    scenes = {}
+    for name in names:
+        images = few if name in BY_IMAGE else len(scene.images)
+        scenes[name] = scene.first(images, short if name in BY_STEP else scene.steps)
+    calls: dict[str, Callable[[], object]] = {name: partial(CONTENDERS[name], scenes[name]) for name in names}
+    spent: dict[str, list[float]] = {}
+    for name, kind in (("Guided IG", GuidedIG), ("Blur IG", BlurIG)):
+        if name in names:
+            spent[name] = []
+            calls[name] = partial(inside, kind, spent[name], scenes[name])
+    times = interleaved(calls, seconds, most)
+    print(f"  {comparison} {about or ''}: {len(times[names[0]])} rounds", flush=True)
+    return {
+        "comparison": comparison,
+        **about,
+        "images": len(scene.images),
+        "steps": scene.steps,
+        "points": {name: len(one.images) * one.steps for name, one in scenes.items()},
+        "seconds": times,
+        "inside gradients": spent,
+    }
+
+
+def centre(size: Size, model: nn.Module | None = None, images: torch.Tensor | None = None) -> list[dict[str, Any]]:
+    """IG by everyone, and IDGI."""
+    scene, few = _scene(size, model, images)
+    limits = (size.few, size.short, size.seconds, size.rounds)
+    short = scene.first(len(scene.images), size.short)
+    return [
+        compare("IG, as many as Captum has room for", short, ["Captum IG", "IG", BARE], *limits),
+        compare("IG, few photographs", few, ["Captum IG", "IG"], *limits),
+        compare("IG", scene, ["IG", BARE, "zennit IG", "PAIR IG"], *limits),
+        compare("IDGI", short, ["IG, trapezoid", "IDGI", "IG and IDGI, one walk", "IDGI's formula"], *limits),
+    ]
+
+
+def paths(size: Size, model: nn.Module | None = None, images: torch.Tensor | None = None) -> list[dict[str, Any]]:
+    """The paths that other libraries have as well."""
+    scene, _ = _scene(size, model, images)
+    limits = (size.few, size.short, size.seconds, size.rounds)
+    return [compare(name, scene, [name, f"PAIR {name}", BARE], *limits) for name in ("Guided IG", "Blur IG")]
+
+
+def axes(size: Size, model: nn.Module | None = None, images: torch.Tensor | None = None) -> list[dict[str, Any]]:
+    """One thing at a time away from the centre; for IG."""
+    most = max(size.images, *size.batches)
+    whole, _ = _scene(size._replace(images=most), model, images)
+    found = []
+
+    def at(axis: str, value: Any, scene: Scene) -> None:
+        points = len(scene.images) * scene.steps * scene.images[0].numel() / (3 * 224 * 224)
+        names = ["IG", BARE, "zennit IG", *(["Captum IG"] if points <= CAPTUM_POINTS else [])]
+        limits = (size.few, min(size.short, 4), size.axis_seconds, size.rounds)
+        found.append(compare("axis", scene, names, *limits, axis=axis, value=value))
+
+    for count in size.batches:
+        at("photographs", count, whole.first(count, size.short))
+    for steps in size.step_counts:
+        at("steps", steps, whole.first(size.few, steps)._replace(steps=steps))
+    some = whole.first(size.images, 4)
+    for side in size.sides:
+        resized = nn.functional.interpolate(some.images, (side, side), mode="bilinear")
+        at("side", side, some._replace(images=resized))
+    for layout in ("contiguous", "channels_last"):
+        kind = torch.channels_last if layout == "channels_last" else torch.contiguous_format
+        at("memory format", layout, some._replace(images=some.images.contiguous(memory_format=kind)))
+    if model is None:
+        torch.manual_seed(0)
+        at("network", "VGG-11", scene_of(vgg11(), some.images[: size.few], 4))
+    return found
+
+
+def _scene(size: Size, model: nn.Module | None, images: torch.Tensor | None) -> tuple[Scene, Scene]:
+    """All photographs, and few of them, at the centre's number of steps."""
+    if model is None or images is None:
+        model, transform = network()
+        images = photographs(transform, size.images, size.folder)
+    scene = scene_of(model, images[: size.images], size.steps)
+    return scene, scene.first(size.few, size.steps)
