@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
+from unittest.mock import patch
 
 import captum.attr
 import numpy as np
@@ -112,20 +114,19 @@ def idgi_formula(scene: Scene) -> None:
             total += square * rise / max(square.sum(), 1e-30)
 
 
-def saliency():
-    """PAIR's modules, with the two NumPy calls that NumPy 2.4 no longer has."""
+@contextmanager
+def saliency() -> Iterator[tuple[Any, Any]]:
+    """PAIR's modules, while NumPy has the two calls that NumPy 2.4 no longer has."""
     quantile = np.quantile
-    if not getattr(quantile, "takes_interpolation", False):
 
-        def older(a, q, interpolation="linear", **settings):
-            return quantile(a, q, method=interpolation, **settings)
+    def older(a, q, interpolation="linear", **settings):
+        return quantile(a, q, **{"method": interpolation, **settings})
 
-        older.takes_interpolation = True
-        np.quantile, np.trapz = older, np.trapezoid
-    import saliency.core
-    import saliency.metrics.pic
+    with patch.object(np, "quantile", older), patch.object(np, "trapz", np.trapezoid, create=True):
+        import saliency.core
+        import saliency.metrics.pic
 
-    return saliency.core, saliency.metrics.pic
+        yield saliency.core, saliency.metrics.pic
 
 
 def pair_model(model: nn.Module):
@@ -140,10 +141,10 @@ def pair_model(model: nn.Module):
 
 
 def pair(method: str, steps: str, scene: Scene) -> None:
-    core, _ = saliency()
-    for image, target in zip(scene.images, scene.targets.tolist(), strict=True):
-        call, settings = pair_model(scene.model), {steps: scene.steps}
-        getattr(core, method)().GetMask(_last(image), call, {"target": target}, **settings)
+    call, settings = pair_model(scene.model), {steps: scene.steps}
+    with saliency() as (core, _):
+        for image, target in zip(scene.images, scene.targets.tolist(), strict=True):
+            getattr(core, method)().GetMask(_last(image), call, {"target": target}, **settings)
 
 
 def _last(image: Tensor) -> np.ndarray:

@@ -143,14 +143,14 @@ def replaced_by_hand(probability, before, after, scores, target):
 
 def metrics(size: Size) -> list[dict[str, Any]]:
     """One photograph: PAIR's curves take minutes for a few."""
-    core, pic = saliency()
     model, transform = network()
     images = photographs(transform, 1, size.folder)
-    alone = curves_alone(pic, as_picture(images[0]), size)
-    print("  information curves", flush=True)
     with torch.no_grad():
         targets = model(images).argmax(1)
-    ours, theirs = everything(core, pic, model, images, targets, size.metric_steps)
+    with saliency() as (core, pic):
+        alone = curves_alone(pic, as_picture(images[0]), size)
+        print("  information curves", flush=True)
+        ours, theirs = everything(core, pic, model, images, targets, size.metric_steps)
     return [
         {"comparison": "information curves", "images": 1, "seconds": alone},
         {

@@ -16,28 +16,23 @@ _HERE = Path(__file__).parent
 
 def page(results: Results) -> str:
     """The page, every number of it from the results."""
+    about = {**_settings(results), "most": CAPTUM_POINTS}
     parts = [_HEAD, _machine(results), "## What was asked for\n", _wanted(wanted(results))]
     if "centre" in results or "paths" in results:
-        parts += [
-            "## Against every peer\n",
-            _COMPARED.format(**_settings(results)),
-            "![Times](images/benchmark-times.png)\n",
-            _centre(results),
-        ]
+        parts += ["## Against every peer\n", _COMPARED.format(**about), _plot("times"), _centre(results)]
     if "axes" in results:
-        parts += [
-            "## One thing at a time\n",
-            _AXES.format(**_settings(results), most=CAPTUM_POINTS),
-            "![Axes](images/benchmark-axes.png)\n",
-            _axes(results),
-        ]
+        parts += ["## One thing at a time\n", _AXES.format(**about), _plot("axes"), _axes(results)]
     if "memory" in results:
-        parts += ["## Memory\n", _MEMORY, "![Memory](images/benchmark-memory.png)\n"]
+        parts += ["## Memory\n", _MEMORY, _plot("memory")]
     if "patterns" in results:
         parts += ["## Patterns\n", _patterns(results)]
     if "metrics" in results:
         parts += ["## Metrics\n", _metrics(results)]
     return "\n".join(parts)
+
+
+def _plot(name: str) -> str:
+    return f"![{name}](images/benchmark-{name}.png)\n"
 
 
 _HEAD = """# Benchmark
@@ -55,10 +50,10 @@ else. Times are per image and step. PAIR and IDGI's published formula take one i
 Captum runs all its points at once and keeps about 80 MB for each, so it is asked for {short} steps of all photographs,
 and all steps of {few}.
 """
-_AXES = """Integrated Gradients; EfficientNet-Lite0 unless it says VGG-11 (random weights: only its time counts). Each axis
-leaves the centre in one respect; to keep the run short there are {short} steps along the photographs' axis, {few}
-photographs along the steps', and 4 steps along the others (VGG-11: {few} photographs). Captum is left out where it would
-need more than {most} points at once.
+_AXES = """Integrated Gradients; EfficientNet-Lite0 unless it says VGG-11 (random weights: only its time counts). Each
+axis leaves the centre in one respect; to keep the run short there are {short} steps along the photographs' axis,
+{few} photographs along the steps', and 4 steps along the others (VGG-11: {few} photographs). Captum is left out where
+it would need more than {most} points at once.
 """
 _MEMORY = """A process each: the highest resident memory of the call above what the process had with the network and the
 photographs loaded. The labels say how many photographs and steps. PAIR takes one photograph at a time.

@@ -4,17 +4,18 @@ import json
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
-ROOT = Path(__file__).parent.parent
 from benchmarks import __main__ as benchmark
 from benchmarks import page, timing
 from benchmarks.common import QUICK, interleaved
 from benchmarks.contenders import CONTENDERS, scene_of
 from benchmarks.figures import read, wanted
 
+ROOT = Path(__file__).parent.parent
 TINY = QUICK._replace(
     images=2, steps=3, short=2, few=1, seconds=0, axis_seconds=0, batches=(1, 2), step_counts=(2, 3), sides=(12, 16)
 )
@@ -52,6 +53,13 @@ def test_the_parts_run(part, model, images):
         for name, spent in entry["inside gradients"].items():
             assert len(spent) == len(entry["seconds"][name]) == 1
             assert 0 < spent[0] < entry["seconds"][name][0]
+
+
+def test_numpy_is_as_before_after_pairs_calls(model, images):
+    before = np.quantile
+    CONTENDERS["PAIR Guided IG"](scene_of(model, images, 2))
+    assert np.quantile is before
+    assert not hasattr(np, "trapz")
 
 
 def test_rounds_interleave_and_turn_round():
