@@ -116,13 +116,16 @@ def idgi_formula(scene: Scene) -> None:
 
 @contextmanager
 def saliency() -> Iterator[tuple[Any, Any]]:
-    """PAIR's modules, while NumPy has the two calls that NumPy 2.4 no longer has."""
+    """PAIR's modules, while NumPy has the two calls that NumPy 2.4 has no longer."""
     quantile = np.quantile
 
     def older(a, q, interpolation="linear", **settings):
         return quantile(a, q, **{"method": interpolation, **settings})
 
-    with patch.object(np, "quantile", older), patch.object(np, "trapz", np.trapezoid, create=True):
+    with (
+        patch.object(np, "quantile", older),
+        patch.object(np, "trapz", getattr(np, "trapezoid", None) or np.trapz, create=True),
+    ):
         import saliency.core
         import saliency.metrics.pic
 

@@ -19,7 +19,13 @@ def page(results: Results) -> str:
     about = {**_settings(results), "most": CAPTUM_POINTS}
     parts = [_HEAD, _machine(results), "## What was asked for\n", _wanted(wanted(results))]
     if "centre" in results or "paths" in results:
-        parts += ["## Against every peer\n", _COMPARED.format(**about), _plot("times"), _centre(results)]
+        parts += [
+            "## Against every peer\n",
+            _COMPARED.format(**about),
+            _plot("times"),
+            _words(results),
+            _centre(results),
+        ]
     if "axes" in results:
         parts += ["## One thing at a time\n", _AXES.format(**about), _plot("axes"), _axes(results)]
     if "memory" in results:
@@ -99,7 +105,7 @@ def _spread(figure: Figure, style: str = "ratio") -> str:
 def _centre(results: Results) -> str:
     rows = []
     for entry in [*entries(results, "centre"), *entries(results, "paths")]:
-        own = next(name for name in ("IDGI", "Guided IG", "Blur IG", "IG") if name in entry["seconds"])
+        own = _own(entry)
         for name in entry["seconds"]:
             asked = f"{entry['points'][name]}"
             cost = summary(a_point(entry, name)).median
@@ -116,6 +122,25 @@ def _centre(results: Results) -> str:
         "points a second",
     ]
     return table(head, rows) + "\n"
+
+
+def _words(results: Results) -> str:
+    """The peers' ratios as sentences."""
+    told = []
+    for entry in [*entries(results, "centre"), *entries(results, "paths")]:
+        own = _own(entry)
+        for name in entry["seconds"]:
+            peer = name.startswith(("Captum", "zennit", "PAIR")) or "formula" in name
+            if peer or (name == BARE and own == "IG"):
+                times = ratio(entry, name, own).median
+                less = f"takes {times:.2f} times as long as" if times >= 1 else f"takes {1 - times:.0%} less time than"
+                of = f"at {entry['images']} images x {entry['steps']} steps"
+                told.append(f"- {name[0].upper()}{name[1:]} {less} this library's {own} {of}.")
+    return "\n".join(told) + "\n"
+
+
+def _own(entry: Entry) -> str:
+    return next(name for name in ("IDGI", "Guided IG", "Blur IG", "IG") if name in entry["seconds"])
 
 
 def _axes(results: Results) -> str:

@@ -22,6 +22,7 @@ def times(results: Results, file: Path) -> None:
     bars = []
     for part, comparison, own in (
         ("centre", "IG, as many as Captum has room for", "IG"),
+        ("centre", "IG, few photographs", "IG"),
         ("centre", "IG", "IG"),
         ("centre", "IDGI", "IDGI"),
         ("paths", "Guided IG", "Guided IG"),
@@ -31,7 +32,7 @@ def times(results: Results, file: Path) -> None:
             others = ["IDGI's formula"] if own == "IDGI" else [name for name in entry["seconds"] if name != own]
             size = f"{entry['images']} x {entry['steps']}"
             bars += [
-                (f"{other}  over this library's {own}, {size}", other, ratio(entry, other, own)) for other in others
+                (f"{other} over this library's {own}, {size}", other, ratio(entry, other, own)) for other in others
             ]
     if not bars:
         return
@@ -92,11 +93,10 @@ def memory(results: Results, file: Path) -> None:
         panel.annotate(
             f"{entry['megabytes']:,} MB", (entry["megabytes"], row), (4, 0), textcoords="offset points", va="center"
         )
-    labels = [f"{entry['contender']}, {entry['images']} x {entry['steps']}" for entry in reversed(found)]
+    labels = [f"{entry['contender']}, {entry['images']} images x {entry['steps']} steps" for entry in reversed(found)]
     panel.set_yticks(range(len(found)), labels)
-    panel.set_xscale("log")
-    panel.set_xlim(right=2.5 * max(entry["megabytes"] for entry in found))
+    panel.set_xlim(right=1.15 * max(entry["megabytes"] for entry in found))
     panel.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
-    panel.set_xlabel("peak memory above the process's own, MB (log); blue: this library")
+    panel.set_xlabel("peak memory above the process's own, MB; blue: this library")
     figure.savefig(file, dpi=90)
     plt.close(figure)

@@ -56,10 +56,9 @@ def test_the_parts_run(part, model, images):
 
 
 def test_numpy_is_as_before_after_pairs_calls(model, images):
-    before = np.quantile
+    before = np.quantile, getattr(np, "trapz", None)
     CONTENDERS["PAIR Guided IG"](scene_of(model, images, 2))
-    assert np.quantile is before
-    assert not hasattr(np, "trapz")
+    assert (np.quantile, getattr(np, "trapz", None)) == before
 
 
 def test_rounds_interleave_and_turn_round():
