@@ -36,7 +36,8 @@ def run(part: str, size: Size, folder: Path) -> None:
     took = round(time.perf_counter() - started, 1)
     folder.mkdir(parents=True, exist_ok=True)
     settings = {name: value for name, value in size._asdict().items() if name != "folder"}
-    content = {"part": part, "machine": facts, "took": took, "settings": settings, "measured": found}
+    kind = "full" if size.steps == FULL.steps else "quick"
+    content = {"part": part, "run": kind, "machine": facts, "took": took, "settings": settings, "measured": found}
     (folder / f"{part}.json").write_text(json.dumps(content, indent=1) + "\n")
     print(f"  {took:.0f} s", flush=True)
 

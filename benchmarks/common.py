@@ -25,11 +25,12 @@ class Size(NamedTuple):
 
     images: int = 8
     steps: int = 50
-    short: int = 12  # steps that Captum is asked for, and those of the axes other than steps
-    few: int = 2  # photographs for what goes image by image, and for all 50 steps by Captum
-    seconds: float = 70.0  # for each comparison of the centre: as many rounds as fit, one at least
-    axis_seconds: float = 16.0  # for each point of an axis
-    rounds: int = 7  # the most
+    short: int = 12  # steps that Captum is asked for
+    few: int = 2  # photographs for what goes image by image, and for all steps by Captum
+    seconds: float = 35.0  # for each comparison; three times as many if the least rounds need them
+    axis_seconds: float = 6.0  # for each place on an axis, likewise
+    least: int = 3  # rounds
+    most: int = 7
     batches: tuple[int, ...] = (1, 8, 16)
     step_counts: tuple[int, ...] = (8, 32, 128, 256)
     sides: tuple[int, ...] = (128, 224, 320)
@@ -39,9 +40,16 @@ class Size(NamedTuple):
 
 FULL = Size()
 QUICK = Size(
-    steps=12, short=4, seconds=8.0, axis_seconds=3.0, rounds=3, batches=(1, 8), step_counts=(8, 32), sides=(128, 224),
+    steps=12,
+    short=4,
+    seconds=3.0,
+    axis_seconds=1.0,
+    least=1,
+    batches=(1, 8),
+    step_counts=(8, 32),
+    sides=(128, 224),
     metric_steps=2,
-)  # fmt: skip
+)
 
 
 def network() -> tuple[nn.Module, Callable[[Image.Image], Tensor]]:
@@ -66,15 +74,16 @@ def photographs(transform: Callable[[Image.Image], Tensor], count: int, folder: 
     return torch.stack(crops)
 
 
-def interleaved(calls: dict[str, Callable[[], object]], seconds: float, most: int) -> dict[str, list[float]]:
+def interleaved(calls: dict[str, Callable[[], object]], seconds: float, size: Size) -> dict[str, list[float]]:
     """The times of each call in seconds, a round each.
 
     Every round makes each call once, every other round in reverse, so that a drift of the machine meets all alike.
-    There are as many rounds as the seconds allow, one at least. Nothing is warmed up here: see ``warm``.
+    There are as many rounds as the seconds allow, and at least ``size.least`` unless the machine is so busy that
+    these take thrice the seconds. Nothing is warmed up here: making a scene does that.
     """
     times: dict[str, list[float]] = {name: [] for name in calls}
     order, started = list(calls), time.perf_counter()
-    for _ in range(most):
+    for done in range(1, size.most + 1):
         began = time.perf_counter()
         for name in order:
             before = time.perf_counter()
@@ -82,7 +91,7 @@ def interleaved(calls: dict[str, Callable[[], object]], seconds: float, most: in
             times[name].append(round(time.perf_counter() - before, 4))
         order.reverse()
         now = time.perf_counter()
-        if now - started + (now - began) > seconds:
+        if (now - started) + (now - began) > seconds * (1 if done >= size.least else 3):
             break
     return times
 

@@ -55,7 +55,7 @@ def curves_alone(pic, picture, size):
         )
 
     theirs = partial(pair_curves, pic, picture, scores, mask, predict)
-    return interleaved({"ours": ours, "PAIR": theirs}, size.axis_seconds, 3)
+    return interleaved({"ours": ours, "PAIR": theirs}, size.axis_seconds, size)
 
 
 def pair_curves(pic, picture, scores, mask, predict):

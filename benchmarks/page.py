@@ -57,9 +57,9 @@ Captum runs all its points at once and keeps about 80 MB for each, so it is aske
 and all steps of {few}.
 """
 _AXES = """Integrated Gradients; EfficientNet-Lite0 unless it says VGG-11 (random weights: only its time counts). Each
-axis leaves the centre in one respect; to keep the run short there are {short} steps along the photographs' axis,
-{few} photographs along the steps', and 4 steps along the others (VGG-11: {few} photographs). Captum is left out where
-it would need more than {most} points at once.
+axis leaves the centre in one respect, but is shorter than it, to keep the run short: 4 steps along the photographs'
+axis, 1 photograph along the steps', 2 steps along the others (VGG-11: {few} photographs). Captum is left out where it
+would need more than {most} points at once. Lines: medians; bars: all rounds.
 """
 _MEMORY = """A process each: the highest resident memory of the call above what the process had with the network and the
 photographs loaded. The labels say how many photographs and steps. PAIR takes one photograph at a time.
@@ -75,8 +75,18 @@ def _machine(results: Results) -> str:
     rows = []
     for name, part in results.items():
         facts = part["machine"]
-        rows.append([name, facts["cpu"], str(facts["threads"]), f"{facts['load']}", facts["date"], f"{part['took']} s"])
-    head = table(["part", "processor", "threads", "load before", "date", "took"], rows)
+        rows.append(
+            [
+                name,
+                part["run"],
+                facts["cpu"],
+                str(facts["threads"]),
+                f"{facts['load']}",
+                facts["date"],
+                f"{part['took']} s",
+            ]
+        )
+    head = table(["part", "run", "processor", "threads", "load before", "date", "took"], rows)
     versions = {f"{name} {number}" for part in results.values() for name, number in part["machine"]["versions"].items()}
     note = "A load well above 0 before a part began means that something else was running."
     return f"{head}\n\n{note} Versions: {', '.join(sorted(versions))}.\n"

@@ -30,9 +30,9 @@ def patterns(size: Size) -> list[dict[str, Any]]:
             "IG": partial(IntegratedGradients(model).attribute, some, **settings),
             "PGIG": partial(PGIG(model, fit_patterns(model, [some])).attribute, some, **settings),
         }
-        found.append(_entry("attribution", name, some, interleaved(calls, size.axis_seconds, size.rounds)))
+        found.append(_entry("attribution", name, some, interleaved(calls, size.axis_seconds, size)))
         fit = {"forward": partial(_forward, model, some), "fit": partial(PatternFitter(model).update, some)}
-        found.append(_entry("fit", name, some, interleaved(fit, size.axis_seconds, size.rounds)))
+        found.append(_entry("fit", name, some, interleaved(fit, size.axis_seconds, size)))
     for batches in (2, 16):
         command = [sys.executable, "-m", "benchmarks.patterns", str(batches)]
         megabytes = subprocess.run(command, check=True, capture_output=True, text=True).stdout

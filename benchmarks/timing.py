@@ -19,12 +19,12 @@ CAPTUM_POINTS = 100
 
 
 def compare(
-    comparison: str, scene: Scene, names: list[str], few: int, short: int, seconds: float, most: int, **about: Any
+    comparison: str, scene: Scene, names: list[str], size: Size, seconds: float, short: int, **about: Any
 ) -> dict[str, Any]:
     """The times of some contenders in one scene, each with the number of (image, step) pairs that it was asked for."""
     scenes = {}
     for name in names:
-        images = few if name in BY_IMAGE else len(scene.images)
+        images = size.few if name in BY_IMAGE else len(scene.images)
         scenes[name] = scene.first(images, short if name in BY_STEP else scene.steps)
     calls: dict[str, Callable[[], object]] = {name: partial(CONTENDERS[name], scenes[name]) for name in names}
     spent: dict[str, list[float]] = {}
@@ -32,7 +32,7 @@ def compare(
         if name in names:
             spent[name] = []
             calls[name] = partial(inside, kind, spent[name], scenes[name])
-    times = interleaved(calls, seconds, most)
+    times = interleaved(calls, seconds, size)
     print(f"  {comparison} {about or ''}: {len(times[names[0]])} rounds", flush=True)
     return {
         "comparison": comparison,
@@ -48,7 +48,7 @@ def compare(
 def centre(size: Size, model: nn.Module | None = None, images: torch.Tensor | None = None) -> list[dict[str, Any]]:
     """IG by everyone, and IDGI."""
     scene, few = _scene(size, model, images)
-    limits = (size.few, size.short, size.seconds, size.rounds)
+    limits = (size, size.seconds, size.short)
     short = scene.first(len(scene.images), size.short)
     return [
         compare("IG, as many as Captum has room for", short, ["Captum IG", "IG", BARE], *limits),
@@ -61,7 +61,7 @@ def centre(size: Size, model: nn.Module | None = None, images: torch.Tensor | No
 def paths(size: Size, model: nn.Module | None = None, images: torch.Tensor | None = None) -> list[dict[str, Any]]:
     """The paths that other libraries have as well."""
     scene, _ = _scene(size, model, images)
-    limits = (size.few, size.short, size.seconds, size.rounds)
+    limits = (size, size.seconds, size.short)
     return [compare(name, scene, [name, f"PAIR {name}", BARE], *limits) for name in ("Guided IG", "Blur IG")]
 
 
@@ -74,14 +74,13 @@ def axes(size: Size, model: nn.Module | None = None, images: torch.Tensor | None
     def at(axis: str, value: Any, scene: Scene) -> None:
         points = len(scene.images) * scene.steps * scene.images[0].numel() / (3 * 224 * 224)
         names = ["IG", BARE, "zennit IG", *(["Captum IG"] if points <= CAPTUM_POINTS else [])]
-        limits = (size.few, min(size.short, 4), size.axis_seconds, size.rounds)
-        found.append(compare("axis", scene, names, *limits, axis=axis, value=value))
+        found.append(compare("axis", scene, names, size, size.axis_seconds, 4, axis=axis, value=value))
 
     for count in size.batches:
-        at("photographs", count, whole.first(count, size.short))
+        at("photographs", count, whole.first(count, 4))
     for steps in size.step_counts:
-        at("steps", steps, whole.first(size.few, steps)._replace(steps=steps))
-    some = whole.first(size.images, 4)
+        at("steps", steps, whole.first(1, steps)._replace(steps=steps))
+    some = whole.first(size.images, 2)
     for side in size.sides:
         resized = nn.functional.interpolate(some.images, (side, side), mode="bilinear")
         at("side", side, some._replace(images=resized))
@@ -90,7 +89,7 @@ def axes(size: Size, model: nn.Module | None = None, images: torch.Tensor | None
         at("memory format", layout, some._replace(images=some.images.contiguous(memory_format=kind)))
     if model is None:
         torch.manual_seed(0)
-        at("network", "VGG-11", scene_of(vgg11(), some.images[: size.few], 4))
+        at("network", "VGG-11", scene_of(vgg11(), some.images[: size.few], 2))
     return found
 
 

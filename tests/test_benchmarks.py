@@ -63,10 +63,10 @@ def test_numpy_is_as_before_after_pairs_calls(model, images):
 
 def test_rounds_interleave_and_turn_round():
     order = []
-    times = interleaved({name: lambda name=name: order.append(name) for name in "ab"}, 60, 3)
+    times = interleaved({name: lambda name=name: order.append(name) for name in "ab"}, 60, QUICK._replace(most=3))
     assert "".join(order) == "abbaab"
     assert [len(values) for values in times.values()] == [3, 3]
-    assert [len(values) for values in interleaved({"a": lambda: None}, 0, 3).values()] == [1]
+    assert [len(values) for values in interleaved({"a": lambda: None}, 0, QUICK).values()] == [1]
 
 
 def measured(comparison, images, steps, seconds, inside=None, **about):
