@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from benchmarks.metrics import metrics
 from benchmarks.patterns import patterns
 from benchmarks.timing import axes, centre, paths
 
-PARTS: dict[str, Callable[[Size], list[dict[str, Any]]]] = {
+PARTS: dict[str, Callable[[Size], Iterable[dict[str, Any]]]] = {
     "centre": centre,
     "paths": paths,
     "axes": axes,
@@ -29,17 +29,18 @@ PARTS: dict[str, Callable[[Size], list[dict[str, Any]]]] = {
 
 
 def run(part: str, size: Size, folder: Path) -> None:
-    """Measure one part and write its file."""
-    facts, started = machine(), time.perf_counter()
-    print(part, flush=True)
-    found = PARTS[part](size)
-    took = round(time.perf_counter() - started, 1)
-    folder.mkdir(parents=True, exist_ok=True)
-    settings = {name: value for name, value in size._asdict().items() if name != "folder"}
+    """Measure one part and write its file, anew after each comparison: what is interrupted keeps what it has."""
     kind = "full" if size.steps == FULL.steps else "quick"
-    content = {"part": part, "run": kind, "machine": facts, "took": took, "settings": settings, "measured": found}
-    (folder / f"{part}.json").write_text(json.dumps(content, indent=1) + "\n")
-    print(f"  {took:.0f} s", flush=True)
+    settings = {name: value for name, value in size._asdict().items() if name != "folder"}
+    content = {"part": part, "run": kind, "machine": machine(), "took": 0.0, "settings": settings, "measured": []}
+    started = time.perf_counter()
+    folder.mkdir(parents=True, exist_ok=True)
+    print(part, flush=True)
+    for entry in PARTS[part](size):
+        content["measured"].append(entry)
+        content["took"] = round(time.perf_counter() - started, 1)
+        (folder / f"{part}.json").write_text(json.dumps(content, indent=1) + "\n")
+    print(f"  {content['took']:.0f} s", flush=True)
 
 
 def main() -> None:

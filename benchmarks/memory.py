@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +12,15 @@ from benchmarks.common import Size, network, photographs, resident
 from benchmarks.contenders import CONTENDERS, scene_of
 
 
-def memory(size: Size) -> list[dict[str, Any]]:
+def memory(size: Size) -> Iterator[dict[str, Any]]:
     half = size.short // 2
     asked = [
-        ("Captum IG", size.images, half),
         ("Captum IG", size.images, size.short),
-        ("Captum IG", size.few, size.steps),
-        ("IG", size.images, half),
         ("IG", size.images, size.short),
+        ("Captum IG", size.few, size.steps),
         ("IG", size.few, size.steps),
+        ("Captum IG", size.images, half),
+        ("IG", size.images, half),
         ("zennit IG", size.images, half),
         ("PAIR IG", 1, half),
         ("Guided IG", size.images, half),
@@ -28,10 +29,8 @@ def memory(size: Size) -> list[dict[str, Any]]:
         ("PAIR Blur IG", 1, half),
         ("bare loop", size.images, 1),
     ]
-    return [
-        {"contender": name, "images": images, "steps": steps, "megabytes": _apart(name, images, steps)}
-        for name, images, steps in asked
-    ]
+    for name, images, steps in asked:
+        yield {"contender": name, "images": images, "steps": steps, "megabytes": _apart(name, images, steps)}
 
 
 def _apart(name: str, images: int, steps: int) -> int:

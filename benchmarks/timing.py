@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
@@ -45,52 +45,49 @@ def compare(
     }
 
 
-def centre(size: Size, model: nn.Module | None = None, images: torch.Tensor | None = None) -> list[dict[str, Any]]:
+def centre(size: Size, model: nn.Module | None = None, images: torch.Tensor | None = None) -> Iterator[dict[str, Any]]:
     """IG by everyone, and IDGI."""
     scene, few = _scene(size, model, images)
     limits = (size, size.seconds, size.short)
     short = scene.first(len(scene.images), size.short)
-    return [
-        compare("IG, as many as Captum has room for", short, ["Captum IG", "IG", BARE], *limits),
-        compare("IG, few photographs", few, ["Captum IG", "IG"], *limits),
-        compare("IG", scene, ["IG", BARE, "zennit IG", "PAIR IG"], *limits),
-        compare("IDGI", short, ["IG, trapezoid", "IDGI", "IG and IDGI, one walk", "IDGI's formula"], *limits),
-    ]
+    yield compare("IG, as many as Captum has room for", short, ["Captum IG", "IG", BARE], *limits)
+    yield compare("IG, few photographs", few, ["Captum IG", "IG"], *limits)
+    yield compare("IDGI", short, ["IG, trapezoid", "IDGI", "IG and IDGI, one walk", "IDGI's formula"], *limits)
+    yield compare("IG", scene, ["IG", BARE, "zennit IG", "PAIR IG"], *limits)
 
 
-def paths(size: Size, model: nn.Module | None = None, images: torch.Tensor | None = None) -> list[dict[str, Any]]:
+def paths(size: Size, model: nn.Module | None = None, images: torch.Tensor | None = None) -> Iterator[dict[str, Any]]:
     """The paths that other libraries have as well."""
     scene, _ = _scene(size, model, images)
     limits = (size, size.seconds, size.short)
-    return [compare(name, scene, [name, f"PAIR {name}", BARE], *limits) for name in ("Guided IG", "Blur IG")]
+    for name in ("Guided IG", "Blur IG"):
+        yield compare(name, scene, [name, f"PAIR {name}", BARE], *limits)
 
 
-def axes(size: Size, model: nn.Module | None = None, images: torch.Tensor | None = None) -> list[dict[str, Any]]:
+def axes(size: Size, model: nn.Module | None = None, images: torch.Tensor | None = None) -> Iterator[dict[str, Any]]:
     """One thing at a time away from the centre; for IG."""
     most = max(size.images, *size.batches)
     whole, _ = _scene(size._replace(images=most), model, images)
-    found = []
 
-    def at(axis: str, value: Any, scene: Scene) -> None:
+    def at(axis: str, value: Any, scene: Scene) -> dict[str, Any]:
         points = len(scene.images) * scene.steps * scene.images[0].numel() / (3 * 224 * 224)
         names = ["IG", BARE, "zennit IG", *(["Captum IG"] if points <= CAPTUM_POINTS else [])]
-        found.append(compare("axis", scene, names, size, size.axis_seconds, 4, axis=axis, value=value))
+        return compare("axis", scene, names, size, size.axis_seconds, 4, axis=axis, value=value)
 
     for count in size.batches:
-        at("photographs", count, whole.first(count, 4))
+        yield at("photographs", count, whole.first(count, 4))
     for steps in size.step_counts:
-        at("steps", steps, whole.first(1, steps)._replace(steps=steps))
+        yield at("steps", steps, whole.first(1, steps)._replace(steps=steps))
     some = whole.first(size.images, 2)
     for side in size.sides:
         resized = nn.functional.interpolate(some.images, (side, side), mode="bilinear")
-        at("side", side, some._replace(images=resized))
+        yield at("side", side, some._replace(images=resized))
     for layout in ("contiguous", "channels_last"):
         kind = torch.channels_last if layout == "channels_last" else torch.contiguous_format
-        at("memory format", layout, some._replace(images=some.images.contiguous(memory_format=kind)))
+        yield at("memory format", layout, some._replace(images=some.images.contiguous(memory_format=kind)))
     if model is None:
         torch.manual_seed(0)
-        at("network", "VGG-11", scene_of(vgg11(), some.images[: size.few], 2))
-    return found
+        yield at("network", "VGG-11", scene_of(vgg11(), some.images[: size.few], 2))
 
 
 def _scene(size: Size, model: nn.Module | None, images: torch.Tensor | None) -> tuple[Scene, Scene]:
