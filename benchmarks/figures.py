@@ -36,9 +36,9 @@ class Wanted(NamedTuple):
 
 
 def read(folder: Path) -> Results:
-    """The parts that are in a folder of results, by name."""
+    """The parts that are in a folder of results, by name; other benchmarks may keep theirs there as well."""
     parts = [json.loads(file.read_text()) for file in sorted(folder.glob("*.json"))]
-    return {part["part"]: part for part in parts}
+    return {part["part"]: part for part in parts if "part" in part}
 
 
 def entries(results: Results, part: str, **about: Any) -> list[Entry]:
@@ -69,9 +69,7 @@ def overhead(entry: Entry, name: str) -> Figure:
 
 
 def _one_walk(entry: Entry) -> Figure:
-    together, apart, idgi = (
-        a_point(entry, name) for name in ("IG and IDGI, one walk", "IG, trapezoid", "IDGI")
-    )  # fmt: skip
+    together, apart, idgi = (a_point(entry, name) for name in ("IG and IDGI, one walk", "IG, trapezoid", "IDGI"))
     return summary([t / (a + i) for t, a, i in zip(together, apart, idgi, strict=True)])
 
 
@@ -93,19 +91,17 @@ def wanted(results: Results) -> list[Wanted]:
     add("centre", against, lambda e: ratio(e, "IG", BARE), 0.85, "ratio", comparison=room)
     for name, faster, own in (("Guided IG", 1.8, 0.15), ("Blur IG", 2.0, 0.05)):
         what = f"{name}, {{images}} photographs x {{steps}} steps: "
-        add(
-            "paths", what + "faster than PAIR's", partial_ratio(f"PAIR {name}", name), faster, "faster", comparison=name
-        )
-        add("paths", what + "own time over its gradients'", partial_overhead(name), own, "share", comparison=name)
+        add("paths", what + "faster than PAIR's", _ratio_of(f"PAIR {name}", name), faster, "faster", comparison=name)
+        add("paths", what + "own time over its gradients'", _overhead_of(name), own, "share", comparison=name)
     add("centre", "IG and IDGI on one path: time over that of two runs", _one_walk, 0.55, "ratio", comparison="IDGI")
     return rows
 
 
-def partial_ratio(above: str, below: str) -> Callable[[Entry], Figure]:
+def _ratio_of(above: str, below: str) -> Callable[[Entry], Figure]:
     return lambda entry: ratio(entry, above, below)
 
 
-def partial_overhead(name: str) -> Callable[[Entry], Figure]:
+def _overhead_of(name: str) -> Callable[[Entry], Figure]:
     return lambda entry: overhead(entry, name)
 
 

@@ -120,6 +120,7 @@ def folder(tmp_path, monkeypatch):
     monkeypatch.setattr(benchmark, "PARTS", {name: lambda size, found=found: found for name, found in PARTS.items()})
     for name in PARTS:
         benchmark.run(name, TINY, tmp_path / "results")
+    (tmp_path / "results" / "another.json").write_text("{}")
     return tmp_path / "results"
 
 
