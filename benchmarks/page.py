@@ -41,6 +41,7 @@ def _plot(name: str) -> str:
     return f"![{name}](images/benchmark-{name}.png)\n"
 
 
+_BUSY = 1.0
 _HEAD = """# Benchmark
 
 *Made by `python -m benchmarks.page` from `benchmarks/results/`, which `make bench` measures; not written by hand.*
@@ -88,7 +89,15 @@ def _machine(results: Results) -> str:
         )
     head = table(["part", "run", "processor", "threads", "load before", "date", "took"], rows)
     versions = {f"{name} {number}" for part in results.values() for name, number in part["machine"]["versions"].items()}
-    note = "A load well above 0 before a part began means that something else was running."
+    busy = [name for name, part in results.items() if (part["machine"]["load"] or 0) >= _BUSY]
+    note = (
+        f"**Other work was running** when {', '.join(busy)} began (load of {_BUSY} or more): their times, and with "
+        "several threads their ratios too, may be far from those of an idle machine. Memory is not affected."
+        if busy
+        else "The machine was otherwise idle."
+    )
+    if quick := [name for name, part in results.items() if part["run"] == "quick"]:
+        note += f" Of the short run (`--quick`), often of one round: {', '.join(quick)}."
     return f"{head}\n\n{note} Versions: {', '.join(sorted(versions))}.\n"
 
 

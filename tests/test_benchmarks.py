@@ -166,6 +166,18 @@ def test_the_page_has_the_numbers_of_the_results(folder, tmp_path):
         assert (tmp_path / image).stat().st_size > 5000
 
 
+@pytest.mark.parametrize(("load", "busy"), [(0.2, False), (4.0, True)])
+def test_the_page_says_that_the_machine_was_busy(load, busy, folder):
+    results = read(folder)
+    for part in results.values():
+        part["machine"]["load"] = 0.0
+    results["paths"]["machine"]["load"] = load
+    text = page.page(results)
+    assert ("**Other work was running** when paths began" in text) == busy
+    assert ("otherwise idle" in text) == (not busy)
+    assert "Of the short run (`--quick`), often of one round: axes, centre" in text
+
+
 def test_a_part_that_is_missing_is_left_out(folder, tmp_path):
     (folder / "axes.json").unlink()
     page.write(read(folder), tmp_path)
