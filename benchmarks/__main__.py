@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from benchmarks.common import FULL, QUICK, Size, machine
+from benchmarks.common import FULL, QUICK, Size, machine, others_seconds
 from benchmarks.memory import memory
 from benchmarks.metrics import metrics
 from benchmarks.patterns import patterns
@@ -32,13 +32,22 @@ def run(part: str, size: Size, folder: Path) -> None:
     """Measure one part and write its file, anew after each comparison: what is interrupted keeps what it has."""
     kind = "full" if size.steps == FULL.steps else "quick"
     settings = {name: value for name, value in size._asdict().items() if name != "folder"}
-    content = {"part": part, "run": kind, "machine": machine(), "took": 0.0, "settings": settings, "measured": []}
-    started = time.perf_counter()
+    content = {
+        "part": part,
+        "run": kind,
+        "machine": machine(),
+        "took": 0.0,
+        "others": 0.0,
+        "settings": settings,
+        "measured": [],
+    }
+    started, others = time.perf_counter(), others_seconds()
     folder.mkdir(parents=True, exist_ok=True)
     print(part, flush=True)
     for entry in PARTS[part](size):
         content["measured"].append(entry)
-        content["took"] = round(time.perf_counter() - started, 1)
+        took = time.perf_counter() - started
+        content |= {"took": round(took, 1), "others": round((others_seconds() - others) / max(took, 1e-9), 2)}
         (folder / f"{part}.json").write_text(json.dumps(content, indent=1) + "\n")
     print(f"  {content['took']:.0f} s", flush=True)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import time
 from collections.abc import Callable
@@ -111,15 +112,22 @@ def machine() -> dict[str, Any]:
     if information.exists():
         names = [line.split(":")[1].strip() for line in information.read_text().splitlines() if "model name" in line]
         cpu = names[0] if names else cpu
-    load_before = Path("/proc/loadavg")
     return {
         "cpu": cpu,
         "threads": torch.get_num_threads(),
-        "load": float(load_before.read_text().split()[0]) if load_before.exists() else None,
         "python": platform.python_version(),
         "date": datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
         "versions": {name: version(name) for name in _PEERS},
     }
+
+
+def others_seconds() -> float:
+    """The processor seconds that other processes took since the machine started; 0 where there is no /proc."""
+    counted = Path("/proc/stat")
+    if not counted.exists():
+        return 0.0
+    user, nice, system = map(int, counted.read_text().split()[1:4])
+    return (user + nice + system) / os.sysconf("SC_CLK_TCK") - sum(os.times()[:4])
 
 
 def table(header: list[str], rows: list[list[str]]) -> str:

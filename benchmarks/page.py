@@ -41,7 +41,7 @@ def _plot(name: str) -> str:
     return f"![{name}](images/benchmark-{name}.png)\n"
 
 
-_BUSY = 1.0
+_BUSY = 0.2  # processors that others used, on average
 _HEAD = """# Benchmark
 
 *Made by `python -m benchmarks.page` from `benchmarks/results/`, which `make bench` measures; not written by hand.*
@@ -82,17 +82,17 @@ def _machine(results: Results) -> str:
                 part["run"],
                 facts["cpu"],
                 str(facts["threads"]),
-                f"{facts['load']}",
+                f"{part['others']:.2f}",
                 facts["date"],
                 f"{part['took']} s",
             ]
         )
-    head = table(["part", "run", "processor", "threads", "load before", "date", "took"], rows)
+    head = table(["part", "run", "processor", "threads", "processors that others used", "date", "took"], rows)
     versions = {f"{name} {number}" for part in results.values() for name, number in part["machine"]["versions"].items()}
-    busy = [name for name, part in results.items() if (part["machine"]["load"] or 0) >= _BUSY]
+    busy = [name for name, part in results.items() if part["others"] >= _BUSY]
     note = (
-        f"**Other work was running** when {', '.join(busy)} began (load of {_BUSY} or more): their times, and with "
-        "several threads their ratios too, may be far from those of an idle machine. Memory is not affected."
+        f"**Other work was running** during {', '.join(busy)} (on average {_BUSY} processors or more): their times, and "
+        "with several threads their ratios too, may be far from those of an idle machine. Memory is not affected."
         if busy
         else "The machine was otherwise idle."
     )
