@@ -91,8 +91,8 @@ def _machine(results: Results) -> str:
     versions = {f"{name} {number}" for part in results.values() for name, number in part["machine"]["versions"].items()}
     busy = [name for name, part in results.items() if part["others"] >= _BUSY]
     note = (
-        f"**Other work was running** during {', '.join(busy)} (on average {_BUSY} processors or more): their times, and "
-        "with several threads their ratios too, may be far from those of an idle machine. Memory is not affected."
+        f"**Other work was running** during {', '.join(busy)} (on average {_BUSY} processors or more): their times, "
+        "and with several threads their ratios too, may be far from those of an idle machine. Memory is not affected."
         if busy
         else "The machine was otherwise idle."
     )
