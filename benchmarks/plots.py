@@ -41,9 +41,10 @@ def times(results: Results, file: Path) -> None:
         grey = name == BARE
         panel.barh(row, found.median, color="lightgrey" if grey else "tab:orange")
         panel.plot([found.low, found.high], [row, row], color="black", linewidth=1)
-        panel.annotate(
-            f"{found.median:.2f}", (max(found.high, found.median), row), (5, 0), textcoords="offset points", va="center"
+        label = panel.annotate(
+            f"{found.median:.2f}", (found.high, row), (5, 0), textcoords="offset points", va="center"
         )
+        label.set_bbox({"facecolor": "white", "edgecolor": "none", "pad": 1})  # readable across the line at 1
     panel.axvline(1, color="tab:blue", linewidth=2)
     panel.set_yticks(range(len(bars)), [label for label, _, _ in reversed(bars)])
     panel.set_xlim(0, 1.15 * max(found.high for _, _, found in bars))
