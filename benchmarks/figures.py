@@ -109,6 +109,8 @@ def _memory(results: Results) -> list[Wanted]:
     rows = []
     for captum in entries(results, "memory", contender="Captum IG"):
         images, steps = captum["images"], captum["steps"]
+        if steps == results["memory"]["settings"]["short"] // 2:  # there to show how memory grows
+            continue
         for own in entries(results, "memory", contender="IG", images=images, steps=steps):
             share = summary([own["megabytes"] / captum["megabytes"]])
             what = f"IG, {images} photographs x {steps} steps: peak memory over Captum's"

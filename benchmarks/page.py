@@ -97,7 +97,7 @@ def _machine(results: Results) -> str:
         else "The machine was otherwise idle."
     )
     if quick := [name for name, part in results.items() if part["run"] == "quick"]:
-        note += f" Of the short run (`--quick`), often of one round: {', '.join(quick)}."
+        note += f" Of the short run (`--quick`), of few rounds and fewer steps than asked for: {', '.join(quick)}."
     return f"{head}\n\n{note} Versions: {', '.join(sorted(versions))}.\n"
 
 

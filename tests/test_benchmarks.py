@@ -176,7 +176,7 @@ def test_the_page_says_that_the_machine_was_busy(others, busy, folder):
     text = page.page(results)
     assert ("**Other work was running** during paths (" in text) == busy
     assert ("otherwise idle" in text) == (not busy)
-    assert "Of the short run (`--quick`), often of one round: axes, centre" in text
+    assert "Of the short run (`--quick`), of few rounds and fewer steps than asked for: axes, centre" in text
 
 
 def test_others_seconds_leave_out_those_of_this_process(monkeypatch):
