@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help demo test test-slow lint format docs bench clean
+.PHONY: help demo test test-slow lint format docs bench bench-quick clean
 
 help:  ## the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -33,10 +33,13 @@ format: .venv/test.done  ## bring the code into form
 docs: .venv/docs.done  ## the documentation, in docs/_build/html
 	$(BIN)/sphinx-build --fail-on-warning --keep-going -q -b html docs docs/_build/html
 
-bench: .venv/bench.done  ## speed and memory against the bare network, Captum and PAIR
-	$(BIN)/python -m benchmarks.speed
-	$(BIN)/python -m benchmarks.patterns
-	$(BIN)/python -m benchmarks.metrics
+bench: .venv/bench.done  ## time and memory against the bare network, Captum, PAIR and zennit; writes docs/benchmark.md
+	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks.page
+
+bench-quick: .venv/bench.done  ## the same in two minutes, in benchmarks/quick
+	$(BIN)/python -m benchmarks --quick --results benchmarks/quick
+	$(BIN)/python -m benchmarks.page --results benchmarks/quick --docs benchmarks/quick
 
 clean:
 	rm -rf .venv docs/_build

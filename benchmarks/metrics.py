@@ -1,38 +1,25 @@
-"""What metrics cost: information curves against PAIR's, and six methods with all metrics; part of ``make bench``."""
+"""What metrics cost: information curves against PAIR's, and six methods with all metrics."""
 
 from __future__ import annotations
 
-import argparse
 import time
 from contextlib import suppress
 from functools import partial
 from itertools import pairwise
-from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
-from benchmarks.common import interleaved, network, photographs, table
-from benchmarks.speed import pair_model
+from benchmarks.common import Size, interleaved, network, photographs
+from benchmarks.contenders import pair_model, saliency
 from captum_ext.evaluation.measures import MEASURES, Maps, Scene
 from captum_ext.evaluation.methods import explain
 from captum_ext.evaluation.subject import Question, Subject
 from captum_ext.metrics import information_curve
 
-STEPS = 32
 METHODS = ["ig", "idgi", "guided-ig", "guided-ig+idgi", "blur-ig", "blur-ig+idgi"]
 JUDGED = [("insertion", "signed"), ("deletion", "signed"), ("information", "pair")]
-
-
-def pair():
-    """PAIR's modules, with the two NumPy calls that NumPy 2.4 no longer has."""
-    quantile = np.quantile
-    np.quantile = lambda a, q, interpolation="linear": quantile(a, q, method=interpolation)
-    np.trapz = np.trapezoid
-    import saliency.core
-    import saliency.metrics.pic
-
-    return saliency.core, saliency.metrics.pic
 
 
 def as_picture(x):
@@ -48,7 +35,7 @@ def without_a_model(low, high):
 _THRESHOLDS = [0.005, 0.01, 0.02, 0.03, 0.04, 0.05, 0.07, 0.10, 0.13, 0.21, 0.34, 0.5, 0.75]
 
 
-def curves_alone(pic, picture):
+def curves_alone(pic, picture, size):
     scores = np.random.default_rng(0).normal(size=picture.shape[:2])
     mask = pic.generate_random_mask(*scores.shape)
     pixels, maps = torch.from_numpy(picture).permute(2, 0, 1)[None], torch.from_numpy(scores)[None]
@@ -68,7 +55,7 @@ def curves_alone(pic, picture):
         )
 
     theirs = partial(pair_curves, pic, picture, scores, mask, predict)
-    return interleaved({"ours": ours, "PAIR": theirs}, 3)
+    return interleaved({"ours": ours, "PAIR": theirs}, size.axis_seconds, size)
 
 
 def pair_curves(pic, picture, scores, mask, predict):
@@ -78,7 +65,7 @@ def pair_curves(pic, picture, scores, mask, predict):
             pic.compute_pic_metric(picture, scores, mask, answer, _THRESHOLDS, 0.0)
 
 
-def everything(core, pic, model, images, targets):
+def everything(core, pic, model, images, targets, steps):
     """Six methods and their metrics: this library over a batch, PAIR and the published formula image by image."""
 
     def probability(x):
@@ -92,7 +79,7 @@ def everything(core, pic, model, images, targets):
     pixels = torch.stack([torch.from_numpy(as_picture(x)).permute(2, 0, 1) for x in images])
     scene = Scene(probability, question, black, pixels, lambda p: (p.float() - 127) / 128, None, 0)
     started = time.perf_counter()
-    for answer in explain(subject, question, METHODS, [STEPS]):
+    for answer in explain(subject, question, METHODS, [steps]):
         for name, variant in JUDGED:
             list(MEASURES[name].judge(scene, Maps(answer.maps), variant))
     ours = time.perf_counter() - started
@@ -107,17 +94,17 @@ def everything(core, pic, model, images, targets):
             with torch.no_grad():
                 return probability(inputs)[:, target].tolist()
 
-        for maps in pair_maps(core, model, x.permute(1, 2, 0).numpy(), target):
+        for maps in pair_maps(core, model, x.permute(1, 2, 0).numpy(), target, steps):
             replaced_by_hand(probability, torch.full_like(x, -127 / 128), x, maps.sum(2), target)
             replaced_by_hand(probability, x, torch.full_like(x, -127 / 128), maps.sum(2), target)
             pair_curves(pic, picture, np.abs(maps).sum(2), mask, predict)
     return ours, time.perf_counter() - started
 
 
-def pair_maps(core, model, image, target):
+def pair_maps(core, model, image, target, steps):
     """IG, Guided IG and Blur IG by PAIR; IDGI by the published formula over the gradients that they took."""
     stored = []
-    call = pair_model(model)
+    call = pair_model(torch.nn.Sequential(model, torch.nn.Softmax(1)))
 
     def watched(batch, call_model_args=None, expected_keys=None):
         found = call(batch, call_model_args, expected_keys)
@@ -130,9 +117,9 @@ def pair_maps(core, model, image, target):
 
     arguments = {"target": target}
     for method, settings in (
-        (core.IntegratedGradients(), {"x_steps": STEPS, "x_baseline": np.full_like(image, -127 / 128)}),
-        (core.GuidedIG(), {"x_steps": STEPS, "x_baseline": np.full_like(image, -127 / 128)}),
-        (core.BlurIG(), {"steps": STEPS}),
+        (core.IntegratedGradients(), {"x_steps": steps, "x_baseline": np.full_like(image, -127 / 128)}),
+        (core.GuidedIG(), {"x_steps": steps, "x_baseline": np.full_like(image, -127 / 128)}),
+        (core.BlurIG(), {"steps": steps}),
     ):
         stored.clear()
         yield method.GetMask(image, watched, arguments, **settings)
@@ -154,26 +141,22 @@ def replaced_by_hand(probability, before, after, scores, target):
             probability(shown.reshape(1, *before.shape))[0, target].item()
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--images", type=Path, help="a folder of photographs (default: scikit-image's two)")
-    parser.add_argument("--count", type=int, default=2, help="photographs of the second table")
-    options = parser.parse_args()
-    core, pic = pair()
+def metrics(size: Size) -> list[dict[str, Any]]:
+    """One photograph: PAIR's curves take minutes for a few."""
     model, transform = network()
-    images = photographs(transform, options.count, options.images)
-    times = curves_alone(pic, as_picture(images[0]))
-    print("\nSIC and AIC of one photograph of 224 x 224, PAIR's protocol, without a model\n")
-    ratio = times["PAIR"] / times["ours"]
-    row = [f"{times['PAIR']:.1f}", f"{times['ours']:.2f}", f"{ratio:.1f}x", ">= 3x"]
-    print(table(["PAIR [s]", "ours [s]", "we are faster by", "wanted"], [row]), flush=True)
+    images = photographs(transform, 1, size.folder)
     with torch.no_grad():
         targets = model(images).argmax(1)
-    ours, theirs = everything(core, pic, model, images, targets)
-    print(f"\nSix methods at {STEPS} steps, insertion, deletion, SIC and AIC, {len(images)} photographs\n")
-    row = [f"{theirs:.0f}", f"{ours:.0f}", f"{theirs / ours:.1f}x"]
-    print(table(["PAIR and IDGI's formula, image by image [s]", "ours [s]", "we are faster by"], [row]))
-
-
-if __name__ == "__main__":
-    main()
+    with saliency() as (core, pic):
+        alone = curves_alone(pic, as_picture(images[0]), size)
+        print("  information curves", flush=True)
+        ours, theirs = everything(core, pic, model, images, targets, size.metric_steps)
+    return [
+        {"comparison": "information curves", "images": 1, "seconds": alone},
+        {
+            "comparison": "six methods, four metrics",
+            "images": 1,
+            "steps": size.metric_steps,
+            "seconds": {"ours": [round(ours, 4)], "PAIR": [round(theirs, 4)]},
+        },
+    ]

@@ -1,0 +1,103 @@
+"""The plots of docs/benchmark.md."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("Agg")
+from matplotlib import pyplot as plt
+from matplotlib.ticker import FuncFormatter, NullFormatter
+
+from benchmarks.contenders import BARE
+from benchmarks.figures import Results, a_point, entries, ratio, summary
+
+COLOURS = {"IG": "tab:blue", BARE: "black", "zennit IG": "tab:green", "Captum IG": "tab:red"}
+_PLAIN = FuncFormatter(lambda value, _: f"{value:g}")
+
+
+def times(results: Results, file: Path) -> None:
+    """How many times as long as this library everyone takes, for the same maps."""
+    bars = []
+    for part, comparison, own in (
+        ("centre", "IG, as many as Captum has room for", "IG"),
+        ("centre", "IG, few photographs", "IG"),
+        ("centre", "IG", "IG"),
+        ("centre", "IDGI", "IDGI"),
+        ("paths", "Guided IG", "Guided IG"),
+        ("paths", "Blur IG", "Blur IG"),
+    ):
+        for entry in entries(results, part, comparison=comparison):
+            others = ["IDGI's formula"] if own == "IDGI" else [name for name in entry["seconds"] if name != own]
+            size = f"{entry['images']} x {entry['steps']}"
+            bars += [
+                (f"{other} over this library's {own}, {size}", other, ratio(entry, other, own)) for other in others
+            ]
+    if not bars:
+        return
+    figure, panel = plt.subplots(figsize=(9, 0.42 * len(bars) + 1.2), layout="constrained")
+    for row, (_, name, found) in enumerate(reversed(bars)):
+        grey = name == BARE
+        panel.barh(row, found.median, color="lightgrey" if grey else "tab:orange")
+        panel.plot([found.low, found.high], [row, row], color="black", linewidth=1)
+        label = panel.annotate(
+            f"{found.median:.2f}", (found.high, row), (5, 0), textcoords="offset points", va="center"
+        )
+        label.set_bbox({"facecolor": "white", "edgecolor": "none", "pad": 1})  # readable across the line at 1
+    panel.axvline(1, color="tab:blue", linewidth=2)
+    panel.set_yticks(range(len(bars)), [label for label, _, _ in reversed(bars)])
+    panel.set_xlim(0, 1.15 * max(found.high for _, _, found in bars))
+    panel.set_xlabel("times as long as this library (blue line); thin lines: all rounds")
+    figure.savefig(file, dpi=90)
+    plt.close(figure)
+
+
+def axes(results: Results, file: Path) -> None:
+    """Milliseconds a point of IG, one thing at a time."""
+    figure, panels = plt.subplots(1, 3, figsize=(12, 4), layout="constrained", sharey=True)
+    titles = {"photographs": "photographs in the call", "steps": "steps", "side": "side of the images in pixels"}
+    for panel, (axis, title) in zip(panels, titles.items(), strict=True):
+        found = entries(results, "axes", axis=axis)
+        for name, colour in COLOURS.items():
+            points = [(entry["value"], summary(a_point(entry, name))) for entry in found if name in entry["seconds"]]
+            if points:
+                x, y = zip(*points, strict=True)
+                ends = [[one.median - one.low for one in y], [one.high - one.median for one in y]]
+                label = "this library" if name == "IG" else name
+                style = {"color": colour, "label": label, "linestyle": "--" if name == BARE else "-"}
+                panel.errorbar(x, [one.median for one in y], yerr=ends, marker="o", capsize=3, **style)
+        panel.set_xscale("log")
+        panel.set_yscale("log")
+        values = [entry["value"] for entry in found]
+        panel.set_xticks(values, map(str, values))
+        panel.xaxis.set_minor_formatter(NullFormatter())
+        panel.set_xlabel(title)
+        panel.grid(which="both", alpha=0.3)
+        panel.yaxis.set_major_formatter(_PLAIN)
+        panel.yaxis.set_minor_formatter(_PLAIN)
+        panel.tick_params(which="minor", labelsize=7)
+    panels[0].set_ylabel("ms for an image and step")
+    panels[0].legend()
+    figure.savefig(file, dpi=90)
+    plt.close(figure)
+
+
+def memory(results: Results, file: Path) -> None:
+    """Peak memory above the process's own."""
+    found = entries(results, "memory")
+    figure, panel = plt.subplots(figsize=(9, 0.36 * len(found) + 1.2), layout="constrained")
+    for row, entry in enumerate(reversed(found)):
+        peer = any(word in entry["contender"] for word in ("Captum", "PAIR", "zennit"))
+        colour = "lightgrey" if entry["contender"] == BARE else "tab:orange" if peer else "tab:blue"
+        panel.barh(row, entry["megabytes"], color=colour)
+        panel.annotate(
+            f"{entry['megabytes']:,} MB", (entry["megabytes"], row), (4, 0), textcoords="offset points", va="center"
+        )
+    labels = [f"{entry['contender']}, {entry['images']} images x {entry['steps']} steps" for entry in reversed(found)]
+    panel.set_yticks(range(len(found)), labels)
+    panel.set_xlim(right=1.15 * max(entry["megabytes"] for entry in found))
+    panel.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
+    panel.set_xlabel("peak memory above the process's own, MB; blue: this library")
+    figure.savefig(file, dpi=90)
+    plt.close(figure)

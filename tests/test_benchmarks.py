@@ -1,0 +1,197 @@
+"""The benchmark runs, and its page says what was measured. No test asserts a time."""
+
+import json
+import os
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from benchmarks import __main__ as benchmark
+from benchmarks import page, timing
+from benchmarks.common import QUICK, interleaved, others_seconds
+from benchmarks.contenders import CONTENDERS, scene_of
+from benchmarks.figures import read, wanted
+
+ROOT = Path(__file__).parent.parent
+TINY = QUICK._replace(
+    images=2, steps=3, short=2, few=1, seconds=0, axis_seconds=0, batches=(1, 2), step_counts=(2, 3), sides=(12, 16)
+)
+
+
+@pytest.fixture(scope="module")
+def model():
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(16, 5)).eval()
+
+
+@pytest.fixture(scope="module")
+def images():
+    return torch.rand(2, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.mark.parametrize("name", CONTENDERS)
+def test_every_contender_takes_a_gradient_for_each_image_and_step(name, model, images):
+    seen = []
+    scene = scene_of(model, images, 4)
+    hook = model.register_forward_pre_hook(lambda _, inputs: seen.append(len(inputs[0])))
+    try:
+        CONTENDERS[name](scene)
+    finally:
+        hook.remove()
+    # IDGI and the trapezoid rule take both ends.
+    ends = 2 if "IDGI" in name or "trapezoid" in name else 0
+    assert sum(seen) == 2 * 4 + ends
+
+
+@pytest.mark.parametrize("part", [timing.centre, timing.paths, timing.axes])
+def test_the_parts_run(part, model, images):
+    for entry in part(TINY, model, images):
+        assert set(entry["points"]) == set(entry["seconds"])
+        for name, spent in entry["inside gradients"].items():
+            assert len(spent) == len(entry["seconds"][name]) == 1
+            assert 0 < spent[0] < entry["seconds"][name][0]
+
+
+def test_numpy_is_as_before_after_pairs_calls(model, images):
+    before = np.quantile, getattr(np, "trapz", None)
+    CONTENDERS["PAIR Guided IG"](scene_of(model, images, 2))
+    assert (np.quantile, getattr(np, "trapz", None)) == before
+
+
+def test_rounds_interleave_and_turn_round():
+    order = []
+    times = interleaved({name: lambda name=name: order.append(name) for name in "ab"}, 60, QUICK._replace(most=3))
+    assert "".join(order) == "abbaab"
+    assert [len(values) for values in times.values()] == [3, 3]
+    assert [len(values) for values in interleaved({"a": lambda: None}, 0, QUICK).values()] == [1]
+
+
+def measured(comparison, images, steps, seconds, inside=None, **about):
+    points = dict.fromkeys(seconds, images * steps)
+    found = {"comparison": comparison, "images": images, "steps": steps, "points": points, "seconds": seconds}
+    return {**found, "inside gradients": inside or {}, **about}
+
+
+PARTS = {
+    "centre": [
+        measured(
+            "IG, as many as Captum has room for",
+            8,
+            12,
+            {"Captum IG": [40.0, 55.0, 42.0], "IG": [10.0, 11.0, 8.0], "bare loop": [16.0, 20.0, 8.0]},
+        ),
+        measured("IG, few photographs", 2, 50, {"Captum IG": [30.0], "IG": [10.0]}),
+        measured(
+            "IDGI",
+            8,
+            12,
+            {"IG, trapezoid": [6.0], "IDGI": [4.0], "IG and IDGI, one walk": [5.1], "IDGI's formula": [11.1]},
+        ),
+    ],
+    "paths": [
+        measured("Guided IG", 8, 50, {"Guided IG": [10.0], "PAIR Guided IG": [19.1]}, {"Guided IG": [8.0]}),
+        measured("Blur IG", 8, 50, {"Blur IG": [10.3], "PAIR Blur IG": [20.0]}, {"Blur IG": [10.0]}),
+    ],
+    "axes": [
+        measured("axis", 8, 12, {"IG": [9.6], "bare loop": [4.8], "zennit IG": [4.9]}, axis=axis, value=value)
+        for axis, value in (("photographs", 8), ("steps", 12), ("side", 224), ("network", "VGG-11"))
+    ],
+    "memory": [
+        {"contender": "Captum IG", "images": 8, "steps": 12, "megabytes": 7000},
+        {"contender": "IG", "images": 8, "steps": 12, "megabytes": 700},
+    ],
+    "patterns": [
+        {"comparison": "attribution", "network": "VGG-11", "images": 2, "seconds": {"IG": [2.0], "PGIG": [2.1]}},
+        {"comparison": "fit", "network": "VGG-11", "images": 2, "seconds": {"forward": [1.0], "fit": [3.33]}},
+        {"comparison": "memory", "batches": 16, "megabytes": 432},
+    ],
+    "metrics": [
+        {"comparison": "information curves", "images": 1, "seconds": {"ours": [1.0], "PAIR": [7.7]}},
+        {"comparison": "all metrics", "images": 1, "steps": 8, "seconds": {"ours": [10.0], "PAIR": [63.0]}},
+    ],
+}
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.setattr(benchmark, "PARTS", {name: lambda size, found=found: found for name, found in PARTS.items()})
+    for name in PARTS:
+        benchmark.run(name, TINY, tmp_path / "results")
+    (tmp_path / "results" / "another.json").write_text("{}")
+    return tmp_path / "results"
+
+
+def test_the_wanted_figures_are_those_of_the_results(folder):
+    found = {row.what: (round(row.figure.median, 4), row.reached) for row in wanted(read(folder))}
+    assert found == {
+        "IG, 8 photographs x 12 steps: faster than Captum's": (5.0, True),
+        "IG, 2 photographs x 50 steps: faster than Captum's": (3.0, False),
+        "IG, 8 photographs x 12 steps: peak memory over Captum's": (0.1, True),
+        "IG, 8 photographs x 12 steps: time over the bare loop's, contiguous inputs": (0.625, True),
+        "Guided IG, 8 photographs x 50 steps: faster than PAIR's": (1.91, True),
+        "Guided IG, 8 photographs x 50 steps: own time over its gradients'": (0.25, False),
+        "Blur IG, 8 photographs x 50 steps: faster than PAIR's": (round(20 / 10.3, 4), False),
+        "Blur IG, 8 photographs x 50 steps: own time over its gradients'": (0.03, True),
+        "IG and IDGI on one path: time over that of two runs": (0.51, True),
+    }
+
+
+def test_the_page_has_the_numbers_of_the_results(folder, tmp_path):
+    page.write(read(folder), tmp_path)
+    text = (tmp_path / "benchmark.md").read_text()
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines() if line.startswith("|")]
+    cells = {row[0]: row[1:] for row in rows}
+    assert cells["IG, 8 photographs x 12 steps: faster than Captum's"] == [
+        "**5.00x** (4.00x to 5.25x, 3 rounds)",
+        ">= 4.00x",
+        "reached",
+    ]
+    assert cells["IG, 2 photographs x 50 steps: faster than Captum's"] == [
+        "**3.00x** (1 round)",
+        ">= 4.00x",
+        "not reached",
+    ]
+    assert cells["PAIR Blur IG"] == ["400", "1.94 (1 round)", "50", "20.0"]
+    assert cells["**Guided IG** (own time 25.0% of its gradients')"] == ["400", "1", "25", "40.0"]
+    assert cells["photographs"] == ["8", "0.50 (1 round)", "0.51 (1 round)", "does not fit", "100", "10.0"]
+    assert cells["fit over forward, VGG-11, 2 photographs"] == ["3.33 (1 round)", "<= 4"]
+    assert cells["all metrics, 8 steps"] == ["6.3x (1 round)", ""]
+    facts = json.loads((folder / "centre.json").read_text())["machine"]
+    assert facts["cpu"] in text
+    assert f"torch {facts['versions']['torch']}" in text
+    for image in re.findall(r"\]\((images/.*?)\)", text):
+        assert (tmp_path / image).stat().st_size > 5000
+
+
+@pytest.mark.parametrize(("others", "busy"), [(0.1, False), (1.5, True)])
+def test_the_page_says_that_the_machine_was_busy(others, busy, folder):
+    results = read(folder)
+    for part in results.values():
+        part["others"] = 0.0
+    results["paths"]["others"] = others
+    text = page.page(results)
+    assert ("**Other work was running** during paths (" in text) == busy
+    assert ("otherwise idle" in text) == (not busy)
+    assert "Of the short run (`--quick`), of few rounds and fewer steps than asked for: axes, centre" in text
+
+
+def test_others_seconds_leave_out_those_of_this_process(monkeypatch):
+    before = others_seconds()
+    own = os.times()
+    monkeypatch.setattr(os, "times", lambda: (own[0] + 3, own[1] + 1, own[2] + 5, own[3] + 1, own[4]))
+    assert -10.1 < others_seconds() - before < -5  # ten seconds more of its own and its children's
+
+
+def test_a_part_that_is_missing_is_left_out(folder, tmp_path):
+    (folder / "axes.json").unlink()
+    page.write(read(folder), tmp_path)
+    assert "One thing at a time" not in (tmp_path / "benchmark.md").read_text()
+
+
+def test_the_committed_page_is_made_from_the_committed_results():
+    results = read(ROOT / "benchmarks" / "results")
+    assert page.page(results) == (ROOT / "docs" / "benchmark.md").read_text()
