@@ -18,8 +18,8 @@ class Diagnostics:
     Attributes:
         gradients: How many gradients were taken, (B,).
         completeness_error: How far the sum of the attributions is from F's change, over that change, (B,). IDGI's is 0
-            whatever the steps. NaN where there is nothing to be complete about: by a backward rule, or without the factor
-            (inputs - baselines).
+            whatever the steps. NaN where there is nothing to be complete about: by a backward rule, or without the
+            factor (inputs - baselines).
         estimated_error: The estimated L2 error of the map, relative to its norm, (B,). By ``n_steps="auto"`` from how
             much the gradients at the two ends of each step disagree. With a number of steps, how much the map changes
             if every other point is left out: for rules on the closed grid and an even number, NaN for others.
