@@ -110,7 +110,7 @@ class LayerPathAttribution(PathMethod, captum.attr.LayerIntegratedGradients):
             n_steps: Steps of the path. Default: 50, Captum's.
             method: The rule to integrate by, one of the quadrature's. Default ``None``: the class's own.
             internal_batch_size: The most rows in any forward pass; it may be less than B. Default ``None``: so many
-                that inputs and activations have as many values as 16 photographs of 3 x 224 x 224, at most 1024.
+                that inputs and activations have as many values as 8 photographs of 3 x 224 x 224, at most 1024.
             return_convergence_delta: Whether to return the delta too.
             attribute_to_layer_input: Whether to explain what the layer takes in, or what it puts out (default). Of
                 keyword arguments of the layer only if it takes no tensors by position.

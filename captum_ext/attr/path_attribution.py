@@ -149,8 +149,8 @@ class PathAttribution(PathMethod):
                 nor by a backward rule.
             method: The rule to integrate by, one of the quadrature's. Default ``None``: the class's own.
             internal_batch_size: The most rows in any forward pass; it may be less than B. The attributions
-                depend on it only by the rounding of the model's batches. Default ``None``: 16 photographs of
-                3 x 224 x 224 or as many input values, at most 1024 rows; it follows from the shape alone and is
+                depend on it only by the rounding of the model's batches. Default ``None``: 8 photographs of
+                3 x 224 x 224 or as many input values (16 on other devices), at most 1024 rows; it is
                 not timed. On a GPU more is faster.
             return_convergence_delta: Whether to return the delta too.
             show_progress: Whether to show a progress bar, one tick a forward pass (an example, by ``"auto"``).

@@ -49,7 +49,7 @@ def insertion(
         normalize: Whether to divide each curve by the score of the whole input, the probability ratio. Default: False.
         additional_forward_args: Further arguments of ``forward_func``, a tuple if several; tensors have one row an
             example.
-        internal_batch_size: The most rows in any forward pass. Default ``None``: 16 photographs of 3 x 224 x 224 or as
+        internal_batch_size: The most rows in any forward pass. Default ``None``: 8 photographs of 3 x 224 x 224 or as
             many input values.
         show_progress: Whether to show a progress bar.
 
