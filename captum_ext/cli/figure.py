@@ -112,13 +112,13 @@ def draw(rows: list[Explained], output: Path, settings: str) -> None:
 def _courses(panel: Any, maps: list[Map]) -> None:
     """Where on their paths the methods' attributions come from: a line for each path."""
     panel.set_axis_on()
+    by_path: dict[str, Map] = {}
     for drawn in maps:
-        if drawn.course is not None and not drawn.title.endswith("+ IDGI") and drawn.title != "IDGI":
-            panel.plot(drawn.course.positions, drawn.course.values, label=drawn.title, linewidth=1.2)
-    if not panel.lines:  # IDGI alone
-        for drawn in maps:
-            if drawn.course is not None:
-                panel.plot(drawn.course.positions, drawn.course.values, label=drawn.title, linewidth=1.2)
+        if drawn.course is not None:
+            by_path.setdefault("IG" if drawn.title == "IDGI" else drawn.title.removesuffix(" + IDGI"), drawn)
+    for drawn in by_path.values():
+        assert drawn.course is not None, "chosen by it"
+        panel.plot(drawn.course.positions, drawn.course.values, label=drawn.title, linewidth=1.2)
     panel.set_title("p along the paths: attributions\ncome from where it changes", fontsize=9)
     panel.set_xlabel("start of the path (0) to the image (1)", fontsize=8)
     panel.tick_params(labelsize=7)
