@@ -10,8 +10,9 @@ from matplotlib.figure import Figure
 
 from evidence import follows
 from evidence.claim import Claim, Group
-from evidence.claims import degradation, idgi, stability, steps
+from evidence.claims import degradation, guided, idgi, stability, steps
 from evidence.figures import degradation as degradation_figures
+from evidence.figures import guided as guided_figures
 from evidence.figures import steps as steps_figures
 from evidence.figures import tables as table_figures
 from evidence.figures.frame import DPI
@@ -20,7 +21,12 @@ from evidence.verdicts import HOLDS, REVERSED, UNDECIDED
 from evidence.words import table
 
 DOCS = Path(__file__).parent.parent / "docs"
-GROUPS: Sequence[Group] = (degradation.GROUP, idgi.GROUP, steps.GROUP, stability.GROUP)
+GROUPS: Sequence[Group] = (degradation.GROUP, idgi.GROUP, steps.GROUP, stability.GROUP, guided.GROUP)
+MAPS = {
+    "coffee": "Maps of an espresso by 17 methods",
+    "chelsea": "Maps of a cat by 17 methods",
+    "camera": "Maps of a man with a tripod by 17 methods",
+}
 FIGURES: dict[str, Callable[[Stored], Figure | None]] = {
     "degradation": degradation_figures.curves,
     "degradation-pgig": degradation_figures.against,
@@ -28,6 +34,7 @@ FIGURES: dict[str, Callable[[Stored], Figure | None]] = {
     "idgi": table_figures.added,
     "steps": steps_figures.steps,
     "stability": table_figures.stable,
+    "guided": guided_figures.guided,
 }
 
 
@@ -44,8 +51,8 @@ def page(stored: Stored, drawn: Sequence[str]) -> str:
         drawn: The names of the figures that there are.
     """
     parts = [_HEAD, _verdicts(stored), _trials(stored), "## How to read it", _HOW, "## Limits", _LIMITS]
-    if "maps" in drawn:
-        parts += ["## The maps", _MAPS]
+    if shown := [name for name in MAPS if f"maps-{name}" in drawn]:
+        parts += ["## The maps", _MAPS, *(f"![{MAPS[name]}](images/evidence-maps-{name}.png)" for name in shown)]
     for group in GROUPS:
         parts += [f"## {group.title}", *([group.preface] if group.preface else [])]
         parts += [claim.text(stored, drawn) for claim in group.claims]
@@ -101,10 +108,9 @@ _LIMITS = """- **The photographs are probably training images** of the ImageNet 
 - **Intervals do not cover** another network, other weights, or a method's own randomness.
 - Blur IG pads with zeros here, as in its authors' code; the study pads by reflection."""
 
-_MAPS = """![Maps of all methods on three photographs](images/evidence-maps.png)
-
-*scikit-image's `coffee` and `chelsea`; EfficientNet-Lite0, the predicted class's softmax. Red speaks for the class, blue
-against it; each map has its own scale.*"""
+_MAPS = """scikit-image's photographs by every method: EfficientNet-Lite0, the softmax of the predicted class, 50 steps from black. Red
+speaks for the class, blue against it; each map has its own scale. PatternNet's is no share of the output but a signal.
+A map that looks good has not shown anything yet; the rest of this page is about what can be measured."""
 
 
 def write(results: Path, docs: Path) -> Path:
@@ -116,7 +122,7 @@ def write(results: Path, docs: Path) -> Path:
     stored = Stored(results)
     images = docs / "images"
     images.mkdir(parents=True, exist_ok=True)
-    drawn = ["maps"] if (images / "evidence-maps.png").exists() else []
+    drawn = [f"maps-{name}" for name in MAPS if (images / f"evidence-maps-{name}.png").exists()]
     for name, draw in FIGURES.items():
         file = images / f"evidence-{name}.png"
         figure = draw(stored)

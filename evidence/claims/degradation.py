@@ -1,10 +1,11 @@
-"""Seed 003, Fig. 3: the degradation order of eleven methods, Pattern-Guided IG steepest."""
+"""The PGIG paper's Fig. 3: the degradation order of eleven methods, Pattern-Guided IG steepest."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 from evidence.claim import Claim, Figure, Group
+from evidence.papers import PGIG
 from evidence.stored import Column, Stored
 from evidence.verdicts import Trial
 from evidence.words import MODELS, label, said, shown, signed, table, told
@@ -112,13 +113,10 @@ def _run(stored: Stored) -> str:
     )
 
 
-_SOURCE = "Pattern-Guided Integrated Gradients (seed 003)"
-
-
 def _claim(name: str, title: str, quote: str, where: str, pairs: Pairs, **more: object) -> Claim:
     given = {"numbers": lambda stored: _counts(pairs, stored), **more}
     run = given.pop("run", lambda stored: "As above.")
-    return Claim(name, title, quote, f"{_SOURCE}, {where}", run, lambda stored: trials(pairs, stored), **given)  # type: ignore[arg-type]
+    return Claim(name, title, quote, f"{PGIG}, {where}", run, lambda stored: trials(pairs, stored), **given)  # type: ignore[arg-type]
 
 
 GROUP = Group(

@@ -1,4 +1,4 @@
-"""Seed 004, Tables 1 to 3: IDGI improves Integrated Gradients, Guided IG and Blur IG."""
+"""The study's Tables 1 to 3: IDGI improves Integrated Gradients, Guided IG and Blur IG."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from statistics import mean
 from typing import NamedTuple
 
 from evidence.claim import Claim, Figure, Group
-from evidence.papers import BASES, RESIDUAL, idgi, study
+from evidence.papers import BASES, RESIDUAL, STUDY, idgi, study
 from evidence.stored import Column, Stored
 from evidence.verdicts import Trial
 from evidence.words import MODELS, NONE, label, said, shown, signed, table, told
@@ -106,7 +106,6 @@ def _residual_numbers(stored: Stored) -> list[str]:
     return [table(heads, rows)]
 
 
-_SOURCE = "Strengthening Interpretability: An Investigative Study of Integrated Gradient Methods (seed 004)"
 _STEPS = "Straight and guided paths start from black; images are those that all three models classify correctly."
 
 
@@ -123,7 +122,7 @@ GROUP = Group(
             "“Based on our results, we find that our results mostly match the claims made in the original paper [that IDGI "
             "improves its base] ... However, we observed that for MobileNetv2, ResNet50v2, and ResNet101v2, IDGI worsens "
             "the insertion scores for BlurIG.” InceptionV3: IG .135, + IDGI .419.",
-            f"{_SOURCE}, 4.2 and Table 1",
+            f"{STUDY}, 4.2 and Table 1",
             _run,
             partial(trials, INSERTION),
             partial(numbers, INSERTION),
@@ -143,7 +142,7 @@ GROUP = Group(
             "observed that for ResNet152v2, IDGI worsens the area under the AIC and SIC curves for IG; and, for "
             "MobileNetv2, ResNet50v2, and ResNet101v2, BlurIG + IDGI also underperforms BlurIG.” InceptionV3's SIC: IG "
             ".016, + IDGI .527.",
-            f"{_SOURCE}, 4.3 and Table 2",
+            f"{STUDY}, 4.3 and Table 2",
             _run,
             partial(trials, SIZE),
             partial(numbers, SIZE),
@@ -156,7 +155,7 @@ GROUP = Group(
             "“Based on the results we obtained, we find that our results match the claims made in the original paper (Yang et "
             "al., 2023) consistently. ... However, for ResNet152V2, the area under SIC for IG is equal to that for IG + "
             "IDGI.” InceptionV3's SIC: IG .137, + IDGI .308.",
-            f"{_SOURCE}, 4.4 and Table 3",
+            f"{STUDY}, 4.4 and Table 3",
             _run,
             partial(trials, STRUCTURE),
             partial(numbers, STRUCTURE),
@@ -167,7 +166,7 @@ GROUP = Group(
             "“A common trait observed in the models that exhibit anomalies is that they all implement residual connections in "
             "their architecture. ... it is a plausible hypothesis that the residual connections might interact with the "
             "IDGI framework in ways that are not fully understood.”",
-            f"{_SOURCE}, 4.3",
+            f"{STUDY}, 4.3",
             lambda stored: f"{told(stored, RUNS)} All three have residual connections, so the exception concerns every one "
             "of them. Tested: Blur IG + IDGI is worse than Blur IG in insertion, AIC and SIC, ranked by sign as in the study.",
             _residual,

@@ -1,9 +1,9 @@
-"""Seed 004, Table 5: stability; and how much maps depend on the class."""
+"""The study's Table 5: stability; and how much maps depend on the class."""
 
 from __future__ import annotations
 
 from evidence.claim import Claim, Figure, Group
-from evidence.papers import BASES, idgi
+from evidence.papers import BASES, STUDY, idgi
 from evidence.stored import Column, Stored
 from evidence.verdicts import Trial
 from evidence.words import label, said, shown, signed, table, told
@@ -60,7 +60,7 @@ GROUP = Group(
             "claim-stability",
             "IDGI makes maps more stable under JPEG compression (Table 5)",
             "“- log MSE”: IG 2.619, + IDGI 8.949; Guided IG .845, + IDGI 8.029; Blur IG 3.466, + IDGI 8.778.",
-            "Seed 004, 4.5.2 and Table 5",
+            f"{STUDY}, 4.5.2 and Table 5",
             lambda stored: told(stored, [RUN])
             + " Maps of the image and of its JPEG file of quality 75. -log10 of the mean over the images of the pixels' "
             "mean squared difference, each map divided by its signed sum (the study's) or by its sum of magnitudes; and "
@@ -77,7 +77,7 @@ GROUP = Group(
             "IDGI's maps depend more on the class than its base's",
             "Asked by this project; neither paper says so. A map that is the same for every class shows the picture, not what "
             "speaks for the class.",
-            "Issue of this project",
+            "This project",
             lambda stored: told(stored, [RUN])
             + " The rank correlation of the maps of the labelled and of the next best class: near 0 is sensitive to the "
             "class, and so is noise.",

@@ -1,4 +1,4 @@
-"""Seed 004, Fig. 4, Table 4 and the appendix: what the number of steps changes."""
+"""The study's Fig. 4, Table 4 and the appendix: what the number of steps changes."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from captum_ext.evaluation.reporting.estimates import Estimate, Floats
 from evidence.claim import Claim, Figure, Group
-from evidence.papers import idgi, study
+from evidence.papers import STUDY, idgi, study
 from evidence.stored import Column, Stored, spread
 from evidence.verdicts import Trial
 from evidence.words import label, said, shown, signed, table, told
@@ -173,8 +173,7 @@ def _truncation_numbers(stored: Stored) -> list[str]:
     return [table(["Score", "Method", "Path", *(f"{steps}" for steps in STEPS), "spread"], rows)]
 
 
-_SOURCE = "Seed 004"
-_spread_note = "The spread is the largest less the smallest value over the five step counts, which were picked for it."
+_SPREAD = "The spread is the largest less the smallest value over the five step counts, which were picked for it."
 
 GROUP = Group(
     "The number of steps",
@@ -185,8 +184,8 @@ GROUP = Group(
             "“We arrive at a noteworthy conclusion: IDGI is more sensitive to step-size variation than its underlying IG "
             "method.” InceptionV3, insertion with probability, largest less smallest: IG .024, + IDGI .224; Blur IG .004, "
             "+ IDGI .082.",
-            f"{_SOURCE}, Section 1 and Table 4",
-            lambda stored: told(stored, [RUN]) + f" Whole paths from black. {_spread_note}",
+            f"{STUDY}, Section 1 and Table 4",
+            lambda stored: told(stored, [RUN]) + f" Whole paths from black. {_SPREAD}",
             _sensitivity,
             _sensitivity_numbers,
             (Figure("steps", "Scores over the number of steps, with 95 % bands."),),
@@ -197,7 +196,7 @@ GROUP = Group(
             "“Increasing the number of steps leads to a better score, as a higher number of steps in the Riemann sum leads to a "
             "finer approximation of the actual integral. ... beyond a step size of 32, the return in score improvement per "
             "step is marginal.”",
-            f"{_SOURCE}, 4.5.1",
+            f"{STUDY}, 4.5.1",
             lambda stored: f"{told(stored, [RUN])} The verdict is on 8 against 128 steps.",
             _more_is_better,
             _more_numbers,
@@ -206,7 +205,7 @@ GROUP = Group(
             "claim-blur-steps",
             "At many steps Blur IG + IDGI is below IG + IDGI",
             "“We observe that at a higher step size, the scores of BlurIG + IDGI are lower than those for IG + IDGI.”",
-            f"{_SOURCE}, 4.5.1",
+            f"{STUDY}, 4.5.1",
             lambda stored: told(stored, [RUN]),
             _blur_below,
             _blur_below_numbers,
@@ -218,7 +217,7 @@ GROUP = Group(
             "the last gradient is at alpha = .88. Tested: over the steps a method changes more on such paths than on whole "
             "ones.",
             "The study's code; see the evaluation's `--steps-protocol reference`",
-            lambda stored: f"Whole: {told(stored, [RUN])} Stopping short: {told(stored, [TRUNCATED])} {_spread_note}",
+            lambda stored: f"Whole: {told(stored, [RUN])} Stopping short: {told(stored, [TRUNCATED])} {_SPREAD}",
             _truncation,
             _truncation_numbers,
         ),

@@ -6,6 +6,8 @@ import csv
 import functools
 from pathlib import Path
 
+PGIG = "*Pattern-Guided Integrated Gradients*"
+STUDY = "*An Investigative Study of Integrated Gradient Methods*"
 RESIDUAL = ("MobileNetV2", "ResNet50V2", "ResNet101V2", "ResNet152V2")  # of the study's ten nets
 BASES = ("ig", "guided-ig", "blur-ig")
 
