@@ -42,7 +42,7 @@ _COLOURS = 128  # of the files: a map is noise, which PNG alone hardly makes sma
 
 
 def subject(classifier: Classifier, folder: Path | None) -> Subject:
-    """The network; with patterns and references from a folder's photographs of odd positions, which no run evaluates."""
+    """The network; with patterns and references from a folder's photographs of odd positions, which no run explains."""
     if folder is None:
         return Subject(classifier.model, torch.empty(0), None, 0)
     images = [classifier.transform(read(str(image.path))) for image in find_images(folder)[1::2]]

@@ -10,29 +10,42 @@ from matplotlib.figure import Figure
 
 from evidence import follows
 from evidence.claim import Claim, Group
-from evidence.claims import degradation, guided, idgi, stability, steps
+from evidence.claims import degradation, guided, idgi, paths, properties, stability, steps, toy
 from evidence.figures import degradation as degradation_figures
 from evidence.figures import guided as guided_figures
+from evidence.figures import paths as path_figures
 from evidence.figures import steps as steps_figures
 from evidence.figures import tables as table_figures
+from evidence.figures import toy as toy_figures
 from evidence.figures.frame import DPI
 from evidence.stored import RESULTS, Stored
 from evidence.verdicts import HOLDS, REVERSED, UNDECIDED
 from evidence.words import table
 
 DOCS = Path(__file__).parent.parent / "docs"
-GROUPS: Sequence[Group] = (degradation.GROUP, idgi.GROUP, steps.GROUP, stability.GROUP, guided.GROUP)
+GROUPS: Sequence[Group] = (
+    toy.GROUP,
+    degradation.GROUP,
+    properties.GROUP,
+    idgi.GROUP,
+    steps.GROUP,
+    paths.GROUP,
+    stability.GROUP,
+    guided.GROUP,
+)
 MAPS = {
     "coffee": "Maps of an espresso by 17 methods",
     "chelsea": "Maps of a cat by 17 methods",
     "camera": "Maps of a man with a tripod by 17 methods",
 }
 FIGURES: dict[str, Callable[[Stored], Figure | None]] = {
+    "toy": toy_figures.toy,
     "degradation": degradation_figures.curves,
     "degradation-pgig": degradation_figures.against,
     "insertion": table_figures.insertion,
     "idgi": table_figures.added,
     "steps": steps_figures.steps,
+    "paths": path_figures.paths,
     "stability": table_figures.stable,
     "guided": guided_figures.guided,
 }
@@ -73,44 +86,49 @@ def _trials(stored: Stored) -> str:
     outcomes = [trial.outcome for claim in claims() for trial in claim.trials(stored)]
     counts = [outcomes.count(outcome) for outcome in (HOLDS, REVERSED, UNDECIDED)]
     return (
-        f"The verdicts rest on {len(outcomes)} comparisons: {counts[0]} as claimed, {counts[1]} reversed, {counts[2]} "
-        f"undecided. Of as many comparisons of equals, about {0.05 * len(outcomes):.0f} would be decided by chance, half of "
-        "them either way."
+        f"The verdicts rest on {len(outcomes)} comparisons: {counts[0]} as claimed, {counts[1]} reversed, "
+        f"{counts[2]} undecided. Of as many comparisons of equals, about {0.05 * len(outcomes):.0f} would be decided "
+        "by chance, half of them either way."
     )
 
 
 _HEAD = """# Evidence
 
-*Made by `make evidence` from `evidence/results/`; not written by hand. The runs behind it are commands of their own
-(`python -m evidence.runs`, `python -m evidence.experiments`), and the photographs are not needed to make the page.*
+*Made by `make evidence` from `evidence/results/`; not written by hand. The runs behind it are commands of their
+own (`python -m evidence.runs`, `python -m evidence.experiments`), and the photographs are not needed to make
+the page.*
 
-Which method should one trust? Two papers make claims: Schwarzenberg and Castle, *Pattern-Guided Integrated Gradients* (2020),
-and *Strengthening Interpretability: An Investigative Study of Integrated Gradient Methods*, here "the study". Each claim was
-tested on real photographs and networks, and a rule made the verdict from the numbers."""
+Which method should one trust? Two papers make claims: Schwarzenberg and Castle, *Pattern-Guided Integrated
+Gradients* (2020), and *Strengthening Interpretability: An Investigative Study of Integrated Gradient Methods*,
+here "the study". Each claim was tested on real photographs and networks, and a rule made the verdict from the
+numbers."""
 
-_HOW = """A value is `value [low, high]`: 95 % bootstrap intervals over images (percentiles of 1,000 resamples), and n is the
-number of images. Methods are compared by differences over the same images, each resample of which is of both.
+_HOW = """A value is `value [low, high]`: 95 % bootstrap intervals over images (percentiles of 1,000 resamples), and n
+is the number of images. Methods are compared by differences over the same images, each resample of which is of
+both.
 
-A comparison is decided where its whole interval is on one side of 0 (or of the bound that is named), and over fewer than 10
-images never. A claim **holds** if all its comparisons are decided in its favour. It **does not hold** if none is and some are
-against it. If one condition (a ranking, a normalisation, a model, a method), or two together, single out those in its favour,
-it **holds only under** that. It is **undecided** if intervals straddle 0 and nothing else can be said."""
+A comparison is decided where its whole interval is on one side of 0 (or of the bound that is named), and over
+fewer than 10 images never. A claim **holds** if all its comparisons are decided in its favour. It **does not
+hold** if none is and some are against it. If one condition (a ranking, a normalisation, a model, a method), or
+two together, single out those in its favour, it **holds only under** that. It is **undecided** if intervals
+straddle 0 and nothing else can be said."""
 
-_LIMITS = """- **The photographs are probably training images** of the ImageNet networks: 250, one per class. Scores on them are no
-  measure of generalisation, and maps of images that a network was trained on may differ from others'. The MNIST network's
-  test digits are known to be unseen.
-- **n is small**, about 64 photographs where the papers had 33,000 to 50,000. Intervals say how much a value would vary with
-  other images like these; a small effect is undecided here and may be there.
-- **The networks are small**: EfficientNet-Lite0 to 2, a VGG-16 with a two-class head, and a small network on digits. None of the
-  study's ten networks is among them.
-- **Many comparisons** are made, each at 95 %. Their number is above; a single decided comparison out of many undecided ones
-  means little.
+_LIMITS = """- **The photographs are probably training images** of the ImageNet networks: 250, one per class. Scores on
+  them are no measure of generalisation, and maps of images that a network was trained on may differ from others'.
+  The MNIST network's test digits are known to be unseen.
+- **n is small**, about 64 photographs where the papers had 33,000 to 50,000. Intervals say how much a value
+  would vary with other images like these; a small effect is undecided here and may be there.
+- **The networks are small**: EfficientNet-Lite0 to 2, a VGG-16 with a two-class head, and a small network on
+  digits. None of the  study's ten networks is among them.
+- **Many comparisons** are made, each at 95 %. Their number is above; a single decided comparison out of many
+  undecided ones  means little.
 - **Intervals do not cover** another network, other weights, or a method's own randomness.
 - Blur IG pads with zeros here, as in its authors' code; the study pads by reflection."""
 
-_MAPS = """scikit-image's photographs by every method: EfficientNet-Lite0, the softmax of the predicted class, 50 steps from black. Red
-speaks for the class, blue against it; each map has its own scale. PatternNet's is no share of the output but a signal.
-A map that looks good has not shown anything yet; the rest of this page is about what can be measured."""
+_MAPS = """scikit-image's photographs by every method: EfficientNet-Lite0, the softmax of the predicted class, 50 steps
+from black. Red speaks for the class, blue against it; each map has its own scale. PatternNet's is no share of
+the output but a signal. A map that looks good has not shown anything yet; the rest of this page is about what
+can be measured."""
 
 
 def write(results: Path, docs: Path) -> Path:

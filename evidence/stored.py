@@ -6,13 +6,12 @@ import json
 from collections.abc import Callable, Iterable, Sequence
 from functools import reduce
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
 from captum_ext._optional import optional
 from captum_ext.evaluation.reporting.estimates import (
-    Draws,
     Estimate,
     Floats,
     Sample,
@@ -138,12 +137,16 @@ def spread(found: Floats) -> Floats:
     return change
 
 
-_SUMMARIES: dict[str, Callable[[Sample, Draws], Floats]] = {"mean": mean, "median": median}
-
-
-def over_images(values: Iterable[float], summary: str = "mean") -> Estimate:
+def over_images(values: Iterable[float], summary: Literal["mean", "median"] = "mean") -> Estimate:
     """The mean or median of one number an image, with its interval."""
     every = np.asarray(list(values), np.float64)
     every = every[~np.isnan(every)]
     sample = Sample(np.arange(len(every)).astype(str), every)
-    return estimate(replicates(lambda drawn: _SUMMARIES[summary](sample, drawn), len(every)), len(every))
+    of = {"mean": mean, "median": median}[summary]
+    return estimate(replicates(lambda drawn: of(sample, drawn), len(every)), len(every))
+
+
+def share(parts: Iterable[float], wholes: Iterable[float]) -> Estimate:
+    """The sum of one number an image over the sum of another, with its interval."""
+    above, below = (np.asarray(list(values), np.float64) for values in (parts, wholes))
+    return estimate(replicates(lambda drawn: above[drawn].sum(1) / below[drawn].sum(1), len(above)), len(above))

@@ -121,4 +121,3 @@ def _counts(trials: Sequence[Trial]) -> str:
     for outcome in (REVERSED, UNDECIDED):
         text += f", {counts[outcome]} {outcome}" if counts[outcome] else ""
     return text
-

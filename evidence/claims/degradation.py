@@ -32,7 +32,7 @@ _ORDER: Pairs = [
     for better in tier
     for before in TIERS[:k]
     for worse in before
-    if "random" != worse and "pgig" != better
+    if worse != "random" and better != "pgig"
 ]
 
 
@@ -107,16 +107,16 @@ def _counts(pairs: Pairs, stored: Stored) -> list[str]:
 def _run(stored: Stored) -> str:
     return (
         f"{told(stored, RUNS)} IG, PGIG from grey. Patches of 9 x 9 (MNIST: scaled to 28 pixels) by their summed "
-        "attribution; the area is that under the probability of the target, a smaller one is steeper. `paper` replaces "
-        "the top patches by their channels' means; `code` never replaces the very first and leaves patches whose mean is "
-        "not positive as they are. The methods in *italics* are not among the paper's eleven."
+        "attribution; the area is that under the probability of the target, a smaller one is steeper. `paper` "
+        "replaces the top patches by their channels' means; `code` never replaces the very first and leaves patches "
+        "whose mean is not positive as they are. The methods in *italics* are not among the paper's eleven."
     )
 
 
 def _claim(name: str, title: str, quote: str, where: str, pairs: Pairs, **more: object) -> Claim:
     given = {"numbers": lambda stored: _counts(pairs, stored), **more}
     run = given.pop("run", lambda stored: "As above.")
-    return Claim(name, title, quote, f"{PGIG}, {where}", run, lambda stored: trials(pairs, stored), **given)  # type: ignore[arg-type]
+    return Claim(name, title, quote, (f"{PGIG}, {where}"), run, lambda stored: trials(pairs, stored), **given)  # type: ignore[arg-type]
 
 
 GROUP = Group(
@@ -125,45 +125,51 @@ GROUP = Group(
         _claim(
             "claim-steepest",
             "PGIG falls steepest of eleven methods (Fig. 3)",
-            "“Pattern-Guided Integrated Gradients is both, a gradient aggregating method and a gradient modifying method. "
-            "According to the image degradation metric, it outperforms all other methods tested.” (VGG-16, 50,000 images, "
-            "top 100 patches of 9 x 9.)",
+            "“Pattern-Guided Integrated Gradients is both, a gradient aggregating method and a gradient modifying "
+            "method. According to the image degradation metric, it outperforms all other methods tested.” (VGG-16, "
+            "50,000 images, top 100 patches of 9 x 9.)",
             "Section 6 and Fig. 3",
             _STEEPEST,
             run=_run,
             numbers=numbers,
             figures=(
-                Figure("degradation", "The target's probability as patches are replaced, with 95 % bands; lower is better. "
-                       "Only PGIG, its parents and random are in colour."),
-                Figure("degradation-pgig", "PGIG's area less each other method's, over the same images, with 95 % "
-                       "intervals. Left of 0 PGIG is steeper."),
+                Figure(
+                    "degradation",
+                    "The target's probability as patches are replaced, with 95 % bands; lower is better. "
+                    "Only PGIG, its parents and random are in colour.",
+                ),
+                Figure(
+                    "degradation-pgig",
+                    "PGIG's area less each other method's, over the same images, with 95 % "
+                    "intervals. Left of 0 PGIG is steeper.",
+                ),
             ),
-            remark="The VGG-16 is the ImageNet convolution body with a two-class head (animal or object) fitted for this "
-            "project, at 112 x 112: the paper's net has 1,000 classes and 224 x 224.",
+            remark="The VGG-16 is the ImageNet convolution body with a two-class head (animal or object) fitted for "
+            "this project, at 112 x 112: the paper's net has 1,000 classes and 224 x 224.",
         ),
         _claim(
             "claim-parents",
             "PGIG is steeper than both its parents",
-            "“Furthermore, we find that it outperforms its parent methods, as well as seven other prominent explainability "
-            "methods, in a large-scale image degradation experiment.”",
+            "“Furthermore, we find that it outperforms its parent methods, as well as seven other prominent "
+            "explainability methods, in a large-scale image degradation experiment.”",
             "Section 1",
             _PARENTS,
         ),
         _claim(
             "claim-random",
             "A random order is the worst",
-            "“We observe that, according to the image degradation metric, the random patch ordering performs worst with "
-            "VGG-16 on ImageNet, as expected.”",
+            "“We observe that, according to the image degradation metric, the random patch ordering performs worst "
+            "with VGG-16 on ImageNet, as expected.”",
             "Section 6",
             _RANDOM,
         ),
         _claim(
             "claim-order",
             "The order of the nine others",
-            "“The random ordering is followed by the simple gradient method. ... Gradient times Input and Integrated Gradients "
-            "... perform similarly ... Both methods are surpassed by VarGrad, which itself is exceeded by SmoothGrad², "
-            "SmoothGrad-IG, Expected Gradients, Guided Backpropagation and PatternAttribution; all of which perform "
-            "similarly.”",
+            "“The random ordering is followed by the simple gradient method. ... Gradient times Input and "
+            "Integrated Gradients ... perform similarly ... Both methods are surpassed by VarGrad, which itself is "
+            "exceeded by SmoothGrad², SmoothGrad-IG, Expected Gradients, Guided Backpropagation and "
+            "PatternAttribution; all of which perform similarly.”",
             "Section 6",
             _ORDER,
         ),

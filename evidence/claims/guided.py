@@ -53,10 +53,10 @@ def _numbers(stored: Stored) -> list[str]:
 def _run(stored: Stored) -> str:
     given = stored.settings(NAME)
     return (
-        f"{given['model']}, {given['images']} photographs, {given['steps']} steps, from {given['baseline']}. Maps before and "
-        f"after a change that should not matter: {given['noise']}; other batches; other threads. The distance is the L2 "
-        f"norm of the difference over that of the map; medians over the images. A comparison holds if the distance is "
-        f"above {BOUND}. IG and IDGI on the straight path are the control."
+        f"{given['model']}, {given['images']} photographs, {given['steps']} steps, from {given['baseline']}. Maps "
+        f"before and after a change that should not matter: {given['noise']}; other batches; other threads. The "
+        "distance is the L2 norm of the difference over that of the map; medians over the images. A comparison "
+        f"holds if the distance is above {BOUND}. IG and IDGI on the straight path are the control."
     )
 
 
@@ -66,15 +66,20 @@ GROUP = Group(
         Claim(
             "claim-guided",
             "Guided IG's maps change with what should not matter",
-            "“During our early experimental stage, we observed that, visually, the saliency maps obtained for GIG were starkly "
-            "different when computed on GPU and CPU. This phenomenon is undesirable as it makes the attribution method "
-            "unreliable.”",
+            "“During our early experimental stage, we observed that, visually, the saliency maps obtained for GIG "
+            "were starkly different when computed on GPU and CPU. This phenomenon is undesirable as it makes the "
+            "attribution method unreliable.”",
             f"{STUDY}, 4.5.2",
             _run,
             _trials,
             _numbers,
-            (Figure("guided", "How far maps move as gradients get a little noise, with 95 % bands; and by another batch "
-                    "shape and number of threads."),),
+            (
+                Figure(
+                    "guided",
+                    "How far maps move as gradients get a little noise, with 95 % bands; and by another batch "
+                    "shape and number of threads.",
+                ),
+            ),
         )
     ],
 )

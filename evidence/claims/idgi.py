@@ -27,7 +27,10 @@ class Score(NamedTuple):
 
 
 def _both(title: str, name: str, prefix: str, paper: str, signed_variant: str) -> list[Score]:
-    return [Score(title, "signed", name, signed_variant, paper), Score(title, "absolute", name, f"{prefix}absolute", "")]
+    return [
+        Score(title, "signed", name, signed_variant, paper),
+        Score(title, "absolute", name, f"{prefix}absolute", ""),
+    ]
 
 
 INSERTION = _both("Insertion", "insertion", "", "insertion", "signed")
@@ -40,7 +43,9 @@ def trials(scores: list[Score], stored: Stored, bases: tuple[str, ...] = BASES, 
     """IDGI's score less its base's, over the same images."""
     found = []
     for score, run, base in _each(scores, bases):
-        difference = stored.difference(*(Column(run, method, score.name, score.variant) for method in (idgi(base), base)))
+        difference = stored.difference(
+            *(Column(run, method, score.name, score.variant) for method in (idgi(base), base))
+        )
         if difference is not None:
             where = {"ranking": score.ranking, "method": label(base), "model": MODELS[run], "score": score.title}
             found.append(Trial(difference, where, sign))
@@ -99,7 +104,9 @@ def _residual_numbers(stored: Stored) -> list[str]:
             rows.append([score.title, f"study, {'with' if kind else 'without'} residual connections", *cells])
         for run in RUNS:
             found = [trials([score], stored, (base,), -1) for base in BASES]
-            cells = [said(t.outcome, "worse", "better") for f in found for t in f if t.conditions["model"] == MODELS[run]]
+            cells = [
+                said(t.outcome, "worse", "better") for f in found for t in f if t.conditions["model"] == MODELS[run]
+            ]
             if cells:
                 rows.append([score.title, f"{MODELS[run]} (residual)", *cells])
     heads = ["Score, signed", "Models", *(f"{label(base)} + IDGI worse" for base in BASES)]
@@ -119,42 +126,49 @@ GROUP = Group(
         Claim(
             "claim-insertion",
             "IDGI improves the insertion score (Table 1)",
-            "“Based on our results, we find that our results mostly match the claims made in the original paper [that IDGI "
-            "improves its base] ... However, we observed that for MobileNetv2, ResNet50v2, and ResNet101v2, IDGI worsens "
-            "the insertion scores for BlurIG.” InceptionV3: IG .135, + IDGI .419.",
+            "“Based on our results, we find that our results mostly match the claims made in the original paper "
+            "[that IDGI improves its base] ... However, we observed that for MobileNetv2, ResNet50v2, and "
+            "ResNet101v2, IDGI worsens the insertion scores for BlurIG.” InceptionV3: IG .135, + IDGI .419.",
             f"{STUDY}, 4.2 and Table 1",
             _run,
             partial(trials, INSERTION),
             partial(numbers, INSERTION),
             (
-                Figure("insertion", "Insertion with 95 % intervals, by ranking: the same maps, ranked with their sign and "
-                       "by magnitude."),
-                Figure("idgi", "What IDGI adds to each method, in every score, ranking and model: differences over the same "
-                       "images with 95 % intervals. Right of 0 IDGI is better."),
+                Figure(
+                    "insertion",
+                    "Insertion with 95 % intervals, by ranking: the same maps, ranked with their sign and "
+                    "by magnitude.",
+                ),
+                Figure(
+                    "idgi",
+                    "What IDGI adds to each method, in every score, ranking and model: differences over the same "
+                    "images with 95 % intervals. Right of 0 IDGI is better.",
+                ),
             ),
-            "By sign, pixels that speak against the class come last; by magnitude, early. IDGI's map has hardly a sign to lose "
-            "(it is of one sign wherever F rises), so a signed ranking compares rankings as much as attributions.",
+            "By sign, pixels that speak against the class come last; by magnitude, early. IDGI's map has hardly a "
+            "sign to lose (it is of one sign wherever F rises), so a signed ranking compares rankings as much as "
+            "attributions.",
         ),
         Claim(
             "claim-size",
             "IDGI improves SIC and AIC with normalised entropy (Table 2)",
-            "“our results match the claims made in the original paper (Yang et al., 2023) for the most part ... However, we "
-            "observed that for ResNet152v2, IDGI worsens the area under the AIC and SIC curves for IG; and, for "
-            "MobileNetv2, ResNet50v2, and ResNet101v2, BlurIG + IDGI also underperforms BlurIG.” InceptionV3's SIC: IG "
-            ".016, + IDGI .527.",
+            "“our results match the claims made in the original paper (Yang et al., 2023) for the most part ... "
+            "However, we observed that for ResNet152v2, IDGI worsens the area under the AIC and SIC curves for IG; "
+            "and, for MobileNetv2, ResNet50v2, and ResNet101v2, BlurIG + IDGI also underperforms BlurIG.” "
+            "InceptionV3's SIC: IG .016, + IDGI .527.",
             f"{STUDY}, 4.3 and Table 2",
             _run,
             partial(trials, SIZE),
             partial(numbers, SIZE),
-            remark="SIC is the area under the images' median curve: an all-zero median has .005, which is a floor and no "
-            "score. The entropy is that of PNG files, as in the study's code.",
+            remark="SIC is the area under the images' median curve: an all-zero median has .005, which is a floor "
+            "and no score. The entropy is that of PNG files, as in the study's code.",
         ),
         Claim(
             "claim-structure",
             "IDGI improves SIC and AIC with MS-SSIM (Table 3)",
-            "“Based on the results we obtained, we find that our results match the claims made in the original paper (Yang et "
-            "al., 2023) consistently. ... However, for ResNet152V2, the area under SIC for IG is equal to that for IG + "
-            "IDGI.” InceptionV3's SIC: IG .137, + IDGI .308.",
+            "“Based on the results we obtained, we find that our results match the claims made in the original "
+            "paper (Yang et al., 2023) consistently. ... However, for ResNet152V2, the area under SIC for IG is "
+            "equal to that for IG + IDGI.” InceptionV3's SIC: IG .137, + IDGI .308.",
             f"{STUDY}, 4.4 and Table 3",
             _run,
             partial(trials, STRUCTURE),
@@ -163,16 +177,19 @@ GROUP = Group(
         Claim(
             "claim-residual",
             "The exception: on nets with residual connections IDGI makes Blur IG worse",
-            "“A common trait observed in the models that exhibit anomalies is that they all implement residual connections in "
-            "their architecture. ... it is a plausible hypothesis that the residual connections might interact with the "
-            "IDGI framework in ways that are not fully understood.”",
+            "“A common trait observed in the models that exhibit anomalies is that they all implement residual "
+            "connections in their architecture. ... it is a plausible hypothesis that the residual connections "
+            "might interact with the IDGI framework in ways that are not fully understood.”",
             f"{STUDY}, 4.3",
-            lambda stored: f"{told(stored, RUNS)} All three have residual connections, so the exception concerns every one "
-            "of them. Tested: Blur IG + IDGI is worse than Blur IG in insertion, AIC and SIC, ranked by sign as in the study.",
+            lambda stored: (
+                f"{told(stored, RUNS)} All three have residual connections, so the exception concerns every one of "
+                "them. Tested: Blur IG + IDGI is worse than Blur IG in insertion, AIC and SIC, ranked by sign as in "
+                "the study."
+            ),
             _residual,
             _residual_numbers,
-            remark="No net without residual connections is among these, so what is tested is whether such nets show the "
-            "anomaly, not whether residual connections cause it.",
+            remark="No net without residual connections is among these, so what is tested is whether such nets show "
+            "the anomaly, not whether residual connections cause it.",
         ),
     ],
 )

@@ -61,29 +61,42 @@ GROUP = Group(
             "IDGI makes maps more stable under JPEG compression (Table 5)",
             "“- log MSE”: IG 2.619, + IDGI 8.949; Guided IG .845, + IDGI 8.029; Blur IG 3.466, + IDGI 8.778.",
             f"{STUDY}, 4.5.2 and Table 5",
-            lambda stored: told(stored, [RUN])
-            + " Maps of the image and of its JPEG file of quality 75. -log10 of the mean over the images of the pixels' "
-            "mean squared difference, each map divided by its signed sum (the study's) or by its sum of magnitudes; and "
-            "Spearman's rank correlation.",
+            lambda stored: (
+                told(stored, [RUN])
+                + " Maps of the image and of its JPEG file of quality 75. -log10 of the mean over the images of the "
+                "pixels' mean squared difference, each map divided by its signed sum (the study's) or by its sum "
+                "of magnitudes; and Spearman's rank correlation."
+            ),
             lambda stored: trials(stored, "stability", tuple(NORMALISATIONS)),
             _published,
-            (Figure("stability", "Stability under JPEG compression by three normalisations, with 95 % intervals. Further "
-                    "right is more stable."),),
+            (
+                Figure(
+                    "stability",
+                    "Stability under JPEG compression by three normalisations, with 95 % intervals. Further "
+                    "right is more stable.",
+                ),
+            ),
             "A signed sum that is near 0 blows a map up, however alike the maps are. IDGI's maps sum to F's change by "
             "construction, so the signed normalisation favours them whatever they show.",
         ),
         Claim(
             "claim-class",
             "IDGI's maps depend more on the class than its base's",
-            "Asked by this project; neither paper says so. A map that is the same for every class shows the picture, not what "
-            "speaks for the class.",
+            "Asked by this project; neither paper says so. A map that is the same for every class shows the "
+            "picture, not what speaks for the class.",
             "This project",
-            lambda stored: told(stored, [RUN])
-            + " The rank correlation of the maps of the labelled and of the next best class: near 0 is sensitive to the "
-            "class, and so is noise.",
+            lambda stored: (
+                told(stored, [RUN])
+                + " The rank correlation of the maps of the labelled and of the next best class: near 0 is "
+                "sensitive to the class, and so is noise."
+            ),
             lambda stored: trials(stored, "class-sensitivity", ("signed", "absolute")),
             lambda stored: _numbers(
-                stored, "class-sensitivity", {"signed": "signed", "absolute": "absolute"}, "more sensitive", "less sensitive"
+                stored,
+                "class-sensitivity",
+                {"signed": "signed", "absolute": "absolute"},
+                "more sensitive",
+                "less sensitive",
             ),
         ),
     ],

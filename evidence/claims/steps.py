@@ -169,7 +169,15 @@ def _truncation_numbers(stored: Stored) -> list[str]:
                 cells = [stored.value(column) for column in columns(method, score, run)]
                 if all(cells):
                     of = stored.combined(columns(method, score, run), spread)
-                    rows.append([SCORES[score], label(method), kind, *(f"{cell.value:.3f}" for cell in cells if cell), shown(of)])
+                    rows.append(
+                        [
+                            SCORES[score],
+                            label(method),
+                            kind,
+                            *(f"{cell.value:.3f}" for cell in cells if cell),
+                            shown(of),
+                        ]
+                    )
     return [table(["Score", "Method", "Path", *(f"{steps}" for steps in STEPS), "spread"], rows)]
 
 
@@ -181,9 +189,9 @@ GROUP = Group(
         Claim(
             "claim-steps",
             "IDGI is more sensitive to the number of steps than its base (Table 4)",
-            "“We arrive at a noteworthy conclusion: IDGI is more sensitive to step-size variation than its underlying IG "
-            "method.” InceptionV3, insertion with probability, largest less smallest: IG .024, + IDGI .224; Blur IG .004, "
-            "+ IDGI .082.",
+            "“We arrive at a noteworthy conclusion: IDGI is more sensitive to step-size variation than its "
+            "underlying IG method.” InceptionV3, insertion with probability, largest less smallest: IG .024, + IDGI "
+            ".224; Blur IG .004, + IDGI .082.",
             f"{STUDY}, Section 1 and Table 4",
             lambda stored: told(stored, [RUN]) + f" Whole paths from black. {_SPREAD}",
             _sensitivity,
@@ -193,9 +201,9 @@ GROUP = Group(
         Claim(
             "claim-more-steps",
             "More steps give better scores, with little to gain after 32 (Fig. 4)",
-            "“Increasing the number of steps leads to a better score, as a higher number of steps in the Riemann sum leads to a "
-            "finer approximation of the actual integral. ... beyond a step size of 32, the return in score improvement per "
-            "step is marginal.”",
+            "“Increasing the number of steps leads to a better score, as a higher number of steps in the Riemann "
+            "sum leads to a finer approximation of the actual integral. ... beyond a step size of 32, the return in "
+            "score improvement per step is marginal.”",
             f"{STUDY}, 4.5.1",
             lambda stored: f"{told(stored, [RUN])} The verdict is on 8 against 128 steps.",
             _more_is_better,
@@ -213,9 +221,9 @@ GROUP = Group(
         Claim(
             "claim-truncated",
             "Part of that sensitivity is the study's coarse paths, which stop short of the input",
-            "Asked by this project, for the study's code takes its runs of 8 to 64 steps as every k-th point of the 128: with 8 "
-            "the last gradient is at alpha = .88. Tested: over the steps a method changes more on such paths than on whole "
-            "ones.",
+            "Asked by this project, for the study's code takes its runs of 8 to 64 steps as every k-th point of the "
+            "128: with 8 the last gradient is at alpha = .88. Tested: over the steps a method changes more on such "
+            "paths than on whole ones.",
             "The study's code; see the evaluation's `--steps-protocol reference`",
             lambda stored: f"Whole: {told(stored, [RUN])} Stopping short: {told(stored, [TRUNCATED])} {_SPREAD}",
             _truncation,

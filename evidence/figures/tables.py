@@ -38,9 +38,7 @@ def added(stored: Stored) -> Figure | None:
     if not models:
         return None
     figure, panels = blank(1, len(BASES), 4.6, sharey=True)
-    names = [
-        f"{score.title}{' MS-SSIM' if score in idgi.STRUCTURE else ''}, {score.ranking}" for score in scores
-    ]
+    names = [f"{score.title}{' MS-SSIM' if score in idgi.STRUCTURE else ''}, {score.ranking}" for score in scores]
     for panel, base in zip(panels[0], BASES, strict=True):
         zero(panel)
         for k, run in enumerate(models):

@@ -27,7 +27,7 @@ def _steps(stored: Stored) -> list[Default]:
         late = stored.difference(*ends)
         if late is not None:
             gains = Trial(late).outcome == HOLDS
-            follows = "take more where the price allows, or `n_steps=\"auto\"`" if gains else "kept"
+            follows = 'take more where the price allows, or `n_steps="auto"`' if gains else "kept"
             seen = f"insertion (signed) changes by {signed(late)} from 32 to 128 steps, n = {late.n}"
             found.append(Default(f"`n_steps=50`, {label(method)}", seen, follows))
     return found
@@ -36,23 +36,40 @@ def _steps(stored: Stored) -> list[Default]:
 def _ranking(stored: Stored) -> list[Default]:
     """Whether any comparison of the tables depends on the ranking."""
     found = trials([*INSERTION, *SIZE], stored)
-    by_ranking = {name: [t.outcome for t in found if t.conditions["ranking"] == name] for name in ("signed", "absolute")}
+    by_ranking = {
+        name: [t.outcome for t in found if t.conditions["ranking"] == name] for name in ("signed", "absolute")
+    }
     if not all(by_ranking.values()):
         return []
     differ = sum(a != b for a, b in zip(*by_ranking.values(), strict=True))
-    seen = f"{differ} of {len(by_ranking['signed'])} comparisons of IDGI with its base come out otherwise by the other ranking"
+    seen = (
+        f"{differ} of {len(by_ranking['signed'])} comparisons of IDGI with its base come out otherwise by the other "
+        "ranking"
+    )
     follows = "kept, for it is the study's; report both rankings" if differ else "kept"
     return [Default('`ranking="signed"` of `insertion` and `degradation`', seen, follows)]
 
 
 def _normalisation(stored: Stored) -> list[Default]:
-    pairs = [[Column("stability-lite0", m, "stability", variant) for m in ("idgi", "ig")] for variant in ("signed", "absolute")]
+    pairs = [
+        [Column("stability-lite0", m, "stability", variant) for m in ("idgi", "ig")]
+        for variant in ("signed", "absolute")
+    ]
     by_signed, by_absolute = (stored.difference(*pair) for pair in pairs)
     if by_signed is None or by_absolute is None:
         return []
-    seen = f"IDGI less IG: {signed(by_signed)} by the signed sum, {signed(by_absolute)} by the sum of magnitudes, n = {by_signed.n}"
+    seen = (
+        f"IDGI less IG: {signed(by_signed)} by the signed sum, {signed(by_absolute)} by the sum of magnitudes, n = "
+        f"{by_signed.n}"
+    )
     same = Trial(by_signed).outcome == Trial(by_absolute).outcome
-    return [Default("stability's three normalisations, all reported", seen, "kept: one would do" if same else "kept: they disagree")]
+    return [
+        Default(
+            "stability's three normalisations, all reported",
+            seen,
+            "kept: one would do" if same else "kept: they disagree",
+        )
+    ]
 
 
 def _guided(stored: Stored) -> list[Default]:
@@ -60,7 +77,13 @@ def _guided(stored: Stored) -> list[Default]:
     if far is None:
         return []
     follows = "kept as published, with a warning" if Trial(far, bound=guided.BOUND).outcome == HOLDS else "kept"
-    return [Default("Guided IG's `fraction=0.25, max_dist=0.02`", f"noise of 1e-6 moves the map by {shown(far)}, n = {far.n}", follows)]
+    return [
+        Default(
+            "Guided IG's `fraction=0.25, max_dist=0.02`",
+            f"noise of 1e-6 moves the map by {shown(far)}, n = {far.n}",
+            follows,
+        )
+    ]
 
 
 _EACH: tuple[Callable[[Stored], list[Default]], ...] = (_steps, _ranking, _normalisation, _guided)

@@ -7,20 +7,24 @@ from pathlib import Path
 from benchmarks.figures import a_point, entries, read, summary
 from evidence.words import table
 
-IMAGES, MODELS, RIGHT = 50_000, 10, 35_000  # the study's: validation images, networks, about as many classified correctly
+IMAGES, MODELS, RIGHT = (
+    50_000,
+    10,
+    35_000,
+)  # the study's: validation images, networks, about as many classified correctly
 WALKS = {"straight": ("IG, IDGI", 129), "blur": ("Blur IG, + IDGI", 129), "guided": ("Guided IG, + IDGI", 129)}
 EXAMPLES = (200, 2000)  # points per second
 _BENCHMARK = Path(__file__).parents[2] / "benchmarks" / "results"
-_TEXT = """The study has {images:,} images and {models} networks, of which each classifies about {right:,} right. At 128 steps the six
-methods take {gradients} gradients an image, for a method and its IDGI share their walk, and Tables 1 to 5 need no others but
-Table 5's, which are as many again.
+_TEXT = """The study has {images:,} images and {models} networks, of which each classifies about {right:,} right. At 128
+steps the six methods take {gradients} gradients an image, for a method and its IDGI share their walk, and
+Tables 1 to 5 need no others but Table 5's, which are as many again.
 
-$$\\text{{hours}} = \\frac{{{right:,} \\cdot {models} \\cdot {gradients}}}{{3600 \\cdot r}} = \\frac{{{hours:,.0f}}}{{r}}$$
+$$\\text{{hours}} = {right:,} \\cdot {models} \\cdot {gradients} / (3600 \\cdot r) = {hours:,.0f} / r$$
 
-with r the points per second of the network on your device: a point is one forward and one backward pass of one image. Smaller
-step counts of the straight and blur paths (8 to 64) are free, as parts of the walk of 128; those of the guided path are
-walks of their own. The metrics come on top: insertion has 21 forward passes a map and ranking, SIC and AIC 25, each about
-a third of a gradient."""
+with r the points per second of the network on your device: a point is one forward and one backward pass of one
+image. Smaller step counts of the straight and blur paths (8 to 64) are free, as parts of the walk of 128; those
+of the guided path are walks of their own. The metrics come on top: insertion has 21 forward passes a map and
+ranking, SIC and AIC 25, each about a third of a gradient."""
 _COMMAND = """```sh
 torchrun --nnodes 4 --nproc-per-node 8 --rdzv-backend c10d --rdzv-endpoint HOST:29500 \\
     -m captum_ext evaluate /shared/results --images /shared/imagenet/val --labels /shared/val.csv \\

@@ -33,7 +33,12 @@ class Facts(NamedTuple):
 
 METHODS = {
     "ig": Facts(
-        "N", "a baseline", "in the limit; the delta tells", "yes", "yes", "an account that sums up, and an error that is known"
+        "N",
+        "a baseline",
+        "in the limit; the delta tells",
+        "yes",
+        "yes",
+        "an account that sums up, and an error that is known",
     ),
     "idgi": Facts(
         "N + 1",
@@ -68,15 +73,30 @@ METHODS = {
         "no baseline can be chosen; what detail adds",
     ),
     "blur-ig+idgi": Facts("N + 1", "dimensions to blur", "by construction", "as IDGI", "yes", "as both"),
-    "patternattribution": Facts("1", "patterns: training data", "no", "no: nothing at a plateau", "no", "a quick look, with patterns"),
+    "patternattribution": Facts(
+        "1", "patterns: training data", "no", "no: nothing at a plateau", "no", "a quick look, with patterns"
+    ),
     "pgig": Facts("N", "a baseline; patterns", "no", "yes, but where a pattern is 0", "no", "patterns, and plateaus"),
     "gradient": Facts("1", "-", "no", "no: nothing at a plateau", "yes", "what a small change would do"),
-    "gradient-x-input": Facts("1", "-", "no", "no: nothing at a plateau", "yes", "IG for one gradient, on piecewise linear nets"),
+    "gradient-x-input": Facts(
+        "1", "-", "no", "no: nothing at a plateau", "yes", "IG for one gradient, on piecewise linear nets"
+    ),
     "guided-backprop": Facts("1", "ReLU modules", "no", "no", "no", "edges of the picture, hardly the class"),
-    "smoothgrad-squared": Facts("25", "noise in proportion", "no", "locally", "yes", "where the network is sensitive, without sign"),
+    "smoothgrad-squared": Facts(
+        "25", "noise in proportion", "no", "locally", "yes", "where the network is sensitive, without sign"
+    ),
     "vargrad": Facts("25", "noise in proportion", "no", "locally", "yes", "as SmoothGrad²"),
-    "smoothgrad-ig": Facts("625", "a baseline; noise", "no", "yes", "yes", "IG with less noise, for 25 times its price"),
-    "expected-gradients": Facts("49", "training data", "in the limit, against the data's mean", "yes", "yes", "no baseline can be chosen, and data is there"),
+    "smoothgrad-ig": Facts(
+        "625", "a baseline; noise", "no", "yes", "yes", "IG with less noise, for 25 times its price"
+    ),
+    "expected-gradients": Facts(
+        "49",
+        "training data",
+        "in the limit, against the data's mean",
+        "yes",
+        "yes",
+        "no baseline can be chosen, and data is there",
+    ),
 }
 
 Seen = Callable[[Stored, str], Estimate | None]
@@ -94,11 +114,11 @@ SEEN: dict[str, Seen] = {
     "two classes, |rank| correlation ↓": _column("stability-lite0", "class-sensitivity", "absolute"),
     "moved by 1e-6 noise ↓": lambda stored, method: guided.distance(stored, method, guided.NOISES[0]),
 }
-_INTRODUCTION = """What each method costs at N steps (gradients an image; IG and IDGI on one path share them, so both cost as
-much as one), what it needs and what it promises by construction. The last column is this project's advice; what it rests on is
-above."""
-_NUMBERS = """What was seen, on EfficientNet-Lite0, with 95 % intervals. ↑: higher is better, ↓: lower is better; a dash was not
-measured."""
+_INTRODUCTION = """What each method costs at N steps (gradients an image; IG and IDGI on one path share them, so both
+cost as much as one), what it needs and what it promises by construction. The last column is this project's advice; what it
+rests on is above."""
+_NUMBERS = """What was seen, on EfficientNet-Lite0, with 95 % intervals. ↑: higher is better, ↓: lower is better; a dash
+was not measured."""
 
 
 def parts(stored: Stored) -> list[str]:
