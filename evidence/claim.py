@@ -58,7 +58,8 @@ class Claim:
         parts = [f"({self.name})=\n### {self.title}", f"> {self.quote}\n>\n> {self.source}"]
         if found.word == NOT_RUN:
             return "\n\n".join([*parts, "**Not run.**"])
-        parts += [f"**Verdict: {found.word}.** {found.because}.", f"*Run:* {self.run(stored)}", *self.numbers(stored)]
+        because = found.because[:1].upper() + found.because[1:]
+        parts += [f"**Verdict: {found.word}.** {because}.", f"*Run:* {self.run(stored)}", *self.numbers(stored)]
         parts += [
             f"![{figure.caption}](images/evidence-{figure.name}.png)\n\n*{figure.caption}*"
             for figure in self.figures

@@ -10,10 +10,11 @@ from matplotlib.figure import Figure
 
 from evidence import follows
 from evidence.claim import Claim, Group
-from evidence.claims import degradation, guided, idgi, paths, properties, stability, steps, toy
+from evidence.claims import degradation, guided, idgi, paths, randomization, stability, steps, toy
 from evidence.figures import degradation as degradation_figures
 from evidence.figures import guided as guided_figures
 from evidence.figures import paths as path_figures
+from evidence.figures import randomization as randomization_figures
 from evidence.figures import steps as steps_figures
 from evidence.figures import tables as table_figures
 from evidence.figures import toy as toy_figures
@@ -26,7 +27,7 @@ DOCS = Path(__file__).parent.parent / "docs"
 GROUPS: Sequence[Group] = (
     toy.GROUP,
     degradation.GROUP,
-    properties.GROUP,
+    randomization.GROUP,
     idgi.GROUP,
     steps.GROUP,
     paths.GROUP,
@@ -42,6 +43,7 @@ FIGURES: dict[str, Callable[[Stored], Figure | None]] = {
     "toy": toy_figures.toy,
     "degradation": degradation_figures.curves,
     "degradation-pgig": degradation_figures.against,
+    "randomization": randomization_figures.randomization,
     "insertion": table_figures.insertion,
     "idgi": table_figures.added,
     "steps": steps_figures.steps,
@@ -119,9 +121,9 @@ _LIMITS = """- **The photographs are probably training images** of the ImageNet 
 - **n is small**, about 64 photographs where the papers had 33,000 to 50,000. Intervals say how much a value
   would vary with other images like these; a small effect is undecided here and may be there.
 - **The networks are small**: EfficientNet-Lite0 to 2, a VGG-16 with a two-class head, and a small network on
-  digits. None of the  study's ten networks is among them.
+  digits. None of the study's ten networks is among them.
 - **Many comparisons** are made, each at 95 %. Their number is above; a single decided comparison out of many
-  undecided ones  means little.
+  undecided ones means little.
 - **Intervals do not cover** another network, other weights, or a method's own randomness.
 - Blur IG pads with zeros here, as in its authors' code; the study pads by reflection."""
 

@@ -1,9 +1,9 @@
-"""What the PGIG paper leaves open: implementation invariance, and model randomisation."""
+"""What the PGIG paper leaves open: implementation invariance."""
 
 from __future__ import annotations
 
 from captum_ext.evaluation.reporting.estimates import Estimate
-from evidence.claim import Claim, Group
+from evidence.claim import Claim
 from evidence.papers import PGIG
 from evidence.stored import Stored, over_images
 from evidence.verdicts import Trial
@@ -57,25 +57,21 @@ def _run(stored: Stored) -> str:
     given = stored.settings(INVARIANCE)
     return (
         f"A network and twins of it that compute the same function, {given['dtype']}, {given['steps']} steps from "
-        f"{given['baseline']}; the small network on MNIST ({given['digits']} test digits), and Fig. 2's, whose points are "
-        "one map and which is not judged. Patterns of each are fitted on the same data. Medians of the L2 distance of the "
-        f"maps over the map's norm; a comparison holds below {EQUAL:g}. IG, which is invariant, is the control."
+        f"{given['baseline']}; the small network on MNIST ({given['digits']} test digits), and Fig. 2's, whose "
+        "points are one map and which is not judged. Patterns of each are fitted on the same data. Medians of the "
+        f"L2 distance of the maps over the map's norm; a comparison holds below {EQUAL:g}. IG, which is invariant, "
+        "is the control."
     )
 
 
-GROUP = Group(
-    "What the PGIG paper leaves open",
-    [
-        Claim(
-            "claim-invariance",
-            "Are PatternAttribution and PGIG implementation invariant?",
-            "“Implementation Invariance ... demands that two networks that are functionally equivalent – regardless of "
-            "implementation – should always yield identical attribution maps. ... Regarding implementation invariance, we "
-            "leave it to future work to prove or disprove this property for PGIG.”",
-            f"{PGIG}, Sections 2.1 and 4.1",
-            _run,
-            _trials,
-            _numbers,
-        ),
-    ],
+CLAIM = Claim(
+    "claim-invariance",
+    "Are PatternAttribution and PGIG implementation invariant?",
+    "“Implementation Invariance ... demands that two networks that are functionally equivalent - regardless "
+    "of implementation - should always yield identical attribution maps. ... Regarding implementation "
+    "invariance, we leave it to future work to prove or disprove this property for PGIG.”",
+    f"{PGIG}, Sections 2.1 and 4.1",
+    _run,
+    _trials,
+    _numbers,
 )
