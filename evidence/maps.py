@@ -38,7 +38,7 @@ _SHOWN = [
     *("idgi", "guided-ig+idgi", "blur-ig+idgi", "patternnet", "guided-backprop", "gradient"),
     *("gradient-x-input", "vargrad", "smoothgrad-squared", "smoothgrad-ig", "expected-gradients", "random"),
 ]
-_COLOURS = 128  # of the files: a map is noise, which PNG alone hardly makes smaller
+_COLOURS = 256  # of the files: a map is noise, which PNG alone hardly makes smaller
 
 
 def subject(classifier: Classifier, folder: Path | None) -> Subject:
@@ -70,9 +70,9 @@ def maps(given: Subject, name: str, image: Tensor, black: Tensor) -> tuple[int, 
 
 def draw(pixels: Any, title: str, found: dict[str, Tensor]) -> Figure:
     """The photograph, and a panel a method."""
-    figure = Figure(figsize=(WIDTH, 1.56 * DOWN), layout="constrained")
+    figure = Figure(figsize=(WIDTH, 1.56 * DOWN))
     FigureCanvasAgg(figure)
-    figure.get_layout_engine().set(w_pad=0.02, h_pad=0.02)  # type: ignore[union-attr]
+    figure.set_layout_engine("constrained", w_pad=0.02, h_pad=0.02)
     panels = list(figure.subplots(DOWN, ACROSS).flat)
     for panel in panels:
         panel.set_axis_off()
@@ -88,7 +88,7 @@ def save(figure: Figure, file: Path) -> None:
     """With few colours."""
     buffer = io.BytesIO()
     figure.savefig(buffer, dpi=140)
-    picture = Image.open(buffer).convert("RGB").quantize(_COLOURS, dither=Image.Dither.NONE)
+    picture = Image.open(buffer).convert("RGB").quantize(_COLOURS)
     picture.save(file, optimize=True)
 
 

@@ -129,7 +129,8 @@ GROUP = Group(
                     "lines) and fitted anew (dotted).",
                 ),
             ),
-            "Patterns of the network before hand a method part of what the others have lost; fitted anew, it has what they have.",
+            "Patterns of the network before hand a method part of what the others have lost; fitted anew, it has "
+            "what they have.",
         ),
         invariance.CLAIM,
     ],

@@ -60,7 +60,8 @@ def _trials(stored: Stored, method: str, at_distractor: int, at_plateau: int) ->
 
 
 def _numbers(stored: Stored, methods: Sequence[str]) -> list[str]:
-    rows, lines = stored.rows(NAME), []
+    rows = stored.rows(NAME)
+    lines: list[list[str]] = []
     for method in methods:
         for convention, title in CONVENTIONS.items():
             if method == "ig" and lines:

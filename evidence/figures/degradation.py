@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from captum_ext.evaluation.reporting.estimates import draws, interval, mean_curve
 from captum_ext.evaluation.reporting.figures import style
@@ -76,6 +77,7 @@ def against(stored: Stored) -> Figure | None:
                     dot(panel, change, y + 0.26 * (k - 0.5), color=SHADES[k], marker=MARKERS[k])
         rows(panel, [label(rival) for rival in rivals])
         head(panel, MODELS[run])
+        panel.xaxis.set_major_locator(MaxNLocator(4))
         panel.set_xlabel("left of 0: PGIG is steeper", fontsize=NORMAL)
     legend(figure, of_others([f"protocol {protocol}" for protocol in PROTOCOLS]), 2)
     return figure

@@ -34,8 +34,10 @@ def randomization(stored: Stored) -> Figure | None:
                 panel.fill_between(x, [v.low for v in y], [v.high for v in y], color=colour, alpha=0.12, linewidth=0)
                 panel.plot(x, [v.value for v in y], **line)
         head(panel, NETWORKS[network])
-        panel.set_xticks(range(1, len(states) + 1))
-        panel.set_xlabel("layers made random" if len(states) > 2 else "last layer, all layers", fontsize=NORMAL)
+        is_cascade = len(states) > 2
+        panel.set_xticks(range(1, len(states) + 1), None if is_cascade else states)
+        panel.margins(x=0.05 if is_cascade else 0.3)
+        panel.set_xlabel("layers made random" if is_cascade else "made random", fontsize=NORMAL)
     panels[0, 0].set_ylabel("rank correlation", fontsize=NORMAL)
     legend(figure, of_methods(METHODS), 3)
     return figure
