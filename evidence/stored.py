@@ -52,6 +52,8 @@ class Stored:
         self._runs: dict[str, Findings | None] = {}
         self._settings: dict[str, dict[str, Any]] = {}
         self._counts: dict[str, dict[str, int]] = {}
+        self._rows: dict[str, pd.DataFrame | None] = {}
+        self._differences: dict[tuple[Column, Column], Estimate | None] = {}
         self._replicates: dict[tuple[Column, tuple[str, ...]], Floats] = {}
 
     def run(self, name: str) -> Findings | None:
@@ -76,16 +78,12 @@ class Stored:
             self._settings[name] = json.loads((self.folder / f"{name}.settings.json").read_text())
         return self._settings[name]
 
-    def json(self, name: str) -> Any:
-        """An experiment's JSON; ``None`` if it was not run."""
-        file = self.folder / f"{name}.json"
-        return json.loads(file.read_text()) if file.exists() else None
-
     def rows(self, name: str) -> pd.DataFrame | None:
         """An experiment's CSV; ``None`` if it was not run."""
-        file = self.folder / f"{name}.csv"
-        frame: pd.DataFrame | None = optional("pandas", "evaluation").read_csv(file) if file.exists() else None
-        return frame
+        if name not in self._rows:
+            file = self.folder / f"{name}.csv"
+            self._rows[name] = optional("pandas", "evaluation").read_csv(file) if file.exists() else None
+        return self._rows[name]
 
     def sample(self, column: Column) -> Sample | None:
         """The images' values; ``None`` if there are none."""
@@ -102,7 +100,10 @@ class Stored:
 
     def difference(self, one: Column, other: Column) -> Estimate | None:
         """The value of one less that of the other, over the images that both have."""
-        return self.combined([one, other], lambda found: found[0] - found[1])
+        key = (one, other)
+        if key not in self._differences:
+            self._differences[key] = self.combined(key, lambda found: found[0] - found[1])
+        return self._differences[key]
 
     def combined(self, columns: Sequence[Column], combine: Callable[[Floats], Floats]) -> Estimate | None:
         """Something of several values over the same draws of the images that all have.
