@@ -20,7 +20,7 @@ _TEXT = """The study has {images:,} images and {models} networks, of which each 
 steps the six methods take {gradients} gradients an image, for a method and its IDGI share their walk, and
 Tables 1 to 5 need no others but Table 5's, which are as many again.
 
-$$\\text{{hours}} = {right:,} \\cdot {models} \\cdot {gradients} / (3600 \\cdot r) = {hours:,.0f} / r$$
+$$\\text{{hours}} = {plain} \\cdot {models} \\cdot {gradients} / (3600 \\cdot r) = {hours} / r$$
 
 with r the points per second of the network on your device: a point is one forward and one backward pass of one
 image. Smaller step counts of the straight and blur paths (8 to 64) are free, as parts of the walk of 128; those
@@ -43,7 +43,9 @@ def parts() -> list[str]:
     """The formula, two examples, the machine that was measured, and the command."""
     gradients = sum(count for _, count in WALKS.values())
     total = RIGHT * MODELS * gradients
-    text = _TEXT.format(images=IMAGES, models=MODELS, right=RIGHT, gradients=gradients, hours=total / 3600)
+    hours = f"{total / 3600:,.0f}".replace(",", "\\,")
+    plain = f"{RIGHT:,}".replace(",", "\\,")
+    text = _TEXT.format(images=IMAGES, models=MODELS, right=RIGHT, gradients=gradients, hours=hours, plain=plain)
     rows = [[f"{rate:,} (an example)", f"{total / 3600 / rate:,.0f}"] for rate in EXAMPLES]
     rate = _measured()
     if rate is not None:

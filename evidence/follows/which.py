@@ -111,7 +111,7 @@ SEEN: dict[str, Seen] = {
     "insertion, absolute ↑": _column("study-lite0", "insertion", "absolute"),
     "degradation, paper ↓": _column("degradation-lite0", "degradation", "paper"),
     "JPEG, rank correlation ↑": _column("stability-lite0", "stability", "rank"),
-    "two classes, |rank| correlation ↓": _column("stability-lite0", "class-sensitivity", "absolute"),
+    "two classes, correlation of magnitudes ↓": _column("stability-lite0", "class-sensitivity", "absolute"),
     "moved by 1e-6 noise ↓": lambda stored, method: guided.distance(stored, method, guided.NOISES[0]),
 }
 _INTRODUCTION = """What each method costs at N steps (gradients an image; IG and IDGI on one path share them, so both
