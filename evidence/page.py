@@ -8,7 +8,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from evidence import follows
+from evidence import follows, short
 from evidence.claim import Claim, Group
 from evidence.claims import degradation, guided, idgi, paths, randomization, stability, steps, toy
 from evidence.figures import degradation as degradation_figures
@@ -65,7 +65,17 @@ def page(stored: Stored, drawn: Sequence[str]) -> str:
         stored: The results.
         drawn: The names of the figures that there are.
     """
-    parts = [_HEAD, _verdicts(stored), _trials(stored), "## How to read it", _HOW, "## Limits", _LIMITS]
+    parts = [
+        _HEAD,
+        *short.parts(stored),
+        "## The verdicts",
+        _verdicts(stored),
+        _trials(stored),
+        "## How to read it",
+        _HOW,
+        "## Limits",
+        _LIMITS,
+    ]
     if shown := [name for name in MAPS if f"maps-{name}" in drawn]:
         parts += ["## The maps", _MAPS, *(f"![{MAPS[name]}](images/evidence-maps-{name}.png)" for name in shown)]
     for group in GROUPS:

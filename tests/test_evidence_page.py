@@ -10,7 +10,7 @@ from captum_ext.evaluation.reporting.estimates import Estimate
 from captum_ext.evaluation.reporting.findings import Findings
 from captum_ext.evaluation.reporting.measures import measure
 from captum_ext.evaluation.store import Results, Row
-from evidence import page
+from evidence import page, short
 from evidence.claims import idgi
 from evidence.condense import condense
 from evidence.papers import study
@@ -247,3 +247,17 @@ def test_the_committed_page_is_made_from_the_committed_results():
     for image in re.findall(r"\]\((images/.*?)\)", text):
         assert (ROOT / "docs" / image).stat().st_size > 5000
     check(text)
+
+
+@pytest.mark.parametrize(
+    ("own", "chance", "verb"), [(0.2, 0.0, "better than"), (0.0, 0.2, "worse than"), (0.0, 0.0, "not told apart from")]
+)
+def test_the_page_in_short_takes_its_verbs_from_the_numbers(own, chance, verb, tmp_path):
+    def effect(method, variant):
+        return {"random": chance, "ig": own}.get(method, own)
+
+    write(tmp_path, "study-lite0", effect, INSERTIONS, ("ig", "idgi", "random"))
+    (_, text) = short.parts(Stored(tmp_path / "results"))
+    assert f"ranked by sign, IG is {verb} a random order" in text
+    assert "IDGI is not told apart from IG" in text
+    assert text.count("\n") == 0  # nothing of what was not run
