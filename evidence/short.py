@@ -98,8 +98,7 @@ def _steps(stored: Stored) -> str | None:
     """From 32 to 128 steps."""
     told = []
     for method in ("ig", "idgi", "blur-ig", "blur-ig+idgi"):
-        ends = [Column(steps.RUN, method, "insertion", "signed", count) for count in (128, 32)]
-        change = stored.difference(*ends)
+        change = stored.difference(*steps.at(method, ("insertion", "signed"), 128, 32))
         if change is None:
             return None
         told.append(f"{label(method)} {signed(change)}")

@@ -33,7 +33,7 @@ def run(results, name, value, methods, scores, counts=(8,), model="net"):
     """A run in which an image's value is its own level plus ``value(method, score, variant, steps)``."""
     folder = results.parent / "runs" / name
     store, rng = Results(folder), np.random.default_rng(0)
-    store.begin({"models": [model], "methods": list(methods), "steps": list(counts), "images": N})
+    store.begin({"models": [model], "methods": list(methods), "steps": list(counts), "images": N, "n_patches": 2})
     rows = []
     for k, level in enumerate(rng.random(N)):
         rows.append(Row(f"{k}.png", "", 0, "image", "explained", 0.9))
@@ -114,7 +114,8 @@ def test_which_method_changes_more_with_the_steps(slope, word, results):
         moves = ("idgi" in method) == (slope > 0)
         return abs(slope) * np.log2(count) * moves + 0.5 * (method == "idgi")
 
-    run(results, steps.RUN, value, STEPPED, list(steps.SCORES), steps.STEPS)
+    for name, counts in ((steps.RUN, steps.COARSE), (steps.FINEST, steps.STEPS[-1:])):
+        run(results, name, value, STEPPED, list(steps.SCORES), counts)
     assert verdict(results, "claim-steps") == word
     methods = "IG + IDGI, Blur IG + IDGI" if slope > 0 else "IG, Blur IG"
     found = verdict(results, "claim-more-steps")
@@ -127,7 +128,7 @@ def test_which_method_changes_more_with_the_steps(slope, word, results):
 def test_paths_that_stop_short(whole, short, word, results):
     scores = [score for score in steps.SCORES if score[0].startswith("insertion")]
     for name, slope in ((steps.RUN, whole), (steps.TRUNCATED, short)):
-        run(results, name, lambda *of, slope=slope: slope * np.log2(of[3]), ("ig", "idgi"), scores, steps.STEPS)
+        run(results, name, lambda *of, slope=slope: slope * np.log2(of[3]), ("ig", "idgi"), scores, steps.COARSE)
     assert verdict(results, "claim-truncated") == word
 
 

@@ -12,6 +12,7 @@ from evidence.words import MODELS, label, said, shown, signed, table, told
 
 RUNS = ("degradation-vgg16", "degradation-lite0", "degradation-mnist")
 PROTOCOLS = ("paper", "code")
+PAPERS = 25  # noisy paths of SmoothGrad-IG
 # From the flattest curve to the steepest, as the paper's Section 6 has them; those of a tier "perform similarly".
 TIERS = (
     ("random",),
@@ -104,10 +105,19 @@ def _counts(pairs: Pairs, stored: Stored) -> list[str]:
     return [table(["Model", "Protocol", "pairs", "as claimed", "undecided", "reversed"], rows)]
 
 
+def _protocol(stored: Stored, run: str) -> str:
+    """What a run replaces, and where it does less than the paper."""
+    given = stored.settings(run)
+    size, every, paths = (given.get(name) for name in ("patch_size", "patches_per_point", "smoothgrad_ig_samples"))
+    text = f"{MODELS[run]}: {given['n_patches']} patches of {size} x {size}, {every} more at each point of the curve"
+    return text + (f"; SmoothGrad-IG has {paths} noisy paths, not the paper's {PAPERS}" if paths != PAPERS else "")
+
+
 def _run(stored: Stored) -> str:
+    protocols = ". ".join(_protocol(stored, run) for run in RUNS if stored.run(run))
     return (
-        f"{told(stored, RUNS)} IG, PGIG from grey. Patches of 9 x 9 (MNIST: scaled to 28 pixels) by their summed "
-        "attribution; the area is that under the probability of the target, a smaller one is steeper. `paper` "
+        f"{told(stored, RUNS)} IG, PGIG from grey. The patches with the highest summed attribution are replaced "
+        f"({protocols}); the area is that under the probability of the target, a smaller one is steeper. `paper` "
         "replaces the top patches by their channels' means; `code` never replaces the very first and leaves patches "
         "whose mean is not positive as they are. The methods in *italics* are not among the paper's eleven."
     )

@@ -23,8 +23,7 @@ class Default(NamedTuple):
 def _steps(stored: Stored) -> list[Default]:
     found = []
     for method in ("ig", "idgi", "blur-ig", "blur-ig+idgi"):
-        ends = [Column(steps.RUN, method, "insertion", "signed", count) for count in (128, 32)]
-        late = stored.difference(*ends)
+        late = stored.difference(*steps.at(method, ("insertion", "signed"), 128, 32))
         if late is not None:
             gains = Trial(late).outcome == HOLDS
             follows = 'take more where the price allows, or `n_steps="auto"`' if gains else "kept"
