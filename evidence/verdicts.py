@@ -15,7 +15,7 @@ HOLDS: Outcome = "holds"
 REVERSED: Outcome = "reversed"
 UNDECIDED: Outcome = "undecided"
 NOT_RUN = "not run"
-_MOST_LEVELS = 4  # more conditions than that single out nothing
+_MOST_LEVELS = 3  # more conditions than that single out nothing
 
 
 @dataclass(frozen=True)
