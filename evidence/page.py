@@ -45,6 +45,7 @@ FIGURES: dict[str, Callable[[Stored], Figure | None]] = {
     "degradation-pgig": degradation_figures.against,
     "randomization": randomization_figures.randomization,
     "insertion": table_figures.insertion,
+    "insertion-curves": table_figures.curves,
     "idgi": table_figures.added,
     "steps": steps_figures.steps,
     "paths": path_figures.paths,
@@ -74,7 +75,7 @@ def page(stored: Stored, drawn: Sequence[str]) -> str:
         "## How to read it",
         _HOW,
         "## Limits",
-        _LIMITS,
+        _LIMITS.format(images=_images(stored)),
     ]
     if shown := [name for name in MAPS if f"maps-{name}" in drawn]:
         parts += ["## The maps", _MAPS, *(f"![{MAPS[name]}](images/evidence-maps-{name}.png)" for name in shown)]
@@ -104,6 +105,13 @@ def _trials(stored: Stored) -> str:
     )
 
 
+def _images(stored: Stored) -> str:
+    """How many images the comparisons have; Fig. 2's are of points."""
+    claims_of_images = [claim for group in GROUPS if group is not toy.GROUP for claim in group.claims]
+    counts = [trial.found.n for claim in claims_of_images for trial in claim.trials(stored)]
+    return f", {min(counts)} to {max(counts)} images in a comparison" if counts else ""
+
+
 _HEAD = """# Evidence
 
 *Made by `make evidence` from `evidence/results/`; not written by hand. The runs behind it are commands of their
@@ -128,7 +136,7 @@ straddle 0 and nothing else can be said."""
 _LIMITS = """- **The photographs are probably training images** of the ImageNet networks: 250, one per class. Scores on
   them are no measure of generalisation, and maps of images that a network was trained on may differ from others'.
   The MNIST network's test digits are known to be unseen.
-- **n is small**, about 64 photographs where the papers had 33,000 to 50,000. Intervals say how much a value
+- **n is small**{images}, where the papers had 33,000 to 50,000. Intervals say how much a value
   would vary with other images like these; a small effect is undecided here and may be there.
 - **The networks are small**: EfficientNet-Lite0 to 2, a VGG-16 with a two-class head, and a small network on
   digits. None of the study's ten networks is among them.

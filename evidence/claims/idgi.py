@@ -169,6 +169,7 @@ GROUP = Group(
                     "Insertion with 95 % intervals, by ranking: the same maps, ranked with their sign and "
                     "by magnitude.",
                 ),
+                Figure("insertion-curves", "The curves behind it on one model, with 95 % bands."),
                 Figure(
                     "idgi",
                     "What IDGI adds to each method, in every score, ranking and model: differences over the same "

@@ -8,11 +8,23 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from captum_ext.evaluation.reporting.estimates import draws, interval, mean_curve
 from captum_ext.evaluation.reporting.figures import style
 from captum_ext.evaluation.reporting.methods import looks
 from evidence.claims.degradation import ELEVEN, PROTOCOLS, RUNS, column
-from evidence.figures.frame import MARKERS, NORMAL, SHADES, blank, dot, head, legend, of_methods, of_others, rows, zero
+from evidence.figures.frame import (
+    MARKERS,
+    NORMAL,
+    SHADES,
+    blank,
+    curve,
+    dot,
+    head,
+    legend,
+    of_methods,
+    of_others,
+    rows,
+    zero,
+)
 from evidence.stored import Stored
 from evidence.words import MODELS, label
 
@@ -47,18 +59,14 @@ def _curve(panel: Any, stored: Stored, run: str, method: str, protocol: str) -> 
     sample = stored.sample(column(run, method, protocol))
     if sample is None or sample.curves is None:
         return
-    n, points = sample.curves.shape
+    points = sample.curves.shape[1]
     settings = stored.settings(run)
     each = settings.get("patches_per_point", 1)
     x = np.minimum(np.arange(points) * each, settings.get("n_patches", points - 1))
-    line = mean_curve(sample.curves, np.arange(n)[None])[0]
     if method not in _SHOWN:
-        panel.plot(x, line, color="0.75", linewidth=1)
+        panel.plot(x, sample.curves.mean(0), color="0.75", linewidth=1)
         return
-    look = style(looks([method])[method])
-    band = interval(np.concatenate([mean_curve(sample.curves, drawn) for drawn in draws(n)]))
-    panel.fill_between(x, *band, color=look["color"], alpha=0.15, linewidth=0)
-    panel.plot(x, line, **{**look, "markersize": 4}, markevery=max(1, points // 6))
+    curve(panel, x, sample.curves, max(1, points // 6), **style(looks([method])[method]))
 
 
 def against(stored: Stored) -> Figure | None:

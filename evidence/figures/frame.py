@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from captum_ext.evaluation.reporting.estimates import Estimate
+from captum_ext.evaluation.reporting.estimates import Estimate, Floats, draws, interval, mean_curve
 from captum_ext.evaluation.reporting.figures import style
 from captum_ext.evaluation.reporting.methods import looks
 
@@ -42,6 +43,14 @@ def dot(panel: Axes, found: Estimate, y: float, **look: Any) -> None:
     """A value and its interval, lying."""
     panel.plot([found.low, found.high], [y, y], color=look["color"], linewidth=1.4)
     panel.plot([found.value], [y], **{"markersize": 5, **look, "linestyle": ""})
+
+
+def curve(panel: Axes, x: Floats, curves: Floats, marks: int, **look: Any) -> None:
+    """The mean of the images' curves (n, P) and its band, with a mark at every so many points."""
+    n = len(curves)
+    band = interval(np.concatenate([mean_curve(curves, drawn) for drawn in draws(n)]))
+    panel.fill_between(x, *band, color=look["color"], alpha=0.15, linewidth=0)
+    panel.plot(x, mean_curve(curves, np.arange(n)[None])[0], **{**look, "markersize": 4}, markevery=marks)
 
 
 def rows(panel: Axes, names: Sequence[str]) -> None:

@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
+import numpy as np
 from matplotlib.figure import Figure
 
 from captum_ext.evaluation.reporting.figures import style
 from captum_ext.evaluation.reporting.methods import looks
 from evidence.claims import idgi, stability
-from evidence.figures.frame import MARKERS, NORMAL, SHADES, blank, dot, head, legend, of_others, rows, zero
+from evidence.figures.frame import (
+    MARKERS,
+    NORMAL,
+    SHADES,
+    blank,
+    curve,
+    dot,
+    head,
+    legend,
+    of_methods,
+    of_others,
+    rows,
+    zero,
+)
 from evidence.papers import BASES
 from evidence.papers import idgi as with_idgi
 from evidence.stored import Column, Stored
@@ -31,13 +45,34 @@ def insertion(stored: Stored) -> Figure | None:
     return figure
 
 
+def curves(stored: Stored) -> Figure | None:
+    """The probability of the target as pixels are put in, by either ranking, on the first model that there is."""
+    models = [run for run in idgi.RUNS if stored.run(run)]
+    if not models:
+        return None
+    figure, panels = blank(1, 2, 3.6, sharey=True)
+    methods = [*_METHODS, "random"]
+    look = looks(methods)
+    for panel, ranking in zip(panels[0], ("signed", "absolute"), strict=True):
+        for method in methods:
+            sample = stored.sample(Column(models[0], method, "insertion", ranking))
+            if sample is not None and sample.curves is not None:
+                x = np.linspace(0, 1, sample.curves.shape[1])
+                curve(panel, x, sample.curves, 4, **style(look[method]))
+        head(panel, f"{MODELS[models[0]]}, {ranking} ranking")
+        panel.set_xlabel("share of the pixels inserted", fontsize=NORMAL)
+    panels[0, 0].set_ylabel("probability of the target", fontsize=NORMAL)
+    legend(figure, of_methods(methods), 4)
+    return figure
+
+
 def added(stored: Stored) -> Figure | None:
     """What IDGI adds, scores down and bases across."""
     scores = [*idgi.INSERTION[:2], *idgi.SIZE, *idgi.STRUCTURE]
     models = [run for run in idgi.RUNS if stored.run(run)]
     if not models:
         return None
-    figure, panels = blank(1, len(BASES), 4.6, sharey=True)
+    figure, panels = blank(1, len(BASES), 4.6, sharex=True, sharey=True)
     names = [f"{score.title}{' MS-SSIM' if score in idgi.STRUCTURE else ''}, {score.ranking}" for score in scores]
     for panel, base in zip(panels[0], BASES, strict=True):
         zero(panel)
