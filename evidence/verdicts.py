@@ -90,6 +90,15 @@ def verdict(trials: Sequence[Trial]) -> Verdict:
     return Verdict(f"holds only under {where}", because)
 
 
+def of_all(trials: Sequence[Trial]) -> Verdict:
+    """What they say of a claim without exceptions, which one comparison against it refutes."""
+    if not trials:
+        return Verdict(NOT_RUN)
+    outcomes = {trial.outcome for trial in trials}
+    word = "does not hold" if REVERSED in outcomes else "holds" if outcomes == {HOLDS} else UNDECIDED
+    return Verdict(word, _counts(trials))
+
+
 def _purest(trials: Sequence[Trial]) -> tuple[tuple[str, ...], list[tuple[str, ...]]] | None:
     """The condition, or two, with all of the support and nothing else at some levels; else that with most of it."""
     factors = [name for name in trials[0].conditions if len({trial.conditions[name] for trial in trials}) > 1]

@@ -148,7 +148,7 @@ def test_guided_ig_moves(far, word, results):
 
 @pytest.mark.parametrize(
     ("image", "output", "word"),
-    [(0.8, 0.8, "holds"), (0.2, 0.2, "does not hold"), (0.8, 0.2, "holds only under of the image's way")],
+    [(0.8, 0.8, "holds"), (0.2, 0.2, "does not hold"), (0.8, 0.2, "holds only under measure the image's way")],
 )
 def test_the_last_tenth_of_the_blur_path(image, output, word, results):
     rng = np.random.default_rng(0)
@@ -166,18 +166,19 @@ def test_the_last_tenth_of_the_blur_path(image, output, word, results):
     assert verdict(results, "claim-steady") == "holds"
 
 
-def test_which_twins_get_the_same_map(results):
+@pytest.mark.parametrize(("far", "word"), [(0.1, "does not hold"), (1e-15, "holds")])
+def test_whether_twins_get_the_same_map(far, word, results):
     rng = np.random.default_rng(0)
     rows = [
-        {"image": k, "network": network, "twin": twin, "method": method, "relative_l2": far, "spearman": 1.0}
+        {"image": k, "network": network, "twin": twin, "method": method, "relative_l2": moved, "spearman": 1.0}
         for network, count in (("toy", 1), ("mnist", N))
         for k in range(count)
         for twin in ("rescaled", "factorised")
         for method in invariance.METHODS
-        for far in [0.3 * rng.random() + 0.1 if twin == "factorised" and method != "ig" else 1e-15]
+        for moved in [far * rng.uniform(1, 2) if twin == "factorised" and method != "ig" else 1e-15]
     ]
     table(results, invariance.INVARIANCE, rows, digits=N, dtype="float64")
-    assert verdict(results, "claim-invariance") == "holds only under twin rescaled"
+    assert verdict(results, "claim-invariance") == word
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from evidence.claims import idgi
 from evidence.condense import condense
 from evidence.papers import study
 from evidence.stored import RESULTS, Column, Stored, over_images, share, spread
-from evidence.verdicts import Trial, verdict
+from evidence.verdicts import Trial, of_all, verdict
 
 ROOT = Path(__file__).parent.parent
 N = 30
@@ -84,6 +84,14 @@ def test_a_verdict_counts_its_comparisons():
 def test_conditions_that_single_out_nothing_are_not_named(fifth, word):
     given = [trial(*YES, k=str(k)) for k in range(5)] + [trial(*fifth, k="5")]
     assert verdict(given).word == word
+
+
+@pytest.mark.parametrize(
+    ("intervals", "word"),
+    [([], "not run"), ([YES, YES], "holds"), ([YES, OPEN], "undecided"), ([YES, OPEN, NO], "does not hold")],
+)
+def test_one_comparison_refutes_a_claim_without_exceptions(intervals, word):
+    assert of_all([trial(*interval) for interval in intervals]).word == word
 
 
 def write(folder, name, effect, scores, methods=SIX, steps=(8,), lost=()):
