@@ -128,10 +128,15 @@ is the number of images. Methods are compared by differences over the same image
 both.
 
 A comparison is decided where its whole interval is on one side of 0 (or of the bound that is named), and over
-fewer than 10 images never. A claim **holds** if all its comparisons are decided in its favour. It **does not
-hold** if none is and some are against it. If one condition (a ranking, a normalisation, a model, a method), or
-two together, single out those in its favour, it **holds only under** that. It is **undecided** if intervals
-straddle 0 and nothing else can be said."""
+fewer than 10 images never. A claim
+
+- **holds** if all its comparisons are decided in its favour;
+- **does not hold** if none is and some are against it; one without exceptions, as soon as one is against it;
+- is **undecided** if none is decided;
+- **holds only under** a condition (a ranking, a normalisation, a model, a method), or two together, if these single
+  out the comparisons in its favour; **undecided elsewhere** if no other is decided;
+- **holds in part** otherwise, **where decided** if none is against it. Where all comparisons under a condition
+  are in its favour, the condition is named."""
 
 _LIMITS = """- **The photographs are probably training images** of the ImageNet networks: 250, one per class. Scores on
   them are no measure of generalisation, and maps of images that a network was trained on may differ from others'.

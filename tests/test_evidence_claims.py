@@ -65,8 +65,8 @@ PATTERNED = ("pgig", "patternattribution")
     [
         (-0.5, 0.0, 0.0, "holds", "holds"),
         (0.5, 0.0, 0.0, "does not hold", "does not hold"),
-        (0.0, 0.5, -0.5, "holds only under against IG", "holds only under against IG"),
-        (0.0, 0.5, 0.0, "holds under against IG, undecided elsewhere", "holds under against IG, undecided elsewhere"),
+        (0.0, 0.5, -0.5, "holds only under rival IG", "holds only under rival IG"),
+        (0.0, 0.5, 0.0, "holds under rival IG, undecided elsewhere", "holds under rival IG, undecided elsewhere"),
     ],
 )
 def test_pgig_against_the_others(own, ig, others, steepest, parents, results):

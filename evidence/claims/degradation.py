@@ -50,7 +50,7 @@ def trials(pairs: Pairs, stored: Stored) -> list[Trial]:
             change = stored.difference(column(run, better, protocol), column(run, worse, protocol))
             if change is not None:
                 where = {"model": MODELS[run], "protocol": protocol}
-                where["against" if better == "pgig" else "pair"] = (
+                where["rival" if better == "pgig" else "pair"] = (
                     label(worse) if better == "pgig" else f"{label(better)} before {label(worse)}"
                 )
                 found.append(Trial(change, where, -1))
