@@ -205,9 +205,10 @@ def test_what_is_left_of_pgigs_map(kept, anew, word, results):
         for kind in randomization.kinds(method)
         for layer in ("last", "all")
         for k in range(N)
-        # While only the last layer is random, it is the other way round: the verdict is on all layers.
-        for value in [{"kept": kept, "anew": anew}.get(kind, 0.5) + 0.01 * rng.normal()]
-        for left in [dict.fromkeys(randomization.RANKINGS, value if layer == "all" else 1 - value)]
+        # Neither state alone says what their mean says.
+        for move in [0.6 if layer == "all" else -0.6]
+        for value in [{"kept": kept, "anew": anew}.get(kind, 0.5) + 0.01 * rng.normal() + move * (kind != "")]
+        for left in [dict.fromkeys(randomization.RANKINGS, value)]
     ]
     table(results, randomization.NAME, rows, digits=N, photographs=N)
     assert verdict(results, "claim-randomization") == word
