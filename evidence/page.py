@@ -136,7 +136,7 @@ fewer than 10 images never. A claim
 - **holds only under** a condition (a ranking, a normalisation, a model, a method), or two together, if these single
   out the comparisons in its favour; **undecided elsewhere** if no other is decided;
 - **holds in part** otherwise, **where decided** if none is against it. Where all comparisons under a condition
-  are in its favour, the condition is named."""
+  are in its favour, and make up half of those that are, the condition is named."""
 
 _LIMITS = """- **The photographs are probably training images** of the ImageNet networks: 250, one per class. Scores on
   them are no measure of generalisation, and maps of images that a network was trained on may differ from others'.

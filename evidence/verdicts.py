@@ -64,7 +64,8 @@ def verdict(trials: Sequence[Trial]) -> Verdict:
     - All are in its favour: holds.
     - None is, and some are against it: does not hold. None is, and none against it: undecided.
     - Some are: if one condition, or two together, single out those in its favour, it holds only under these. If not, it
-      holds in part (where decided, if none is against it); named is where all comparisons are in its favour.
+      holds in part (where decided, if none is against it). Named is then where all comparisons are in its favour, if
+      these are at least half of those that are.
     """
     if not trials:
         return Verdict(NOT_RUN)
@@ -112,7 +113,7 @@ def _purest(trials: Sequence[Trial]) -> tuple[tuple[str, ...], list[tuple[str, .
             simple = len(pure) <= _MOST_LEVELS and (size == 1 or covered == holding or best[0] == 0)
             if covered > best[0] and simple:
                 best = (covered, names, pure)
-    return best[1:] if best[0] else None
+    return best[1:] if 2 * best[0] >= holding else None
 
 
 def _all_hold(trials: Sequence[Trial], names: tuple[str, ...], level: tuple[str, ...]) -> bool:

@@ -80,6 +80,12 @@ def test_a_verdict_counts_its_comparisons():
     assert found.because == "there 2 of 2 hold; elsewhere 0 of 2 hold, 1 reversed, 1 undecided"
 
 
+def test_a_condition_with_little_of_the_support_is_not_named():
+    given = [trial(*YES, pair="a")] + [trial(*interval, pair=str(k)) for k in range(3) for interval in (YES, NO)]
+    assert verdict(given).word == "holds in part"
+    assert verdict([*given, *[trial(*YES, pair="a")] * 2]).word == "holds in part: throughout under pair a"
+
+
 @pytest.mark.parametrize(("fifth", "word"), [(NO, "holds in part"), (OPEN, "holds where decided")])
 def test_conditions_that_single_out_nothing_are_not_named(fifth, word):
     given = [trial(*YES, k=str(k)) for k in range(5)] + [trial(*fifth, k="5")]

@@ -126,8 +126,8 @@ SEEN: dict[str, Seen] = {
 _INTRODUCTION = """What each method costs at N steps (gradients an image; IG and IDGI on one path share them, so both
 cost as much as one), what it needs and what it promises by construction. The last column is this project's
 advice; what it rests on is above."""
-_NUMBERS = """What was seen, on EfficientNet-Lite0, with 95 % intervals. ↑: higher is better, ↓: lower is better; a dash was
-not measured."""
+_NUMBERS = """What was seen, on EfficientNet-Lite0, with 95 % intervals. ↑: higher is better, ↓: lower is better; a dash
+was not measured."""
 
 
 def parts(stored: Stored) -> list[str]:
