@@ -46,6 +46,14 @@ class Trial:
 
 
 @dataclass(frozen=True)
+class Case:
+    """Several comparisons that a claim makes at once, and the conditions that they share."""
+
+    outcome: Outcome
+    conditions: Mapping[str, str]
+
+
+@dataclass(frozen=True)
 class Verdict:
     """A word or two, and the counts behind them."""
 
@@ -57,7 +65,7 @@ class Verdict:
         return f"{self.word} ({self.because})" if self.because else self.word
 
 
-def verdict(trials: Sequence[Trial]) -> Verdict:
+def verdict(trials: Sequence[Trial | Case]) -> Verdict:
     """What the comparisons of a claim say together.
 
     - None: not run.
@@ -95,12 +103,27 @@ def of_all(trials: Sequence[Trial]) -> Verdict:
     """What they say of a claim without exceptions, which one comparison against it refutes."""
     if not trials:
         return Verdict(NOT_RUN)
-    outcomes = {trial.outcome for trial in trials}
-    word = "does not hold" if REVERSED in outcomes else "holds" if outcomes == {HOLDS} else UNDECIDED
+    word = {HOLDS: "holds", REVERSED: "does not hold", UNDECIDED: UNDECIDED}[_of_all(trials)]
     return Verdict(word, _counts(trials))
 
 
-def _purest(trials: Sequence[Trial]) -> tuple[tuple[str, ...], list[tuple[str, ...]]] | None:
+def of_all_in_each(names: tuple[str, ...], trials: Sequence[Trial]) -> Verdict:
+    """What they say of a claim without exceptions in each of several cases, told apart by the named conditions."""
+    if not trials:
+        return Verdict(NOT_RUN)
+    cases: dict[tuple[str, ...], list[Trial]] = {}
+    for trial in trials:
+        cases.setdefault(_level(trial, names), []).append(trial)
+    found = verdict([Case(_of_all(some), dict(zip(names, level, strict=True))) for level, some in cases.items()])
+    return Verdict(found.word, f"by {' and '.join(names)}: {found.because}; one by one: {_counts(trials)}")
+
+
+def _of_all(trials: Sequence[Trial]) -> Outcome:
+    outcomes = {trial.outcome for trial in trials}
+    return REVERSED if REVERSED in outcomes else HOLDS if outcomes == {HOLDS} else UNDECIDED
+
+
+def _purest(trials: Sequence[Trial | Case]) -> tuple[tuple[str, ...], list[tuple[str, ...]]] | None:
     """The condition, or two, with all of the support and nothing else at some levels; else that with most of it."""
     factors = [name for name in trials[0].conditions if len({trial.conditions[name] for trial in trials}) > 1]
     holding = sum(trial.outcome == HOLDS for trial in trials)
@@ -116,15 +139,15 @@ def _purest(trials: Sequence[Trial]) -> tuple[tuple[str, ...], list[tuple[str, .
     return best[1:] if 2 * best[0] >= holding else None
 
 
-def _all_hold(trials: Sequence[Trial], names: tuple[str, ...], level: tuple[str, ...]) -> bool:
+def _all_hold(trials: Sequence[Trial | Case], names: tuple[str, ...], level: tuple[str, ...]) -> bool:
     return all(trial.outcome == HOLDS for trial in trials if _level(trial, names) == level)
 
 
-def _level(trial: Trial, names: tuple[str, ...]) -> tuple[str, ...]:
+def _level(trial: Trial | Case, names: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(trial.conditions[name] for name in names)
 
 
-def _counts(trials: Sequence[Trial]) -> str:
+def _counts(trials: Sequence[Trial | Case]) -> str:
     """Such as ``7 of 9 hold, 1 reversed, 1 undecided``."""
     counts = {outcome: sum(trial.outcome == outcome for trial in trials) for outcome in (HOLDS, REVERSED, UNDECIDED)}
     text = f"{counts[HOLDS]} of {len(trials)} hold"

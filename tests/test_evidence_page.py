@@ -15,7 +15,7 @@ from evidence.claims import idgi
 from evidence.condense import condense
 from evidence.papers import study
 from evidence.stored import RESULTS, Column, Stored, over_images, share, spread
-from evidence.verdicts import Trial, of_all, verdict
+from evidence.verdicts import Trial, of_all, of_all_in_each, verdict
 
 ROOT = Path(__file__).parent.parent
 N = 30
@@ -98,6 +98,20 @@ def test_conditions_that_single_out_nothing_are_not_named(fifth, word):
 )
 def test_one_comparison_refutes_a_claim_without_exceptions(intervals, word):
     assert of_all([trial(*interval) for interval in intervals]).word == word
+
+
+@pytest.mark.parametrize(
+    ("grid", "word"),
+    [
+        ({("m", "a"): YES, ("m", "b"): YES, ("n", "a"): YES, ("n", "b"): NO}, "holds only under model m"),
+        ({("m", "a"): YES, ("m", "b"): OPEN, ("n", "a"): YES, ("n", "b"): NO}, "does not hold"),
+        ({("m", "a"): YES, ("m", "b"): OPEN, ("n", "a"): OPEN, ("n", "b"): YES}, "undecided"),
+        ({("m", "a"): YES, ("m", "b"): YES, ("n", "a"): YES, ("n", "b"): YES}, "holds"),
+    ],
+)
+def test_a_claim_without_exceptions_is_judged_in_each_case(grid, word):
+    trials = [trial(*interval, model=model, rival=rival) for (model, rival), interval in grid.items()]
+    assert of_all_in_each(("model",), trials).word == word
 
 
 def write(folder, name, effect, scores, methods=SIX, steps=(8,), lost=()):

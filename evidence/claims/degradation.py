@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 from evidence.claim import Claim, Figure, Group
 from evidence.papers import PGIG
 from evidence.stored import Column, Stored
-from evidence.verdicts import Trial
+from evidence.verdicts import Trial, of_all_in_each
 from evidence.words import MODELS, label, said, shown, signed, table, told
 
 RUNS = ("degradation-vgg16", "degradation-lite0", "degradation-mnist")
@@ -146,6 +147,9 @@ def _run(stored: Stored) -> str:
     )
 
 
+_OF_ALL = partial(of_all_in_each, ("model", "protocol"))
+
+
 def _claim(name: str, title: str, quote: str, where: str, pairs: Pairs, **more: object) -> Claim:
     given = {"numbers": lambda stored: _counts(pairs, stored), **more}
     run = given.pop("run", lambda stored: "As above.")
@@ -163,6 +167,7 @@ GROUP = Group(
             "50,000 images, top 100 patches of 9 x 9.)",
             "Section 6 and Fig. 3",
             _STEEPEST,
+            rule=_OF_ALL,
             run=_run,
             numbers=numbers,
             figures=(
@@ -187,6 +192,7 @@ GROUP = Group(
             "explainability methods, in a large-scale image degradation experiment.”",
             "Section 1",
             _PARENTS,
+            rule=_OF_ALL,
         ),
         _claim(
             "claim-random",
@@ -195,6 +201,7 @@ GROUP = Group(
             "with VGG-16 on ImageNet, as expected.”",
             "Section 6",
             _RANDOM,
+            rule=_OF_ALL,
         ),
         _claim(
             "claim-order",
