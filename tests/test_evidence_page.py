@@ -13,6 +13,7 @@ from captum_ext.evaluation.store import Results, Row
 from evidence import page, short
 from evidence.claims import idgi
 from evidence.condense import condense
+from evidence.follows import defaults
 from evidence.papers import study
 from evidence.stored import RESULTS, Column, Stored, over_images, share, spread
 from evidence.verdicts import Trial, of_all, of_all_in_each, verdict
@@ -289,3 +290,15 @@ def test_the_page_in_short_takes_its_verbs_from_the_numbers(own, chance, verb, t
     assert f"ranked by sign, IG is {verb} a random order" in text
     assert "IDGI is not told apart from IG" in text
     assert text.count("\n") == 0  # nothing of what was not run
+
+
+@pytest.mark.parametrize(
+    ("own", "follows"), [(0.3, "| kept |"), (0.0, "questioned: by it IG is not better than chance")]
+)
+def test_a_default_is_questioned_by_the_numbers(own, follows, tmp_path):
+    def effect(method, variant):
+        return 0.0 if method == "random" else own
+
+    write(tmp_path, "study-lite0", effect, INSERTIONS, ("ig", "idgi", "random"))
+    (_, text) = defaults.parts(Stored(tmp_path / "results"))
+    assert follows in text
