@@ -27,11 +27,11 @@ _TABLES = (
 )
 _STUDY = {
     "study-lite0": Settings((*_PATHS, "random"), _TABLES, (128,)),
-    "study-lite1": Settings((*_PATHS, "random"), _TABLES, (32,)),
-    "study-lite2": Settings((*_PATHS, "random"), _TABLES, (32,)),
-    "stability-lite0": Settings(_PATHS, ("stability", "class-sensitivity"), (32,)),
-    "steps-lite0": Settings(_AHEAD, ("insertion", "information:study:png"), (8, 16, 32, 64, 128)),
-    "truncated-lite0": Settings(("ig", "idgi"), ("insertion",), (8, 16, 32, 64, 128), steps_protocol="reference"),
+    "study-lite1": Settings((*_PATHS, "random"), ("insertion",), (16,)),
+    "study-lite2": Settings((*_PATHS, "random"), ("insertion",), (16,)),
+    "stability-lite0": Settings(_PATHS, ("stability", "class-sensitivity"), (16,)),
+    "steps-lite0": Settings(_AHEAD, ("insertion",), (8, 16, 32, 64)),  # 128 are among the study's
+    "truncated-lite0": Settings(("ig", "idgi"), ("insertion",), (8, 16, 32, 64), steps_protocol="reference"),
 }
 
 
