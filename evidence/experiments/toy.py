@@ -52,12 +52,14 @@ def explained() -> dict[str, Tensor]:
 
 
 def summary(maps: Tensor, z: Tensor) -> dict[str, float]:
-    """What a method gives to the distractor; whether the signal gets y, which is y - y(0); what is left on the plateau."""
+    """What a method gives to the distractor; whether the signal gets y(z) - y(0) = z before the plateau; and there."""
     plateau = z > PLATEAU
     return {
         "distractor's share of all": common.short((maps[:, 1].abs().sum() / maps.abs().sum()).item()),
         "largest |distractor|": common.short(maps[:, 1].abs().max().item()),
-        "signal, rms distance from y": common.short((maps[:, 0] - z.clamp(max=1)).square().mean().sqrt().item()),
+        "signal before the plateau, rms distance from z": common.short(
+            (maps[:, 0] - z)[~plateau].square().mean().sqrt().item()
+        ),
         "signal on the plateau, least": common.short(maps[plateau, 0].min().item()),
         "signal on the plateau, mean": common.short(maps[plateau, 0].mean().item()),
     }
