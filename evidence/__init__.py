@@ -1,1 +1,1 @@
-"""What the papers claim, tested on photographs: runs, their stored results, and the page made of them."""
+"""The evidence: claims of the papers, tested on real photographs. Runs, small experiments, and the page they make."""
