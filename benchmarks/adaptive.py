@@ -23,7 +23,7 @@ from captum_ext.quadratures import ImportantDirection, Subsampled, WeightedSum
 
 FINEST = 2048
 EVERY = [2**k for k in range(1, 10)]  # 1024, 512, ... 4 steps
-GAUSS = [4, 6, 8, 12, 16, 24, 32, 48, 64, 96]
+GAUSS = [8, 16, 32, 64, 96, 128, 192, 256, 384, 512]
 RULES = {
     "trapezoid": WeightedSum("riemann_trapezoid"),
     "right": WeightedSum("riemann_right"),
@@ -47,7 +47,7 @@ def rounds_of(method, image, start, target, tol):
 
     _Walker._done = watched
     try:
-        method.attribute(image, start, target, n_steps="auto", tol=tol, max_steps=256)
+        method.attribute(image, start, target, n_steps="auto", tol=tol, max_steps=512)
     finally:
         _Walker._done = done
     return rounds

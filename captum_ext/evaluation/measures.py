@@ -26,8 +26,11 @@ class Patches(NamedTuple):
     """What degradation replaces: patches of this side, so many, so many more from one look at the model to the next."""
 
     size: int
-    count: int
+    n_patches: int
     per_point: int
+
+
+USUAL = Patches(9, 100, 1)  # Pattern-Guided IG's, for 224 x 224
 
 
 class Score(NamedTuple):
@@ -62,7 +65,7 @@ class Scene:
     as_input: Callable[[Tensor], Tensor]
     rows: int | None
     seed: int
-    patches: Patches = Patches(9, 100, 1)
+    patches: Patches = USUAL
 
 
 @dataclass(frozen=True)
@@ -148,7 +151,7 @@ def _degradation(scene: Scene, maps: Maps, protocol: str) -> Iterator[Score]:
         maps.plain,
         scene.question.target,
         scene.patches.size,
-        scene.patches.count,
+        scene.patches.n_patches,
         protocol=protocol,  # type: ignore[arg-type]
         internal_batch_size=scene.rows,
         patches_per_point=scene.patches.per_point,

@@ -22,7 +22,8 @@ class Settings:
         methods: Names, of ``captum_ext.evaluation.METHODS``.
         measures: Names, some with a variant: ``insertion``, ``deletion`` (``:signed``, ``:absolute``), ``degradation``
             (``:paper``, ``:code``), ``information`` (``:corrected``, ``:pair``, ``:study``, each with ``:webp``,
-            ``:png`` or ``:ms-ssim``, and these with ``:signed`` or ``:absolute``), ``completeness``, ``stability``, ``class-sensitivity``, ``randomization``.
+            ``:png`` or ``:ms-ssim``, and these with ``:signed`` or ``:absolute``), ``completeness``, ``stability``,
+            ``class-sensitivity``, ``randomization``.
         steps: Of the paths. On paths that can look ahead one walk gives all, if each divides the largest.
         steps_protocol: ``"corrected"`` (default): every run goes from the baseline to the input. ``"reference"``: a
             coarser run takes every k-th of the points 0, ..., 1 of the finest, as the study (seed of the tables) did,

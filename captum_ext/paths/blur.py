@@ -166,7 +166,8 @@ class _BlurTrace(Trace):
             return tuple((self._at(upper)[i] - self._at(lower)[i]) * after for i in range(len(self._inputs)))
         terms = [(after, upper), (-before, lower), (before - after, node)]
         images = [(factor, self._at(alpha)) for factor, alpha in terms if factor]
-        return tuple(sum(factor * image[i] for factor, image in images) for i in range(len(self._inputs)))
+        parts = zip(*([factor * image for image in at] for factor, at in images), strict=True)
+        return tuple(torch.stack(of_one).sum(0) for of_one in parts)
 
     def _stack(self, alphas: tuple[float, ...]) -> Tensors:
         return tuple(torch.stack(images) for images in zip(*map(self._at, alphas), strict=True))
