@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+from benchmarks.allocator import allocator
 from benchmarks.common import FULL, QUICK, Size, machine, others_seconds
 from benchmarks.memory import memory
 from benchmarks.metrics import metrics
@@ -25,6 +26,7 @@ PARTS: dict[str, Callable[[Size], Iterable[dict[str, Any]]]] = {
     "axes": axes,
     "rows": rows,
     "memory": memory,
+    "allocator": allocator,
     "patterns": patterns,
     "metrics": metrics,
 }

@@ -36,6 +36,8 @@ def page(results: Results, by_photograph: Mapping[str, fewer.Photograph] = Mappi
         parts += ["## Fewer gradients\n", _FEWER, _plot("fewer"), fewer.report(by_photograph)]
     if "memory" in results:
         parts += ["## Memory\n", _MEMORY, _plot("memory")]
+    if "allocator" in results:
+        parts += ["## Memory that is kept\n", _ALLOCATOR, _allocator(results)]
     if "patterns" in results:
         parts += ["## Patterns\n", _patterns(results)]
     if "metrics" in results:
@@ -75,6 +77,9 @@ _FEWER = """Photographs of a folder by `python -m benchmarks.adaptive --images F
 the predicted class. The map's error is the relative L2 distance to that of 2,048 steps (IDGI: of 2,048 steps of its
 trapezoid rule). `auto` is `n_steps="auto"` as it refines, up to 512 gradients; it makes no forward passes without a
 gradient. A fixed rule's needed gradients are those from which on its error stays within the bound.
+"""
+_ALLOCATOR = """`captum_ext.memory.keep_freed_memory()` at the start of a process, or the variables
+`MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=2147483647`, on Linux with glibc. A process each, in turn.
 """
 _MEMORY = """A process each: the highest resident memory of the call above what the process had with the network and the
 photographs loaded. The labels say how many photographs and steps. PAIR takes one photograph at a time.
@@ -212,6 +217,16 @@ def _rows(results: Results) -> str:
             [entry["network"], best, f"{found.median:.2f}{_spread(found)}", "<= 1.1", f"{slowest}: {worst.median:.2f}"]
         )
     return table(["network", "best fixed size", "the default over it", "wanted", "slowest size over it"], rows) + "\n"
+
+
+def _allocator(results: Results) -> str:
+    rows = []
+    for entry in entries(results, "allocator"):
+        found = ratio(entry, "kept", "usual")
+        usual, kept = (summary(a_point(entry, name)).median for name in ("usual", "kept"))
+        what = f"{entry['contender']}, {entry['images']} photographs x {entry['steps']} steps"
+        rows.append([what, f"{usual:.0f}", f"{kept:.0f}", f"{found.median:.2f}{_spread(found)}"])
+    return table(["what", "ms a point, usual", "ms a point, kept", "kept over usual"], rows) + "\n"
 
 
 def _patterns(results: Results) -> str:
