@@ -161,6 +161,12 @@ class TestRandomization:
 
 
 class TestGuidedInstability:
+    def test_noise_is_relative_and_normal(self):
+        (ones, zeros) = guided_instability.noisy((2 * torch.ones(10**4), torch.zeros(3)), 0.1, torch.Generator())
+        assert ones.mean().item() == pytest.approx(2, abs=0.01)
+        assert ones.std().item() == pytest.approx(0.2, rel=0.05)
+        assert not zeros.any()
+
     def test_noise_in_the_quadrature_is_noise_in_the_gradient(self):
         model, x = small(), normal(2, 4)
         rules = [WeightedSum("riemann_trapezoid"), ImportantDirection()]
