@@ -90,9 +90,15 @@ def noisy_gradients(noise: float) -> Any:
 
 
 def compare(
-    model: nn.Module, names: Sequence[str], inputs: Tensor, baseline: Tensor, target: Tensor, steps: int = STEPS
+    model: nn.Module,
+    names: Sequence[str],
+    inputs: Tensor,
+    baseline: Tensor,
+    target: Tensor,
+    steps: int = STEPS,
+    repeat: bool = True,
 ) -> list[common.Row]:
-    """A row for each image, method and change."""
+    """A row for each image, method and change; if ``repeat``, also for none, which is the control."""
 
     def probability(x: Tensor) -> Tensor:
         scores: Tensor = model(x).softmax(1)
@@ -122,7 +128,8 @@ def compare(
                 f"noise {noise:.0e}": changed[at * len(rules) : (at + 1) * len(rules)]
                 for at, noise in enumerate(NOISES)
             }
-            others["repeated"] = walk(path, rules)
+            if repeat:
+                others["repeated"] = walk(path, rules)
             others["alone"] = walk(path, rules, rows=1)
         with threads(2):
             others["two threads"] = walk(path, rules)
@@ -161,7 +168,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for file in left:
         some = parts[file]
         inputs = next(batches(some, classifier.transform))
-        rows = compare(classifier.model, [i.name for i in some], inputs, black.expand_as(inputs), labels(some))
+        names, start, first = [image.name for image in some], black.expand_as(inputs), file is next(iter(parts))
+        rows = compare(classifier.model, names, inputs, start, labels(some), repeat=first)
         common.write(file.parent, file.stem, rows, {"steps": STEPS})
         print(f"{file.stem} of {len(parts)}", flush=True)
     if all(file.is_file() for file in parts):
