@@ -16,12 +16,14 @@ from benchmarks.common import FULL, QUICK, Size, machine, others_seconds
 from benchmarks.memory import memory
 from benchmarks.metrics import metrics
 from benchmarks.patterns import patterns
+from benchmarks.rows import rows
 from benchmarks.timing import axes, centre, paths
 
 PARTS: dict[str, Callable[[Size], Iterable[dict[str, Any]]]] = {
     "centre": centre,
     "paths": paths,
     "axes": axes,
+    "rows": rows,
     "memory": memory,
     "patterns": patterns,
     "metrics": metrics,
