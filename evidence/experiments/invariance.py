@@ -3,12 +3,12 @@
 Each network is compared with twins; patterns of both are fitted on the same data. Everything is in float64, so that
 what is invariant differs by rounding only. IG, which is invariant, is the control.
 
-On paper: a unit's pattern is a = n / (w . n) with n = E+[x y] - E+[x] E[y], so w * a is n * w over its own sum. Factors
-of x or y cancel in it: units may be rescaled, and of two halves of a unit each gets half. (Not so in a alone: PatternNet
-counts both halves whole.) A layer that changes nothing, or only scales, has w * a = 1 on its diagonal, and nothing else
-changes but what follows the layer before it: with no ReLU there any more, that one takes the linear estimator. A shift
-of x is no factor: it adds (E+[y] - E[y]) times itself to n. A scale that is no patterned layer, as BatchNorm's, stays a
-factor of the gradient. Nor is the product of two layers' w * a that of their product.
+On paper: a unit's pattern is a = n / (w . n) with n = E+[x y] - E+[x] E[y], so w * a is n * w over its own sum.
+Factors of x or y cancel in it: units may be rescaled, and of two halves of a unit each gets half. (Not so in a:
+PatternNet counts both halves whole.) A layer that changes nothing, or only scales, has w * a = 1 on its diagonal, and
+nothing else changes but what follows the layer before it: with no ReLU there any more, that one takes the linear
+estimator. A shift of x is no factor: it adds (E+[y] - E[y]) times itself to n. A scale that is no patterned layer, as
+BatchNorm's, stays a factor of the gradient. Nor is the product of two layers' w * a that of their product.
 """
 
 from __future__ import annotations

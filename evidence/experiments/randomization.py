@@ -25,10 +25,10 @@ from captum_ext.patterns import Patterns, fit_patterns
 from captum_ext.patterns.bank import fingerprint
 from captum_ext.quadratures import ImportantDirection, Quadrature, WeightedSum
 from captum_ext.vision.pictures import read
+from evidence import photographs
 from evidence.experiments import common
-from evidence.experiments.guided_instability import chosen
 from evidence.mnist import digits, mnist
-from evidence.models import batches, halves, labels, lite0_with_patterns
+from evidence.models import batches, labels, lite0_with_patterns
 
 DIGITS, FITTED = 64, 1000  # digits explained, and fitted on anew
 STEPS = {"mnist": 32, "efficientnet-lite0": 8}
@@ -156,9 +156,9 @@ def on_mnist(count: int = DIGITS, fitted_on: int = FITTED, steps: int = STEPS["m
 
 def on_lite0(folder: str, count: int, steps: int = STEPS["efficientnet-lite0"]) -> Iterator[common.Row]:
     """The last layer shuffled, and all layers, for photographs that are classified correctly."""
-    fitting = halves(folder)[1]
+    fitting = photographs.fitted(folder)
     _, transform, patterns, model = lite0_with_patterns(fitting)
-    images = chosen(model, transform, folder, count)
+    images = common.spread(photographs.explained(folder), count)
     x = torch.cat(list(batches(images, transform)))
     grey = baselines.grey(read(str(images[0].path)), transform).expand_as(x)
     fits = fits_of(patterns, list(batches(fitting, transform)))
@@ -182,7 +182,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "steps": STEPS,
         "digits": DIGITS,
         "photographs": given.count,
-        "fitted anew on": {"mnist": FITTED, "efficientnet-lite0": len(halves(given.images)[1])},
+        "fitted anew on": {"mnist": FITTED, "efficientnet-lite0": len(photographs.fitted(given.images))},
         "baseline": "grey",
         "explained": "the label's probability; by PatternAttribution its logit",
     }
