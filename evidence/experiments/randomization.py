@@ -31,7 +31,7 @@ from evidence.mnist import digits, mnist
 from evidence.models import batches, labels, lite0_with_patterns
 
 DIGITS, FITTED = 64, 1000  # digits explained, and fitted on anew
-STEPS = {"mnist": 32, "efficientnet-lite0": 8}
+STEPS = {"mnist": 16, "efficientnet-lite0": 8}
 ROWS = 8
 
 Fit = Callable[[nn.Module], Patterns]
@@ -177,7 +177,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = common.options(__doc__, photographs=True)
     parser.set_defaults(count=24)
     given = parser.parse_args(arguments)
-    rows = [*on_mnist(), *on_lite0(given.images, given.count)]
     settings = {
         "steps": STEPS,
         "digits": DIGITS,
@@ -186,7 +185,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "baseline": "grey",
         "explained": "the label's probability; by PatternAttribution its logit",
     }
-    common.write(given.results, "randomization", rows, settings)
+    rows: list[common.Row] = []
+    for part in (on_mnist(), on_lite0(given.images, given.count)):
+        rows += part
+        common.write(given.results, "randomization", rows, settings)  # the first part is kept if the second is stopped
     keys = dict.fromkeys((row["network"], row["method"], row["patterns"], row["layer"]) for row in rows)
     for key in keys:
         some = [row for row in rows if tuple(row.values())[:4] == key]
