@@ -42,7 +42,7 @@ def curves(stored: Stored) -> Figure | None:
             for method in [*(m for m in ELEVEN if m not in _SHOWN), *reversed(_SHOWN)]:
                 _curve(panel, stored, run, method, protocol)
             head(panel, f"{MODELS[run]}, protocol `{protocol}`".replace("`", ""))
-        line[0].set_ylabel("target's probability", fontsize=NORMAL)
+        line[0].set_ylabel("probability, over the start's", fontsize=NORMAL)
     for panel in panels[-1]:
         panel.set_xlabel("patches replaced", fontsize=NORMAL)
     legend(figure, [*of_methods(_SHOWN), *_grey()], len(_SHOWN) + 1)
@@ -63,10 +63,11 @@ def _curve(panel: Any, stored: Stored, run: str, method: str, protocol: str) -> 
     settings = stored.settings(run)
     each = settings.get("patches_per_point", 1)
     x = np.minimum(np.arange(points) * each, settings.get("n_patches", points - 1))
+    relative = sample.curves / sample.curves[:, :1]
     if method not in _SHOWN:
-        panel.plot(x, sample.curves.mean(0), color="0.75", linewidth=1)
+        panel.plot(x, relative.mean(0), color="0.75", linewidth=1)
         return
-    curve(panel, x, sample.curves, max(1, points // 6), **style(looks([method])[method]))
+    curve(panel, x, relative, max(1, points // 6), **style(looks([method])[method]))
 
 
 def against(stored: Stored) -> Figure | None:
