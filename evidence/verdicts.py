@@ -101,7 +101,8 @@ def of_all(trials: Sequence[Trial]) -> Verdict:
 
 def _purest(trials: Sequence[Trial]) -> tuple[tuple[str, ...], list[tuple[str, ...]]] | None:
     """The condition, or two, with all of the support and nothing else at some levels; else that with most of it."""
-    factors = [name for name in trials[0].conditions if len({trial.conditions[name] for trial in trials}) > 1]
+    every_name = dict.fromkeys(name for trial in trials for name in trial.conditions)
+    factors = [name for name in every_name if len({trial.conditions.get(name, "") for trial in trials}) > 1]
     holding = sum(trial.outcome == HOLDS for trial in trials)
     best: tuple[int, tuple[str, ...], list[tuple[str, ...]]] = (0, (), [])
     for size in (1, 2):
@@ -120,7 +121,7 @@ def _all_hold(trials: Sequence[Trial], names: tuple[str, ...], level: tuple[str,
 
 
 def _level(trial: Trial, names: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(trial.conditions[name] for name in names)
+    return tuple(trial.conditions.get(name, "") for name in names)
 
 
 def _counts(trials: Sequence[Trial]) -> str:
