@@ -117,10 +117,10 @@ RUNS: dict[str, tuple[Callable[[str, int], Job], Settings]] = {
     "study-lite1": (_lite(1), Settings((*_PATHS, "random"), ("insertion",), (16,))),
     "study-lite2": (_lite(2), Settings((*_PATHS, "random"), ("insertion",), (16,))),
     "stability-lite0": (_lite(0), Settings(_PATHS, ("stability", "class-sensitivity"), (16,))),
-    "steps-lite0": (_lite(0), Settings(_AHEAD, ("insertion",), (8, 16, 32, 64))),  # 128 are among the study's
+    "steps-lite0": (_lite(0), Settings(_AHEAD, ("insertion:signed",), (8, 16, 32, 64))),  # 128 are among the study's
     "truncated-lite0": (
         _lite(0),
-        Settings(("ig", "idgi"), ("insertion",), (8, 16, 32, 64), steps_protocol="reference"),
+        Settings(("ig", "idgi"), ("insertion:signed",), (8, 16, 32, 64), steps_protocol="reference"),
     ),
     # Noisy paths of SmoothGrad-IG and looks at the model are fewer than the paper's where a gradient is dear.
     "degradation-lite0": (_lite0_with_patterns, _degradation(4, 9, 100, 10, noisy_paths=2)),
