@@ -6,6 +6,7 @@ and stops; the results are of those that are done.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -158,7 +159,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     images = explained(given.images)[: given.count]
     black = baselines.black(read_picture(str(images[0].path)), classifier.transform)
     parts = _parts(images)
-    left = [file for file in parts if not file.is_file()][: given.batches]
+    # Under torchrun its processes share the batches; once more alone then collects what all have done.
+    rank, count = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
+    left = [file for file in list(parts)[rank::count] if not file.is_file()][: given.batches]
     for file in left:
         some = parts[file]
         inputs = next(batches(some, classifier.transform))
