@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help demo test test-slow lint format docs bench bench-quick evidence clean
+.PHONY: help demo test test-slow lint format docs tutorials bench bench-quick evidence clean
 
 help:  ## the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -32,6 +32,9 @@ format: .venv/test.done  ## bring the code into form
 
 docs: .venv/docs.done  ## the documentation, in docs/_build/html
 	$(BIN)/sphinx-build --fail-on-warning --keep-going -q -b html docs docs/_build/html
+
+tutorials: .venv/test.done  ## run the notebooks and store their outputs; some minutes
+	$(BIN)/python -m tutorials
 
 bench: .venv/bench.done  ## time and memory against the bare network, Captum, PAIR and zennit; writes docs/benchmark.md
 	$(BIN)/python -m benchmarks

@@ -125,7 +125,8 @@ def _of_all(trials: Sequence[Trial]) -> Outcome:
 
 def _purest(trials: Sequence[Trial | Case]) -> tuple[tuple[str, ...], list[tuple[str, ...]]] | None:
     """The condition, or two, with all of the support and nothing else at some levels; else that with most of it."""
-    factors = [name for name in trials[0].conditions if len({trial.conditions[name] for trial in trials}) > 1]
+    every_name = dict.fromkeys(name for trial in trials for name in trial.conditions)
+    factors = [name for name in every_name if len({trial.conditions.get(name, "") for trial in trials}) > 1]
     holding = sum(trial.outcome == HOLDS for trial in trials)
     best: tuple[int, tuple[str, ...], list[tuple[str, ...]]] = (0, (), [])
     for size in (1, 2):
@@ -144,7 +145,7 @@ def _all_hold(trials: Sequence[Trial | Case], names: tuple[str, ...], level: tup
 
 
 def _level(trial: Trial | Case, names: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(trial.conditions[name] for name in names)
+    return tuple(trial.conditions.get(name, "") for name in names)
 
 
 def _counts(trials: Sequence[Trial | Case]) -> str:

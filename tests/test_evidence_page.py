@@ -292,9 +292,7 @@ def test_the_page_in_short_takes_its_verbs_from_the_numbers(own, chance, verb, t
     assert text.count("\n") == 0  # nothing of what was not run
 
 
-@pytest.mark.parametrize(
-    ("own", "follows"), [(0.3, "| kept"), (0.0, "questioned: by it IG is not better than chance")]
-)
+@pytest.mark.parametrize(("own", "follows"), [(0.3, "| kept"), (0.0, "questioned: by it IG is not better than chance")])
 def test_a_default_is_questioned_by_the_numbers(own, follows, tmp_path):
     def effect(method, variant):
         return 0.0 if method == "random" else own
