@@ -52,33 +52,49 @@ def rounds_of(method, image, start, target, tol):
     return rounds
 
 
-def of_one(probability, image, black, target, name):
-    """Errors by the number of gradients, for one photograph and path: rows [gradients, completeness, map]."""
+def of_one(probability, image, black, target, name, with_maps):
+    """Errors by the number of gradients, for one photograph and path: rows [gradients, completeness, map].
+
+    The map's error is ``None`` without the maps of ``FINEST`` steps, nor are there the other rules on nested points.
+    """
     start = black if name == "straight" else None
-    method = PathAttribution(probability, _ALONG[name])
-    jobs = [(rule, every) for rule in RULES for every in [1, *EVERY]]
-    quadratures = [Subsampled(RULES[rule], every) for rule, every in jobs]
-    walk = method.attribute_each(quadratures, image, start, target, n_steps=FINEST, return_convergence_delta=True)
-    maps = {job: result[0] for job, result in zip(jobs, walk, strict=True)}
-    change = float(walk[0][0].sum() - walk[0][1])
-    reference = {False: maps["trapezoid", 1], True: maps["idgi trapezoid", 1]}
+    path = _ALONG[name]
+    method = PathAttribution(probability, path)
+    with torch.no_grad():
+        ends = (image, path.start((image,), None if start is None else (start,))[0])
+        change = float(probability(ends[0])[0, target] - probability(ends[1])[0, target])
+    curves, reference = _nested(method, image, start, target, change) if with_maps else ({}, {})
 
     def row(gradients, ours, idgi):
-        return [gradients, abs(float(ours.sum()) - change) / abs(change), distance(ours, reference[idgi])]
+        apart = distance(ours, reference[idgi]) if with_maps else None
+        return [gradients, abs(float(ours.sum()) - change) / abs(change), apart]
 
-    curves = {}
-    for rule, every in jobs:
-        if every > 1:
-            found = row(FINEST // every + 1, maps[rule, every], rule.startswith("idgi"))
-            curves.setdefault(rule, []).append(found)
     curves["gausslegendre"] = [
         row(steps, method.attribute(image, start, target, n_steps=steps, method="gausslegendre"), False)
         for steps in GAUSS
     ]
-    for name_of_curve, quadrature, tol in (("auto", WeightedSum(), 0.001), ("auto idgi", ImportantDirection(), 0.05)):
-        rounds = rounds_of(PathAttribution(probability, _ALONG[name], quadrature), image, start, target, tol)
+    refined = [("auto", WeightedSum(), 0.001), ("auto idgi", ImportantDirection(), 0.05)]
+    for name_of_curve, quadrature, tol in refined if with_maps else refined[:1]:
+        rounds = rounds_of(PathAttribution(probability, path, quadrature), image, start, target, tol)
         curves[name_of_curve] = [row(count, ours, "idgi" in name_of_curve) for count, ours in rounds]
     return {"change": change, "curves": curves}
+
+
+def _nested(method, image, start, target, change):
+    """The rules on nested points, all from one walk of the finest, and the references: of IDGI or not."""
+    jobs = [(rule, every) for rule in RULES for every in [1, *EVERY]]
+    quadratures = [Subsampled(RULES[rule], every) for rule, every in jobs]
+    walk = method.attribute_each(quadratures, image, start, target, n_steps=FINEST)
+    maps = dict(zip(jobs, walk, strict=True))
+    reference = {False: maps["trapezoid", 1], True: maps["idgi trapezoid", 1]}
+    curves = {}
+    for rule, every in jobs:
+        if every > 1:
+            ours = maps[rule, every]
+            error = abs(float(ours.sum()) - change) / abs(change)
+            found = [FINEST // every + 1, error, distance(ours, reference[rule.startswith("idgi")])]
+            curves.setdefault(rule, []).append(found)
+    return curves, reference
 
 
 def main():
@@ -87,6 +103,7 @@ def main():
     parser.add_argument("--of", type=int, default=10, help="how many photographs in all")
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--count", type=int)
+    parser.add_argument("--maps", type=int, help=f"of how many to make maps of {FINEST} steps as well (default: all)")
     parser.add_argument("--path", choices=PATHS, default="straight")
     parser.add_argument("--results", type=Path, default=Path("benchmarks/results/adaptive.json"))
     options = parser.parse_args()
@@ -106,7 +123,8 @@ def main():
     for k in range(options.first, last):
         key = f"{options.path} {k}"
         if key not in results:
-            results[key] = of_one(probability, images[k : k + 1], black, int(targets[k]), options.path)
+            with_maps = options.maps is None or k - options.first < options.maps
+            results[key] = of_one(probability, images[k : k + 1], black, int(targets[k]), options.path, with_maps)
             options.results.write_text(json.dumps(results))
     print(report(results))
 

@@ -80,7 +80,12 @@ def fewer(results: Mapping[str, Photograph], file: Path) -> None:
     for place, (path, title, column, names) in zip(places, panels, strict=True):
         for name in names:
             colour = RULE_COLOURS[name]
-            lines = [[_by(one["curves"][name], column, most) for most in budgets] for one in of(results, path)]
+            known = [
+                one["curves"].get(name)
+                for one in of(results, path)
+                if column == COMPLETENESS or "right" in one["curves"]
+            ]
+            lines = [[_by(rows, column, most) for most in budgets] for rows in known if rows]
             for line in lines:
                 place.plot(budgets, line, color=colour, alpha=0.2, linewidth=0.8)
             place.plot(budgets, [median(at) for at in zip(*lines, strict=True)], color=colour, label=name, linewidth=2)

@@ -213,8 +213,8 @@ def test_gradients_for_the_same_answer(tmp_path):
     assert fewer.needed(results["straight 0"]["curves"]["trapezoid"], fewer.MAP, 0.02) == 64  # 16 was an accident
     assert fewer.needed(results["straight 0"]["curves"]["right"], fewer.MAP, 0.02) == math.inf
     told = fewer.report(results)
-    assert "| IG, within 5% | gausslegendre | 16 | 10 | 0.62 |  |" in told
-    assert "| IG, within 1% | gausslegendre | 64 | 20 | 0.31 | <= 0.4 |" in told
+    assert "| IG, within 5%, 2 photographs | gausslegendre | 16 | 10 | 0.62 |  |" in told
+    assert "| IG, within 1%, 2 photographs | gausslegendre | 64 | 20 | 0.31 | <= 0.4 |" in told
     assert "| IG, within 2%, 2 photographs | trapezoid | 64 | 20 | 0.31 |  |" in told
     assert "| IDGI, within 10%, 2 photographs | idgi | 16 | 10 | 0.62 | <= 0.2 |" in told
     assert "| Blur IG, within 2%, 2 photographs | right | - (2 of 2 not by then) | 20 | below 0.02 |  |" in told
