@@ -38,7 +38,7 @@ _SHOWN = [
     *("idgi", "guided-ig+idgi", "blur-ig+idgi", "patternnet", "guided-backprop", "gradient"),
     *("gradient-x-input", "vargrad", "smoothgrad-squared", "smoothgrad-ig", "expected-gradients", "random"),
 ]
-_COLOURS = 256  # of the files: a map is noise, which PNG alone hardly makes smaller
+_QUALITY = 90  # a map is noise, which PNG hardly makes smaller
 
 
 def subject(classifier: Classifier, folder: Path | None) -> Subject:
@@ -85,11 +85,10 @@ def draw(pixels: Any, title: str, found: dict[str, Tensor]) -> Figure:
 
 
 def save(figure: Figure, file: Path) -> None:
-    """With few colours."""
+    """As a JPEG file."""
     buffer = io.BytesIO()
     figure.savefig(buffer, dpi=140)
-    picture = Image.open(buffer).convert("RGB").quantize(_COLOURS)
-    picture.save(file, optimize=True)
+    Image.open(buffer).convert("RGB").save(file, quality=_QUALITY, subsampling=0)
 
 
 def main() -> None:
@@ -107,7 +106,7 @@ def main() -> None:
         target, probability, found = maps(given, name, image, black)
         pixels = ((image - black) / (white - black))[0].permute(1, 2, 0).clamp(0, 1).numpy()
         figure = draw(pixels, f"{classifier.category(target)}, p = {probability:.2f}", found)
-        save(figure, options.output / f"evidence-maps-{name}.png")
+        save(figure, options.output / f"evidence-maps-{name}.jpg")
         print(f"{name}: {classifier.category(target)} ({target}), p = {probability:.3f}")
 
 

@@ -78,7 +78,7 @@ def page(stored: Stored, drawn: Sequence[str]) -> str:
         _LIMITS.format(images=_images(stored)),
     ]
     if shown := [name for name in MAPS if f"maps-{name}" in drawn]:
-        parts += ["## The maps", _MAPS, *(f"![{MAPS[name]}](images/evidence-maps-{name}.png)" for name in shown)]
+        parts += ["## The maps", _MAPS, *(f"![{MAPS[name]}](images/evidence-maps-{name}.jpg)" for name in shown)]
     for group in GROUPS:
         parts += [f"## {group.title}", *([group.preface] if group.preface else [])]
         parts += [claim.text(stored, drawn) for claim in group.claims]
@@ -168,7 +168,7 @@ def write(results: Path, docs: Path) -> Path:
     stored = Stored(results)
     images = docs / "images"
     images.mkdir(parents=True, exist_ok=True)
-    drawn = [f"maps-{name}" for name in MAPS if (images / f"evidence-maps-{name}.png").exists()]
+    drawn = [f"maps-{name}" for name in MAPS if (images / f"evidence-maps-{name}.jpg").exists()]
     for name, draw in FIGURES.items():
         file = images / f"evidence-{name}.png"
         figure = draw(stored)
