@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help demo test test-slow lint format docs bench bench-quick clean
+.PHONY: help demo test test-slow lint format docs dist bench bench-quick clean
 
 help:  ## the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -33,6 +33,11 @@ format: .venv/test.done  ## bring the code into form
 docs: .venv/docs.done  ## the documentation, in docs/_build/html
 	$(BIN)/sphinx-build --fail-on-warning --keep-going -q -b html docs docs/_build/html
 
+dist: .venv/dist.done  ## the wheel and the source archive, in dist, checked
+	rm -rf dist
+	$(BIN)/python -m build --quiet
+	$(BIN)/twine check --strict dist/*
+
 bench: .venv/bench.done  ## time and memory against the bare network, Captum, PAIR and zennit; writes docs/benchmark.md
 	$(BIN)/python -m benchmarks
 	$(BIN)/python -m benchmarks.page
@@ -42,4 +47,4 @@ bench-quick: .venv/bench.done  ## the same in two minutes, in benchmarks/quick
 	$(BIN)/python -m benchmarks.page --results benchmarks/quick --docs benchmarks/quick
 
 clean:
-	rm -rf .venv docs/_build
+	rm -rf .venv dist docs/_build docs/images/built

@@ -10,6 +10,7 @@ sys.path.insert(0, str(HERE / "_ext"))
 
 project = "captum_ext"
 author = "The captum_ext developers"
+copyright = "2026, the captum_ext developers"
 release = __version__
 extensions = [
     "myst_nb",
@@ -22,10 +23,12 @@ extensions = [
     "mathml",
     "notebooks",
 ]
-exclude_patterns = ["_build", "_ext", "figures", "jupyter_execute"]
+exclude_patterns = ["_build", "_ext", "_inventories", "figures"]
+nitpicky = True  # a reference that leads nowhere is a warning
 
 html_theme = "furo"
 html_title = f"captum_ext {release}"
+html_favicon = "_static/icon.svg"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_copy_source = False
@@ -52,7 +55,7 @@ bibtex_reference_style = "author_year"
 
 # The inventories are files of this tree, so a build neither waits for these sites nor warns without them.
 intersphinx_mapping = {
-    name: (f"{url}", str(HERE / "_inventories" / f"{name}.inv"))
+    name: (url, str(HERE / "_inventories" / f"{name}.inv"))
     for name, url in {
         "captum": "https://captum.ai/api/",
         "numpy": "https://numpy.org/doc/stable/",

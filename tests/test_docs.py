@@ -162,7 +162,5 @@ def test_the_page_on_migration(run, saliency):
     captums = captum.attr.IntegratedGradients(names["model"]).attribute(
         names["x"], target=1, n_steps=21, method="riemann_trapezoid"
     )
-    ours = IntegratedGradients(names["model"]).attribute(
-        names["x"], target=1, n_steps=20, method="riemann_trapezoid"
-    )
+    ours = IntegratedGradients(names["model"]).attribute(names["x"], target=1, n_steps=20, method="riemann_trapezoid")
     torch.testing.assert_close(captums * 21 / 20, ours, atol=1e-6, rtol=1e-4)

