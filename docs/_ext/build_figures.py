@@ -1,7 +1,7 @@
 """The figures of the pages, drawn when the site is built: figures/NAME.py's ``draw()`` becomes images/built/NAME.webp.
 
-A figure is drawn again when its file, what the figures share, the library's code or a version it depends on changes; not
-for docstrings and comments.
+A figure is drawn again when its file, what the figures share, the library's code or a version it depends on changes;
+not for docstrings and comments.
 """
 
 from __future__ import annotations
@@ -27,14 +27,9 @@ def _code(file: Path) -> str:
     """A file's code without docstrings and comments."""
     tree = ast.parse(file.read_text())
     for node in ast.walk(tree):
-        body = getattr(node, "body", None)
-        if (
-            isinstance(body, list)
-            and body
-            and isinstance(body[0], ast.Expr)
-            and isinstance(body[0].value, ast.Constant)
-        ):
-            del body[0]
+        match getattr(node, "body", None):
+            case [ast.Expr(ast.Constant()), *_]:
+                del node.body[0]
     return ast.dump(tree)
 
 
