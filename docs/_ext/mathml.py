@@ -16,7 +16,9 @@ def _converted(latex: str, display: str) -> str:
     except Exception as error:
         raise ExtensionError(f"No MathML for {latex!r}: {type(error).__name__}: {error}") from error
     # A raised prime becomes a dot in most fonts, whose primes are raised already.
-    return re.sub(r"<msup>(<mi>.</mi>)<mi>(&#x02032;)</mi></msup>", r'\1<mo lspace="0" rspace="0">\2</mo>', math)
+    prime = '<mo lspace="0" rspace="0">&#x02032;</mo>'
+    math = re.sub(r"<msup>(<mi>.</mi>)<mi>&#x02032;</mi></msup>", rf"\1{prime}", math)
+    return re.sub(r"<msubsup>(<mi>.</mi><mi>.</mi>)<mi>&#x02032;</mi></msubsup>", rf"<msub>\1</msub>{prime}", math)
 
 
 def _inline(self, node: nodes.math) -> None:

@@ -20,7 +20,8 @@ def _others() -> torch.Tensor:
 def draw() -> Figure:
     """The photograph, one of the baselines, IG from black, and three numbers of samples."""
     picture, others = photograph("coffee"), _others()
-    figure, grid = panels(1, 6)
+    figure, grid = panels(2, 3, side=2.6)
+    grid = grid.reshape(1, 6)
     show(grid[0, 0], picture.pixels, picture.title)
     show(grid[0, 1], picture.colours(others[1]), "one of eight baselines")
     black = IntegratedGradients(probability).attribute(picture.x, picture.black, picture.target, n_steps=24)

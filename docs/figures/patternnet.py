@@ -17,7 +17,7 @@ def draw() -> Figure:
     figure = Figure(figsize=(4.6, 4.2), layout="constrained")
     panel = figure.add_subplot()
     dots = panel.scatter(*x.T, c=y[:, 0], s=9, cmap="coolwarm")
-    figure.colorbar(dots, label="the signal y, which is also the output")
+    figure.colorbar(dots, shrink=0.7, label="the signal y, which is also the output")
     for arrow, colour, name in (
         ((1.0, -1.0), "black", "weight w = (1, -1)"),
         (pattern.tolist(), "tab:green", f"pattern a = ({pattern[0]:.2f}, {pattern[1]:.2f})"),
