@@ -15,6 +15,8 @@ def _converted(latex: str, display: str) -> str:
         math = convert(latex, display=display)
     except Exception as error:
         raise ExtensionError(f"No MathML for {latex!r}: {type(error).__name__}: {error}") from error
+    if "\\" in math:  # what it does not know it leaves as it is
+        raise ExtensionError(f"No MathML for {latex!r}: it knows no such command.")
     # A raised prime becomes a dot in most fonts, whose primes are raised already.
     prime = '<mo lspace="0" rspace="0">&#x02032;</mo>'
     math = re.sub(r"<msup>(<mi>.</mi>)<mi>&#x02032;</mi></msup>", rf"\1{prime}", math)
