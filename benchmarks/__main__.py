@@ -12,17 +12,21 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+from benchmarks.allocator import allocator
 from benchmarks.common import FULL, QUICK, Size, machine, others_seconds
 from benchmarks.memory import memory
 from benchmarks.metrics import metrics
 from benchmarks.patterns import patterns
+from benchmarks.rows import rows
 from benchmarks.timing import axes, centre, paths
 
 PARTS: dict[str, Callable[[Size], Iterable[dict[str, Any]]]] = {
     "centre": centre,
     "paths": paths,
     "axes": axes,
+    "rows": rows,
     "memory": memory,
+    "allocator": allocator,
     "patterns": patterns,
     "metrics": metrics,
 }

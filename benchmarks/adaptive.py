@@ -9,28 +9,27 @@ from __future__ import annotations
 
 import argparse
 import json
-import statistics
 import warnings
 from pathlib import Path
 
 import torch
 
-from benchmarks.common import network, photographs, table
+from benchmarks.common import network, photographs
+from benchmarks.fewer import FINEST, PATHS, report
 from captum_ext._adapt import _Walker
 from captum_ext.attr import PathAttribution
 from captum_ext.paths import BlurPath, StraightPath
 from captum_ext.quadratures import ImportantDirection, Subsampled, WeightedSum
 
-FINEST = 2048
 EVERY = [2**k for k in range(1, 10)]  # 1024, 512, ... 4 steps
-GAUSS = [4, 6, 8, 12, 16, 24, 32, 48, 64, 96]
+GAUSS = [8, 16, 32, 64, 96, 128, 192, 256, 384, 512]
 RULES = {
     "trapezoid": WeightedSum("riemann_trapezoid"),
     "right": WeightedSum("riemann_right"),
     "idgi": ImportantDirection(),
     "idgi trapezoid": ImportantDirection("riemann_trapezoid"),
 }
-PATHS = {"straight": StraightPath(), "blur": BlurPath()}
+_ALONG = {"straight": StraightPath(), "blur": BlurPath()}
 
 
 def distance(maps, reference):
@@ -47,7 +46,7 @@ def rounds_of(method, image, start, target, tol):
 
     _Walker._done = watched
     try:
-        method.attribute(image, start, target, n_steps="auto", tol=tol, max_steps=256)
+        method.attribute(image, start, target, n_steps="auto", tol=tol, max_steps=512)
     finally:
         _Walker._done = done
     return rounds
@@ -56,7 +55,7 @@ def rounds_of(method, image, start, target, tol):
 def of_one(probability, image, black, target, name):
     """Errors by the number of gradients, for one photograph and path: rows [gradients, completeness, map]."""
     start = black if name == "straight" else None
-    method = PathAttribution(probability, PATHS[name])
+    method = PathAttribution(probability, _ALONG[name])
     jobs = [(rule, every) for rule in RULES for every in [1, *EVERY]]
     quadratures = [Subsampled(RULES[rule], every) for rule, every in jobs]
     walk = method.attribute_each(quadratures, image, start, target, n_steps=FINEST, return_convergence_delta=True)
@@ -77,72 +76,9 @@ def of_one(probability, image, black, target, name):
         for steps in GAUSS
     ]
     for name_of_curve, quadrature, tol in (("auto", WeightedSum(), 0.001), ("auto idgi", ImportantDirection(), 0.05)):
-        rounds = rounds_of(PathAttribution(probability, PATHS[name], quadrature), image, start, target, tol)
+        rounds = rounds_of(PathAttribution(probability, _ALONG[name], quadrature), image, start, target, tol)
         curves[name_of_curve] = [row(count, ours, "idgi" in name_of_curve) for count, ours in rounds]
     return {"change": change, "curves": curves}
-
-
-def needed(rows, column, within):
-    """The fewest gradients from which on the error stays within a bound; infinite if it never does."""
-    fewest = float("inf")
-    for row in sorted(rows, reverse=True):
-        if row[column] > within:
-            break
-        fewest = row[0]
-    return fewest
-
-
-def smallest_fixed(results, curve, column, within, share=0.9):
-    """The smallest count at which a share of the photographs is within the bound."""
-    counts = sorted({row[0] for one in results for row in one["curves"][curve]})
-    for count in counts:
-        rows = [next(row for row in one["curves"][curve] if row[0] == count) for one in results]
-        if sum(row[column] <= within for row in rows) >= share * len(rows):
-            return count
-    return float("inf")
-
-
-def when_it_stops(results, within):
-    """How many gradients "auto" takes for this tolerance; its budget where it does not get there."""
-    counts = []
-    for one in results:
-        rows = one["curves"]["auto"]
-        counts.append(next((row[0] for row in rows if row[1] <= within), rows[-1][0]))
-    return counts
-
-
-def report(by_path):
-    """What is asked of the figures, as Markdown."""
-    rows = []
-    straight = by_path["straight"]
-    for within in (0.05, 0.01):
-        mean = statistics.mean(when_it_stops(straight, within))
-        for rule in ("gausslegendre", "trapezoid"):
-            fixed = smallest_fixed(straight, rule, 1, within)
-            what = f"IG, completeness within {within:.0%}"
-            rows.append([what, f"{rule}, on 9 of 10", f"{fixed}", f"{mean:.0f}", f"{mean / fixed:.2f}"])
-    for path, title, ours, within, others in (
-        ("straight", "IG", "auto", 0.02, ["gausslegendre", "trapezoid"]),
-        ("straight", "IDGI", "auto idgi", 0.1, ["idgi", "idgi trapezoid"]),
-        ("blur", "Blur IG", "auto", 0.02, ["gausslegendre", "trapezoid", "right"]),
-        ("blur", "Blur IG + IDGI", "auto idgi", 0.1, ["idgi", "idgi trapezoid"]),
-    ):
-        results = by_path.get(path, [])
-        found = [needed(one["curves"][ours], 2, within) for one in results]
-        for other in others if results else []:
-            uniform = [needed(one["curves"][other], 2, within) for one in results]
-            # A rule that never got there needs more than it was given, so the ratio is at most this.
-            ratios = [a / min(b, FINEST / 2) for a, b in zip(found, uniform, strict=True) if a < float("inf")]
-            ratio = f"{statistics.mean(ratios):.2f}" if ratios else "-"
-            rows.append([f"{title}, map within {within:.0%}", other, _count(uniform), _count(found), ratio])
-    header = ["what", "uniform rule", "gradients it needs", "gradients of auto", "ratio, mean over photographs"]
-    return table(header, rows)
-
-
-def _count(values):
-    finite = [value for value in values if value < float("inf")]
-    missing = f" ({len(values) - len(finite)} of {len(values)} not by then)" if len(finite) < len(values) else ""
-    return (f"{statistics.mean(finite):.0f}" if finite else "-") + missing
 
 
 def main():
@@ -151,7 +87,7 @@ def main():
     parser.add_argument("--of", type=int, default=10, help="how many photographs in all")
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--count", type=int)
-    parser.add_argument("--path", choices=list(PATHS), default="straight")
+    parser.add_argument("--path", choices=PATHS, default="straight")
     parser.add_argument("--results", type=Path, default=Path("benchmarks/results/adaptive.json"))
     options = parser.parse_args()
     warnings.filterwarnings("ignore", category=RuntimeWarning)  # of the tolerance that the budget does not reach
@@ -172,7 +108,7 @@ def main():
         if key not in results:
             results[key] = of_one(probability, images[k : k + 1], black, int(targets[k]), options.path)
             options.results.write_text(json.dumps(results))
-    print(report({path: [one for key, one in results.items() if key.startswith(path)] for path in PATHS}))
+    print(report(results))
 
 
 if __name__ == "__main__":

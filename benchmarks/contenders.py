@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import partial
+from functools import cache, partial
 from typing import Any, NamedTuple
 from unittest.mock import patch
 
@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from captum_ext.attr import IDGI, BlurIG, GuidedIG, IntegratedGradients, PathAttribution
+from captum_ext.patterns import fold_batch_norm
 from captum_ext.quadratures import ImportantDirection, WeightedSum
 
 
@@ -77,6 +78,16 @@ def ig_trapezoid(scene: Scene) -> None:
     IntegratedGradients(scene.model).attribute(
         scene.images, target=scene.targets, n_steps=scene.steps, method="riemann_trapezoid"
     )
+
+
+@cache
+def _folded(model: nn.Module, shape: tuple[int, ...]) -> nn.Module:
+    """Once a model: its copy without BatchNorm, which computes the same."""
+    return fold_batch_norm(model, torch.zeros(1, *shape))
+
+
+def ig_folded(scene: Scene) -> None:
+    ours(IntegratedGradients, scene._replace(model=_folded(scene.model, tuple(scene.images.shape[1:]))))
 
 
 def one_walk(scene: Scene) -> None:
@@ -154,7 +165,7 @@ def _last(image: Tensor) -> np.ndarray:
     return image.numpy().transpose(1, 2, 0)
 
 
-BARE = "bare loop"
+BARE, FOLDED = "bare loop", "IG, BatchNorm folded"
 CONTENDERS: dict[str, Callable[[Scene], None]] = {
     BARE: bare,
     "IG": partial(ours, IntegratedGradients),
@@ -162,6 +173,7 @@ CONTENDERS: dict[str, Callable[[Scene], None]] = {
     "Guided IG": partial(ours, GuidedIG),
     "Blur IG": partial(ours, BlurIG),
     "IG, trapezoid": ig_trapezoid,
+    FOLDED: ig_folded,
     "IG and IDGI, one walk": one_walk,
     "Captum IG": captum_ig,
     "zennit IG": zennit_ig,

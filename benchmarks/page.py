@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
-from benchmarks import plots
+from benchmarks import fewer, plots
 from benchmarks.common import table
 from benchmarks.contenders import BARE
 from benchmarks.figures import Entry, Figure, Results, Wanted, a_point, entries, overhead, ratio, read, summary, wanted
@@ -14,7 +16,7 @@ from benchmarks.timing import CAPTUM_POINTS
 _HERE = Path(__file__).parent
 
 
-def page(results: Results) -> str:
+def page(results: Results, by_photograph: Mapping[str, fewer.Photograph] = MappingProxyType({})) -> str:
     """The page, every number of it from the results."""
     about = {**_settings(results), "most": CAPTUM_POINTS}
     parts = [_HEAD, _machine(results), "## What was asked for\n", _wanted(wanted(results))]
@@ -28,8 +30,14 @@ def page(results: Results) -> str:
         ]
     if "axes" in results:
         parts += ["## One thing at a time\n", _AXES.format(**about), _plot("axes"), _axes(results)]
+    if "rows" in results:
+        parts += ["## The default batch\n", _ROWS, _rows(results)]
+    if by_photograph:
+        parts += ["## Fewer gradients\n", _FEWER, _plot("fewer"), fewer.report(by_photograph)]
     if "memory" in results:
         parts += ["## Memory\n", _MEMORY, _plot("memory")]
+    if "allocator" in results:
+        parts += ["## Memory that is kept\n", _ALLOCATOR, _allocator(results)]
     if "patterns" in results:
         parts += ["## Patterns\n", _patterns(results)]
     if "metrics" in results:
@@ -61,6 +69,17 @@ _AXES = """Integrated Gradients; EfficientNet-Lite0 unless it says VGG-11 (rando
 axis leaves the centre in one respect, but is shorter than it, to keep the run short: 4 steps along the photographs'
 axis, 1 photograph along the steps', 2 steps along the others (VGG-11: {few} photographs). Captum is left out where it
 would need more than {most} points at once. Lines: medians; bars: all rounds.
+"""
+_ROWS = """Integrated Gradients of the same points with `internal_batch_size` left out and at fixed sizes: is the
+default, which follows from the inputs' size alone and so gives the same sums on every run, as fast as the best size?
+"""
+_FEWER = """Photographs of a folder by `python -m benchmarks.adaptive --images FOLDER`, one after the other; softmax of
+the predicted class. The map's error is the relative L2 distance to that of 2,048 steps (IDGI: of 2,048 steps of its
+trapezoid rule). `auto` is `n_steps="auto"` as it refines, up to 512 gradients; it makes no forward passes without a
+gradient. A fixed rule's needed gradients are those from which on its error stays within the bound.
+"""
+_ALLOCATOR = """`captum_ext.memory.keep_freed_memory()` at the start of a process, or the variables
+`MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=2147483647`, on Linux with glibc. A process each, in turn.
 """
 _MEMORY = """A process each: the highest resident memory of the call above what the process had with the network and the
 photographs loaded. The labels say how many photographs and steps. PAIR takes one photograph at a time.
@@ -187,6 +206,29 @@ def _against(entry: Entry, name: str) -> str:
     return f"{found.median:.2f}{_spread(found)}"
 
 
+def _rows(results: Results) -> str:
+    rows = []
+    for entry in entries(results, "rows"):
+        sizes = [name for name in entry["seconds"] if name != "None"]
+        best = min(sizes, key=lambda name: ratio(entry, name, "None").median)
+        slowest = max(sizes, key=lambda name: ratio(entry, name, "None").median)
+        found, worst = ratio(entry, "None", best), ratio(entry, slowest, best)
+        rows.append(
+            [entry["network"], best, f"{found.median:.2f}{_spread(found)}", "<= 1.1", f"{slowest}: {worst.median:.2f}"]
+        )
+    return table(["network", "best fixed size", "the default over it", "wanted", "slowest size over it"], rows) + "\n"
+
+
+def _allocator(results: Results) -> str:
+    rows = []
+    for entry in entries(results, "allocator"):
+        found = ratio(entry, "kept", "usual")
+        usual, kept = (summary(a_point(entry, name)).median for name in ("usual", "kept"))
+        what = f"{entry['contender']}, {entry['images']} photographs x {entry['steps']} steps"
+        rows.append([what, f"{usual:.0f}", f"{kept:.0f}", f"{found.median:.2f}{_spread(found)}"])
+    return table(["what", "ms a point, usual", "ms a point, kept", "kept over usual"], rows) + "\n"
+
+
 def _patterns(results: Results) -> str:
     rows = []
     for comparison, above, below, limit in (
@@ -215,7 +257,7 @@ def _metrics(results: Results) -> str:
     )
 
 
-def write(results: Results, docs: Path) -> None:
+def write(results: Results, docs: Path, by_photograph: Mapping[str, fewer.Photograph] = MappingProxyType({})) -> None:
     """Write the page and its plots."""
     images = docs / "images"
     images.mkdir(parents=True, exist_ok=True)
@@ -224,7 +266,9 @@ def write(results: Results, docs: Path) -> None:
         plots.axes(results, images / "benchmark-axes.png")
     if "memory" in results:
         plots.memory(results, images / "benchmark-memory.png")
-    (docs / "benchmark.md").write_text(page(results))
+    if by_photograph:
+        plots.fewer(by_photograph, images / "benchmark-fewer.png")
+    (docs / "benchmark.md").write_text(page(results, by_photograph))
 
 
 def main() -> None:
@@ -235,7 +279,7 @@ def main() -> None:
     results = read(options.results)
     if not results:
         parser.error(f"no results in {options.results}; run python -m benchmarks first")
-    write(results, options.docs)
+    write(results, options.docs, fewer.read(options.results))
     print(_wanted(wanted(results)))
 
 

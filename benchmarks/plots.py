@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from math import nan
 from pathlib import Path
+from statistics import median
 
 import matplotlib
 
@@ -11,8 +14,18 @@ from matplotlib import pyplot as plt
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from benchmarks.contenders import BARE
+from benchmarks.fewer import COMPLETENESS, MAP, Photograph, of
 from benchmarks.figures import Results, a_point, entries, ratio, summary
 
+RULE_COLOURS = {
+    "gausslegendre": "tab:orange",
+    "trapezoid": "tab:blue",
+    "right": "tab:red",
+    "auto": "black",
+    "idgi": "tab:red",
+    "idgi trapezoid": "tab:blue",
+    "auto idgi": "black",
+}
 COLOURS = {"IG": "tab:blue", BARE: "black", "zennit IG": "tab:green", "Captum IG": "tab:red"}
 _PLAIN = FuncFormatter(lambda value, _: f"{value:g}")
 
@@ -51,6 +64,38 @@ def times(results: Results, file: Path) -> None:
     panel.set_xlabel("times as long as this library (blue line); thin lines: all rounds")
     figure.savefig(file, dpi=90)
     plt.close(figure)
+
+
+def fewer(results: Mapping[str, Photograph], file: Path) -> None:
+    """Errors over the number of gradients: medians over the photographs, thin lines for each."""
+    panels = [
+        ("straight", "IG: completeness error", COMPLETENESS, ("gausslegendre", "trapezoid", "auto")),
+        ("straight", "IG: the map's error", MAP, ("gausslegendre", "trapezoid", "auto")),
+        ("straight", "IDGI: the map's error", MAP, ("idgi", "idgi trapezoid", "auto idgi")),
+        ("blur", "Blur IG: the map's error", MAP, ("right", "trapezoid", "gausslegendre", "auto")),
+    ]
+    panels = [panel for panel in panels if of(results, panel[0])]
+    figure, places = plt.subplots(1, len(panels), figsize=(4 * len(panels), 4), layout="constrained")
+    budgets = [2**k for k in range(2, 11)]
+    for place, (path, title, column, names) in zip(places, panels, strict=True):
+        for name in names:
+            colour = RULE_COLOURS[name]
+            lines = [[_by(one["curves"][name], column, most) for most in budgets] for one in of(results, path)]
+            for line in lines:
+                place.plot(budgets, line, color=colour, alpha=0.2, linewidth=0.8)
+            place.plot(budgets, [median(at) for at in zip(*lines, strict=True)], color=colour, label=name, linewidth=2)
+        place.set(title=title, xlabel="gradients", xscale="log", yscale="log")
+        place.xaxis.set_major_formatter(_PLAIN)
+        place.legend(fontsize=8)
+    places[0].set_ylabel("relative error; bold: median over photographs")
+    figure.savefig(file, dpi=90)
+    plt.close(figure)
+
+
+def _by(rows: list[list[float]], column: int, most: int) -> float:
+    """The error with the gradients of a budget, most of it spent."""
+    affordable = [row for row in rows if row[0] <= most + 1]  # 2^k steps of a closed rule have one point more
+    return max(affordable)[column] if affordable else nan
 
 
 def axes(results: Results, file: Path) -> None:

@@ -11,7 +11,7 @@ from torch import nn
 from torchvision.models import vgg11
 
 from benchmarks.common import Size, interleaved, network, photographs
-from benchmarks.contenders import BARE, BY_IMAGE, BY_STEP, CONTENDERS, Scene, inside, scene_of
+from benchmarks.contenders import BARE, BY_IMAGE, BY_STEP, CONTENDERS, FOLDED, Scene, inside, scene_of
 from captum_ext.attr import BlurIG, GuidedIG
 
 # Images of 224 x 224 times steps that Captum is asked for: at 80 MB a point, this many take 8 GB.
@@ -50,8 +50,8 @@ def centre(size: Size, model: nn.Module | None = None, images: torch.Tensor | No
     scene, few = _scene(size, model, images)
     limits = (size, size.seconds, size.short)
     short = scene.first(len(scene.images), size.short)
-    yield compare("IG, as many as Captum has room for", short, ["Captum IG", "IG", BARE], *limits)
-    yield compare("IG, few photographs", few, ["Captum IG", "IG"], *limits)
+    yield compare("IG, as many as Captum has room for", short, ["Captum IG", "IG", FOLDED, BARE], *limits)
+    yield compare("IG, few photographs", few, ["Captum IG", "IG", FOLDED], *limits)
     yield compare("IDGI", short, ["IG, trapezoid", "IDGI", "IG and IDGI, one walk", "IDGI's formula"], *limits)
     yield compare("IG", scene, ["IG", BARE, "zennit IG", "PAIR IG"], *limits)
 

@@ -1,6 +1,7 @@
 """The benchmark runs, and its page says what was measured. No test asserts a time."""
 
 import json
+import math
 import os
 import re
 from pathlib import Path
@@ -11,7 +12,7 @@ import torch
 from torch import nn
 
 from benchmarks import __main__ as benchmark
-from benchmarks import page, timing
+from benchmarks import fewer, page, timing
 from benchmarks.common import QUICK, interleaved, others_seconds
 from benchmarks.contenders import CONTENDERS, scene_of
 from benchmarks.figures import read, wanted
@@ -193,5 +194,30 @@ def test_a_part_that_is_missing_is_left_out(folder, tmp_path):
 
 
 def test_the_committed_page_is_made_from_the_committed_results():
-    results = read(ROOT / "benchmarks" / "results")
-    assert page.page(results) == (ROOT / "docs" / "benchmark.md").read_text()
+    folder = ROOT / "benchmarks" / "results"
+    assert page.page(read(folder), fewer.read(folder)) == (ROOT / "docs" / "benchmark.md").read_text()
+
+
+def by_photograph(errors):
+    """Photographs whose curves are given as {name: {gradients: (completeness, map)}}, the same for both paths."""
+    curves = {name: [[count, *pair] for count, pair in rows.items()] for name, rows in errors.items()}
+    return {f"{path} {k}": {"change": 1.0, "curves": curves} for path in fewer.PATHS for k in range(2)}
+
+
+def test_gradients_for_the_same_answer(tmp_path):
+    slow = {8: (0.2, 0.5), 16: (0.04, 0.01), 32: (0.06, 0.05), 64: (0.009, 0.015), 128: (0.001, 0.001)}
+    fast = {5: (0.3, 0.4), 10: (0.05, 0.03), 20: (0.01, 0.02)}
+    never = {8: (1.0, 1.0), 128: (0.5, 0.5)}
+    names = ("gausslegendre", "trapezoid", "idgi", "idgi trapezoid")
+    results = by_photograph({**dict.fromkeys(names, slow), "right": never, "auto": fast, "auto idgi": fast})
+    assert fewer.needed(results["straight 0"]["curves"]["trapezoid"], fewer.MAP, 0.02) == 64  # 16 was an accident
+    assert fewer.needed(results["straight 0"]["curves"]["right"], fewer.MAP, 0.02) == math.inf
+    told = fewer.report(results)
+    assert "| IG, within 5% | gausslegendre | 16 | 10 | 0.62 |  |" in told
+    assert "| IG, within 1% | gausslegendre | 64 | 20 | 0.31 | <= 0.4 |" in told
+    assert "| IG, within 2%, 2 photographs | trapezoid | 64 | 20 | 0.31 |  |" in told
+    assert "| IDGI, within 10%, 2 photographs | idgi | 16 | 10 | 0.62 | <= 0.2 |" in told
+    assert "| Blur IG, within 2%, 2 photographs | right | - (2 of 2 not by then) | 20 | below 0.02 |  |" in told
+    assert "| trapezoid | 64 | - (2 of 2 not by then) | below 0.06 | <= 0.15 (the best of them) |" in told
+    page.write(read(ROOT / "benchmarks" / "results"), tmp_path, results)
+    assert (tmp_path / "images" / "benchmark-fewer.png").stat().st_size > 5000

@@ -11,6 +11,7 @@ from captum_ext import __version__
 from captum_ext._errors import UserError
 from captum_ext.cli import evaluate, explain, fit_patterns, report
 from captum_ext.cli.errors import CommandError
+from captum_ext.memory import keep_freed_memory
 
 
 class _Parser(argparse.ArgumentParser):
@@ -31,6 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sub.set_defaults(run=command.run)
     try:
         options = parser.parse_args(arguments)
+        keep_freed_memory()
         options.run(options)
     except UserError as error:
         print(f"captum-ext: error: {error}", file=sys.stderr)

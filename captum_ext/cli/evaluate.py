@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from captum_ext.evaluation import Settings
 
 _MOST = 1_000_000
+_COUNTS = ("batch_size", "references", "smoothgrad_ig_samples", "patch_size", "n_patches", "patches_per_point")
 
 SUMMARY = "judge methods by metrics over a folder of images"
 DESCRIPTION = (
@@ -59,6 +60,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--batch-size", default="8", help="images in a batch (default: %(default)s)")
     parser.add_argument("--rows", help="the most rows in a forward pass (default: the methods' own)")
     parser.add_argument("--references", default="49", help="baselines of Expected Gradients (default: %(default)s)")
+    parser.add_argument(
+        "--smoothgrad-ig-samples", default="25", help="noisy paths of SmoothGrad-IG (default: %(default)s)"
+    )
+    parser.add_argument("--patch-size", default="9", help="of degradation's patches (default: %(default)s)")
+    parser.add_argument("--n-patches", default="100", help="how many degradation replaces (default: %(default)s)")
+    parser.add_argument(
+        "--patches-per-point", default="1", help="how many more from one forward pass to the next (default: 1)"
+    )
     parser.add_argument("--seed", default="0", help="for random masks, noise and maps (default: %(default)s)")
     parser.add_argument("--threads", help="threads of each process (default: torch's)")
     parser.add_argument("--first", metavar="N", help="only the first N images, evenly spaced by name")
@@ -122,11 +131,11 @@ def _settings(given: argparse.Namespace) -> Settings:
         "steps_protocol": given.steps_protocol,
         "target": given.target,
         "baseline": given.baseline,
-        "batch_size": options.positive("--batch-size", given.batch_size, _MOST),
         "rows": None if given.rows is None else options.positive("--rows", given.rows, _MOST),
-        "references": options.positive("--references", given.references, _MOST),
         "seed": options.positive("--seed", given.seed, _MOST) if given.seed != "0" else 0,
     }
+    for name in _COUNTS:
+        chosen[name] = options.positive(f"--{name.replace('_', '-')}", getattr(given, name), _MOST)
     for name in ("methods", "measures"):
         if getattr(given, name) is not None:
             chosen[name] = tuple(_listed(getattr(given, name)))

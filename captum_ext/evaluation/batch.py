@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from captum_ext import baselines
 from captum_ext._errors import UserError
 from captum_ext.evaluation.images import LabelledImage
-from captum_ext.evaluation.measures import Maps, Measure, Scene, Score, name_of, parse
+from captum_ext.evaluation.measures import Maps, Measure, Patches, Scene, Score, name_of, parse
 from captum_ext.evaluation.methods import Answer, explain
 from captum_ext.evaluation.settings import Settings
 from captum_ext.evaluation.store import EXPLAINED, MISCLASSIFIED, UNREADABLE, Row
@@ -157,6 +157,7 @@ class Evaluation:
             partial(_as_model_input, black[:1], white[:1]),
             self.settings.rows,
             self.settings.seed,
+            Patches(self.settings.patch_size, self.settings.n_patches, self.settings.patches_per_point),
         )
         others: dict[str, Iterator[Answer]] = {}
         if "compressed" in needs:

@@ -78,7 +78,7 @@ def _smoothgrad_ig(subject: Subject, one: Question) -> Tensor:
     tunnel = captum.attr.NoiseTunnel(IntegratedGradients(subject.probability, multiply_by_inputs=False))
     local: Tensor = tunnel.attribute(
         one.inputs.clone(),
-        nt_samples=SAMPLES,
+        nt_samples=subject.smoothgrad_ig_samples,
         stdevs=VARIANCE**0.5,
         baselines=one.baseline,
         target=one.target,

@@ -21,7 +21,16 @@ from captum_ext.metrics import (
     stability,
 )
 
-N_PATCHES, PATCH_SIZE = 100, 9  # Pattern-Guided IG's, for 224 x 224
+
+class Patches(NamedTuple):
+    """What degradation replaces: patches of this side, so many, so many more from one look at the model to the next."""
+
+    size: int
+    n_patches: int
+    per_point: int
+
+
+USUAL = Patches(9, 100, 1)  # Pattern-Guided IG's, for 224 x 224
 
 
 class Score(NamedTuple):
@@ -46,6 +55,7 @@ class Scene:
         as_input: From such pixels to inputs.
         rows: The most rows in a forward pass; ``None`` for the metrics' default.
         seed: For random masks.
+        patches: For degradation.
     """
 
     probability: Callable[[Tensor], Tensor]
@@ -55,6 +65,7 @@ class Scene:
     as_input: Callable[[Tensor], Tensor]
     rows: int | None
     seed: int
+    patches: Patches = USUAL
 
 
 @dataclass(frozen=True)
@@ -139,16 +150,17 @@ def _degradation(scene: Scene, maps: Maps, protocol: str) -> Iterator[Score]:
         scene.question.inputs,
         maps.plain,
         scene.question.target,
-        PATCH_SIZE,
-        N_PATCHES,
+        scene.patches.size,
+        scene.patches.n_patches,
         protocol=protocol,  # type: ignore[arg-type]
         internal_batch_size=scene.rows,
+        patches_per_point=scene.patches.per_point,
     )
     yield Score("degradation", protocol, found.area, found.scores)
 
 
 def _information(scene: Scene, maps: Maps, variant: str) -> Iterator[Score]:
-    protocol, _, kind = variant.partition(":")
+    protocol, kind, ranking = (*variant.split(":"), None, None)[:3]
     assert scene.pixels is not None, "asked for"
     found = information_curve(
         scene.probability,
@@ -157,7 +169,8 @@ def _information(scene: Scene, maps: Maps, variant: str) -> Iterator[Score]:
         scene.question.target,
         scene.as_input,
         protocol=protocol,  # type: ignore[arg-type]
-        information=kind or None,  # type: ignore[arg-type]
+        information=kind,  # type: ignore[arg-type]
+        ranking=ranking,  # type: ignore[arg-type]
         seed=scene.seed,
         internal_batch_size=scene.rows,
     )
@@ -187,6 +200,7 @@ def _randomization(scene: Scene, maps: Maps, variant: str) -> Iterator[Score]:
 
 _RANKINGS = ("signed", "absolute")
 _PROTOCOLS = ("corrected", "pair", "study")
+_KINDS = [f"{protocol}:{kind}" for protocol in _PROTOCOLS for kind in ("webp", "png", "ms-ssim")]
 MEASURES = {
     "insertion": Measure(_insertion, _RANKINGS),
     "deletion": Measure(_deletion, _RANKINGS),
@@ -196,7 +210,8 @@ MEASURES = {
         ("corrected",),
         (
             *_PROTOCOLS[1:],
-            *(f"{protocol}:{kind}" for protocol in _PROTOCOLS for kind in ("webp", "png", "ms-ssim")),
+            *_KINDS,
+            *(f"{kind}:{ranking}" for kind in _KINDS for ranking in _RANKINGS),
         ),
         needs="pixels",
     ),

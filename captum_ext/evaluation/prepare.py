@@ -75,7 +75,7 @@ def prepared(
             patterns.weights(folded)
         except ValueError as error:
             raise UserError(f"{name}: {error}") from error
-    subject = Subject(model, some, settings.rows, settings.seed, patterns, folded)
+    subject = Subject(model, some, settings.rows, settings.seed, patterns, folded, settings.smoothgrad_ig_samples)
     return Evaluation(subject, transform, settings, device)
 
 

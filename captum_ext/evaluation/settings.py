@@ -22,7 +22,8 @@ class Settings:
         methods: Names, of ``captum_ext.evaluation.METHODS``.
         measures: Names, some with a variant: ``insertion``, ``deletion`` (``:signed``, ``:absolute``), ``degradation``
             (``:paper``, ``:code``), ``information`` (``:corrected``, ``:pair``, ``:study``, each with ``:webp``,
-            ``:png`` or ``:ms-ssim``), ``completeness``, ``stability``, ``class-sensitivity``, ``randomization``.
+            ``:png`` or ``:ms-ssim``, and these with ``:signed`` or ``:absolute``), ``completeness``, ``stability``,
+            ``class-sensitivity``, ``randomization``.
         steps: Of the paths. On paths that can look ahead one walk gives all, if each divides the largest.
         steps_protocol: ``"corrected"`` (default): every run goes from the baseline to the input. ``"reference"``: a
             coarser run takes every k-th of the points 0, ..., 1 of the finest, as the study (seed of the tables) did,
@@ -34,6 +35,10 @@ class Settings:
         batch_size: Images in a batch. Default: 8. What is lost when a run is killed is one batch a process.
         rows: The most rows in a forward pass; ``None`` for the methods' default.
         references: How many images Expected Gradients draws its baselines from. Default: 49, the paper's.
+        smoothgrad_ig_samples: How many noisy paths of 25 steps SmoothGrad-IG has. Default: 25, the paper's.
+        patch_size: The side of degradation's patches. Default: 9, the paper's, for 224 x 224.
+        n_patches: How many of them are replaced. Default: 100, the paper's.
+        patches_per_point: How many more are replaced from one forward pass to the next. Default: 1, the paper's.
         seed: For random masks, noise and maps. Default: 0.
 
     Raises:
@@ -54,6 +59,10 @@ class Settings:
     batch_size: int = 8
     rows: int | None = None
     references: int = 49
+    smoothgrad_ig_samples: int = 25
+    patch_size: int = 9
+    n_patches: int = 100
+    patches_per_point: int = 1
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -65,7 +74,14 @@ class Settings:
                 raise ValueError(f"{name}: expected at least one, each once; got {getattr(self, name)}.")
         for number in self.steps:
             check_positive("steps", number)
-        for name in ("batch_size", "references"):
+        for name in (
+            "batch_size",
+            "references",
+            "smoothgrad_ig_samples",
+            "patch_size",
+            "n_patches",
+            "patches_per_point",
+        ):
             check_positive(name, getattr(self, name))
         if self.rows is not None:
             check_positive("rows", self.rows)

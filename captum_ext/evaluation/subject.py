@@ -37,6 +37,7 @@ class Subject:
         seed: For what is random.
         patterns: Patterns of the model, which has no BatchNorm left to fold, or of another one.
         folded: The model that the patterns are of, if it is another one: it computes the same.
+        smoothgrad_ig_samples: Noisy paths of SmoothGrad-IG.
     """
 
     model: nn.Module
@@ -45,6 +46,7 @@ class Subject:
     seed: int
     patterns: Patterns | None = None
     folded: nn.Module | None = None
+    smoothgrad_ig_samples: int = 25
 
     def probability(self, x: Tensor) -> Tensor:
         """The softmax, which all methods but PatternNet and PatternAttribution explain."""

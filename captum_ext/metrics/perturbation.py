@@ -139,6 +139,7 @@ def degradation(
     additional_forward_args: object = None,
     internal_batch_size: int | None = None,
     show_progress: bool = False,
+    patches_per_point: int = 1,
 ) -> PerturbationCurve:
     """The score as the patches with the highest attributions are replaced, one more at each point. Lower is better.
 
@@ -157,9 +158,11 @@ def degradation(
         additional_forward_args: Further arguments of ``forward_func``.
         internal_batch_size: The most rows in any forward pass.
         show_progress: Whether to show a progress bar.
+        patches_per_point: How many more patches are replaced from one point of the curve to the next. Default: 1, the
+            paper's. With 5, say, the curve has a fifth of the points and costs a fifth of the forward passes.
 
     Returns:
-        The curves of all examples, (n_patches + 1) points from none replaced.
+        The curves of all examples from none replaced to ``n_patches``; (n_patches + 1) points by default.
 
     Raises:
         TypeError, ValueError: If an argument can't be used.
@@ -178,6 +181,7 @@ def degradation(
         raise ValueError(f"protocol: expected one of {get_args(Protocol)}, got {protocol!r}.")
     check_positive("patch_size", patch_size)
     check_positive("n_patches", n_patches)
+    check_positive("patches_per_point", patches_per_point)
     if isinstance(replacement, str) and replacement != "mean":
         raise ValueError(f"replacement: expected 'mean', a number, a tensor or a function, got {replacement!r}.")
     baselines: Any = 0 if isinstance(replacement, str) else replacement
@@ -196,7 +200,8 @@ def degradation(
     ranks = descending_ranks(sums) - spared
     if spared:
         ranks = torch.where(ranks < 0, total, ranks)
-    counts = torch.arange(min(n_patches, total - spared) + 1, device=x.device)
+    last = min(n_patches, total - spared)
+    counts = torch.tensor([*range(0, last, patches_per_point), last], device=x.device)
     plan = Replacement(x, end, ranks, regions.unsqueeze(0), counts, total)
     return curve(forward_func, plan, given, internal_batch_size, show_progress, "degradation")
 

@@ -157,19 +157,22 @@ class _BlurTrace(Trace):
         return self._stack(self._grid.nodes[nodes])
 
     def increments(self, nodes: slice, before: float, after: float) -> Tensors:
-        positions = (self._grid.upper[nodes], self._grid.lower[nodes], self._grid.nodes[nodes])
-        terms = [
-            (factor, self._stack(alphas))
-            for factor, alphas in zip((after, -before, before - after), positions, strict=True)
-            if factor
-        ]
-        return tuple(
-            sum((factor * images[i] for factor, images in terms[1:]), terms[0][0] * terms[0][1][i])
-            for i in range(len(self._inputs))
-        )
+        ends = zip(self._grid.lower[nodes], self._grid.nodes[nodes], self._grid.upper[nodes], strict=True)
+        moves = [self._move(*at, before, after) for at in ends]
+        return tuple(torch.stack(of_one) if len(moves) > 1 else of_one[0][None] for of_one in zip(*moves, strict=True))
+
+    def _move(self, lower: float, node: float, upper: float, before: float, after: float) -> Tensors:
+        if before == after:  # the node itself takes no part
+            return tuple((self._at(upper)[i] - self._at(lower)[i]) * after for i in range(len(self._inputs)))
+        terms = [(after, upper), (-before, lower), (before - after, node)]
+        images = [(factor, self._at(alpha)) for factor, alpha in terms if factor]
+        parts = zip(*([factor * image for image in at] for factor, at in images), strict=True)
+        return tuple(torch.stack(of_one).sum(0) for of_one in parts)
 
     def _stack(self, alphas: tuple[float, ...]) -> Tensors:
-        for alpha in alphas:
-            if alpha not in self._images:
-                self._images[alpha] = self._path.blur(self._inputs, alpha)
-        return tuple(torch.stack(images) for images in zip(*map(self._images.get, alphas), strict=True))
+        return tuple(torch.stack(images) for images in zip(*map(self._at, alphas), strict=True))
+
+    def _at(self, alpha: float) -> Tensors:
+        if alpha not in self._images:
+            self._images[alpha] = self._path.blur(self._inputs, alpha)
+        return self._images[alpha]

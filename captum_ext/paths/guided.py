@@ -96,6 +96,7 @@ class _GuidedTrace(Trace):
         self._start = _flat(start).to(wide)
         self._way = _flat(inputs).to(wide) - self._start
         self._distance = self._way.abs()
+        self._whole = self._distance.sum(1)
         self._lowest = 1 + math.floor(fraction * (self._way.shape[1] - 1))  # as numpy's "lower" quantile
         self._steps_done = 0
         # How far along its own way each feature is, from 0 to 1: at the last point, at this one, at the next.
@@ -104,53 +105,56 @@ class _GuidedTrace(Trace):
     def points(self, nodes: slice) -> Tensors:
         assert (nodes.start, nodes.stop) == (self._steps_done, self._steps_done + 1), "one point at a time"
         self._last, self._here = self._here, self._next
-        return self._unflat(self._start + self._here * self._way)
+        return self._unflat(torch.addcmul(self._start, self._here, self._way))
 
     def follow(self, gradients: Tensors) -> None:
         if self._steps_done < self._steps:
             self._steps_done += 1
-            self._next = self._move(_flat(tuple(gradient[0] for gradient in gradients)).abs())
+            magnitude = _flat(tuple(gradient[0] for gradient in gradients)).abs()
+            # An example at a time on a CPU, whose caches hold one.
+            each = 1 if magnitude.device.type == "cpu" else len(magnitude)
+            self._next = torch.cat(
+                [self._move(slice(at, at + each), magnitude) for at in range(0, len(magnitude), each)]
+            )
 
     def increments(self, nodes: slice, before: float, after: float) -> Tensors:
-        move = after * self._next + (before - after) * self._here - before * self._last
-        return self._unflat(move * self._way)
+        move = (self._next - self._here) * after if after else torch.zeros_like(self._here)
+        if before:
+            move += before * (self._here - self._last)
+        return self._unflat(move.mul_(self._way))
 
-    def _move(self, magnitude: Tensor) -> Tensor:
-        """One step of the path: the features' next position, from the gradient's magnitude here."""
+    def _move(self, rows: slice, magnitude: Tensor) -> Tensor:
+        """One step of the path: the next position of some examples' features, from the gradient's magnitude here."""
         goal = self._steps_done / self._steps
+        here, distance, whole = self._here[rows], self._distance[rows], self._whole[rows]
         if goal == 1:
-            return torch.ones_like(self._here)
+            return torch.ones_like(here)
         low, high = max(goal - self._max_dist, 0.0), min(goal + self._max_dist, 1.0)
-        alpha = self._here.clamp(min=low)  # the features that fell behind jump
-        room = self._distance * (high - alpha)
-        left = self._distance.sum(1) - (self._distance * alpha).sum(1)
-        target = self._distance.sum(1) * (1 - goal)
-        moving = ~self._close(left, target)
+        alpha = here.clamp(min=low)  # the features that fell behind jump
+        room = (high - alpha).mul_(distance)
+        left = whole * (1 - high) + room.sum(1)
+        target = whole * (1 - goal)
+        moving = ~_close(left, target, whole)
         # Features that can't move on are left out; so is, in later rounds, whatever has moved.
-        rank = magnitude.masked_fill_(room == 0, math.inf)
-        partly = torch.zeros_like(room, dtype=torch.bool)
-        share = torch.zeros_like(left)
+        rank = magnitude[rows].masked_fill_(room == 0, math.inf)
+        nothing = torch.full_like(rank[:, 0], -math.inf)
+        last, share = nothing, torch.zeros_like(left)
         largest = torch.finfo(rank.dtype).max
         # Every round settles at least one feature of each example that is still moving, so this ends.
         while moving.any():
-            threshold = _kth_smallest(rank, self._lowest).clamp(max=largest)
-            chosen = (rank <= threshold) & moving.unsqueeze(1)
-            reach = (room * chosen).sum(1)
+            threshold = _kth_smallest(rank, self._lowest).clamp(max=largest).where(moving, nothing)
+            reach = torch.where(rank <= threshold.unsqueeze(1), room, 0).sum(1)
             needed = (left - target) / reach
             all_the_way = moving & (needed > 1) & (reach > 0)
             last_round = moving & ~all_the_way & (reach > 0)
-            rank.masked_fill_(chosen & all_the_way.unsqueeze(1), math.inf)
-            partly |= chosen & last_round.unsqueeze(1)
-            share = torch.where(last_round, needed, share)
-            left = torch.where(all_the_way, left - reach, left)
-            moving = all_the_way & ~self._close(left, target)
-        alpha = torch.where(rank == math.inf, high, alpha)
-        return alpha + partly * share.unsqueeze(1) * (high - alpha)
-
-    def _close(self, left: Tensor, target: Tensor) -> Tensor:
-        # PAIR's tolerances, the absolute one in units of the way so that small inputs move too.
-        absolute = _TOLERANCE * self._distance.sum(1).clamp(max=1)
-        return (left - target).abs() <= torch.maximum(_TOLERANCE * torch.maximum(left, target), absolute)
+            last, share = threshold.where(last_round, last), needed.where(last_round, share)
+            left = (left - reach).where(all_the_way, left)
+            if all_the_way.any():
+                rank.masked_fill_(rank <= threshold.where(all_the_way, nothing).unsqueeze(1), math.inf)
+            moving = all_the_way & ~_close(left, target, whole)
+        alpha.masked_fill_(rank == math.inf, high)
+        partly = torch.where(rank <= last.unsqueeze(1), share.unsqueeze(1), 0)
+        return alpha.addcmul_(partly, high - alpha)
 
     def _unflat(self, flat: Tensor) -> Tensors:
         """(B, all features) as one tensor (1, B, ...) an input."""
@@ -158,11 +162,17 @@ class _GuidedTrace(Trace):
         return tuple(part.to(like.dtype).reshape(1, *like.shape) for part, like in zip(parts, self._like, strict=True))
 
 
+def _close(left: Tensor, target: Tensor, whole: Tensor) -> Tensor:
+    # PAIR's tolerances, the absolute one in units of the way so that small inputs move too.
+    absolute = _TOLERANCE * whole.clamp(max=1)
+    return (left - target).abs() <= torch.maximum(_TOLERANCE * torch.maximum(left, target), absolute)
+
+
 def _kth_smallest(rows: Tensor, k: int) -> Tensor:
-    """The k-th smallest entry of each row, (rows, 1)."""
+    """The k-th smallest entry of each row, (rows,)."""
     if rows.device.type == "cpu":  # where NumPy's selection is six times as fast
-        return torch.from_numpy(np.partition(rows.numpy(), k - 1, axis=1)[:, k - 1 : k])
-    return rows.kthvalue(k, dim=1, keepdim=True).values
+        return torch.from_numpy(np.partition(rows.numpy(), k - 1, axis=1)[:, k - 1])
+    return rows.kthvalue(k, dim=1).values
 
 
 def _flat(tensors: Tensors) -> Tensor:

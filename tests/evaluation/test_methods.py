@@ -193,6 +193,20 @@ def test_comparators_of_a_linear_function(linear, question):
         torch.testing.assert_close(answer.maps, value, rtol=0, atol=1e-9, msg=name)
 
 
+def test_smoothgrad_ig_takes_as_many_noisy_paths_as_it_is_told(subject, question):
+    rows = []
+
+    class Counted(nn.Module):
+        def forward(self, x):
+            rows.append(len(x))
+            return subject.model(x)
+
+    few = Subject(Counted(), question.inputs, None, 0, smoothgrad_ig_samples=2)
+    comparators.smoothgrad_ig(few, question)
+    # Two noisy paths of 25 steps an image, and what looks at the class once a path.
+    assert 2 * 25 * len(question.inputs) <= sum(rows) <= 2 * 27 * len(question.inputs)
+
+
 @pytest.mark.parametrize("name", ["random", "vargrad", "smoothgrad-squared", "smoothgrad-ig", "expected-gradients"])
 def test_what_is_random_can_be_repeated_and_leaves_the_generators_alone(subject, question, name):
     torch.manual_seed(5)

@@ -40,7 +40,7 @@ def test_scores_are_those_of_the_metrics_by_hand(folder, tmp_path):
     settings = Settings(
         methods=("ig", "idgi", "random"),
         measures=("insertion", "deletion:absolute", "degradation", "degradation:code", "information", "completeness",
-                  "information:study:png", "stability", "class-sensitivity"),
+                  "information:study:png", "information:study:png:absolute", "stability", "class-sensitivity"),
         steps=(2, 6),
         batch_size=7,
     )  # fmt: skip
@@ -76,6 +76,10 @@ def test_scores_are_those_of_the_metrics_by_hand(folder, tmp_path):
     insertion = metrics.insertion(f, x, maps, target, black)
     curves = metrics.information_curve(f, pixels, maps, target, back)
     study = metrics.information_curve(f, pixels, maps, target, back, protocol="study", information="png")
+    absolute = metrics.information_curve(
+        f, pixels, maps, target, back, protocol="study", information="png", ranking="absolute"
+    )
+    assert not torch.equal(study.sic, absolute.sic)
     expected = {
         ("insertion", "signed"): insertion.area,
         ("insertion-ratio", "signed"): insertion.area / scores.gather(1, target[:, None])[:, 0],
@@ -86,6 +90,7 @@ def test_scores_are_those_of_the_metrics_by_hand(folder, tmp_path):
         ("sic", "corrected"): curves.sic_area,
         ("aic", "corrected"): curves.aic_area,
         ("sic", "study:png"): study.sic_area,
+        ("sic", "study:png:absolute"): absolute.sic_area,
         ("completeness", "relative"): metrics.completeness(f, x, maps, target, black).relative,
         ("stability", "rank"): metrics.stability(maps, compressed, "rank"),
         ("stability", "signed"): metrics.stability(maps, compressed, "signed"),
@@ -111,6 +116,24 @@ def test_scores_are_those_of_the_metrics_by_hand(folder, tmp_path):
     torch.testing.assert_close(
         torch.tensor(list(ours.sort_values("image").value)).float(),
         metrics.insertion(f, x, coarse, target, black).area, rtol=2e-3, atol=2e-4)  # fmt: skip
+
+
+def test_degradation_in_other_patches(folder, tmp_path):
+    settings = Settings(methods=("idgi",), measures=("degradation",), steps=(2,), patch_size=4, n_patches=10,
+                        patches_per_point=4)  # fmt: skip
+    evaluate({"tiny": load()}, find_images(folder), tmp_path / "r", settings)
+    frame = table(tmp_path / "r")
+    row = frame[(frame.score == "degradation") & (frame.image == "000.png")]
+    net, _ = load()
+    x = transform(Image.open(folder / "000.png").convert("RGB"))[None]
+
+    def f(z):
+        return net(z).softmax(1)
+
+    target = net(x).argmax(1)
+    maps = IDGI(f).attribute(x, torch.full_like(x, -127 / 128), target, n_steps=2)
+    every = metrics.degradation(f, x, maps, target, patch_size=4, n_patches=10).scores[0, [0, 4, 8, 10]]
+    torch.testing.assert_close(torch.tensor(row.curve.item()).float(), every.float(), rtol=1e-3, atol=1e-4)
 
 
 def test_randomized_models(folder, tmp_path):
@@ -292,6 +315,8 @@ def test_pixels_are_what_the_transform_made_inputs_of(folder, tmp_path):
         ({"target": "true"}, "target: expected some of label, predicted"),
         ({"baseline": "pink"}, "baseline: expected some of black"),
         ({"batch_size": 0}, "batch_size"),
+        ({"patches_per_point": 0}, "patches_per_point"),
+        ({"measures": ("information:study:png:largest",)}, "information takes"),
     ],
 )
 def test_settings_say_what_they_take(wrong, message):

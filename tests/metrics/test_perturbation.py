@@ -59,6 +59,10 @@ def test_degradation_equals_the_naive_replica(net, x, maps, protocol, side, patc
     curve = degradation(net, x, maps, 1, patch_size=side, n_patches=patches, protocol=protocol)
     for k in range(3):
         expected = naive_degradation(of_one(net, 1), x[k].numpy(), maps[k].numpy(), side, patches, protocol == "code")
+        some = degradation(net, x, maps, 1, side, patches, protocol=protocol, patches_per_point=3)
+        kept = [*range(0, len(expected) - 1, 3), len(expected) - 1]
+        np.testing.assert_allclose(some.scores[k], expected[kept], rtol=1e-6)
+        np.testing.assert_allclose(some.fractions, curve.fractions[kept])
         np.testing.assert_allclose(curve.scores[k], expected, atol=1e-12)
     total = -(-6 // side) * -(-5 // side)
     np.testing.assert_allclose(curve.fractions, np.arange(len(expected)) / total)

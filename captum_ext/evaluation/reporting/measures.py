@@ -123,10 +123,10 @@ def measure(score: str, variant: str) -> Measure:
     known = _SCORES.get(score, _Score(score, _NEITHER))
     title, summary, line = f"{known.title} ({variant})" if variant else known.title, known.summary, mean_curve
     if score in ("sic", "aic") and variant.split(":")[0] in PROTOCOLS:
-        name, _, code = variant.partition(":")
+        name, code, ranking = (*variant.split(":"), "", "")[:3]
         protocol = PROTOCOLS[name]
         code = code or protocol.information
-        title = f"{known.title} ({name}, {_CODES.get(code, code)})"
+        title = f"{known.title} ({', '.join((name, _CODES.get(code, code), *filter(None, (ranking,))))})"
         if protocol.aggregates[("sic", "aic").index(score)] == "median":
             summary, line = area_under_median, median_curve
         # Otherwise the mean of the areas, which is the area under the mean curve.

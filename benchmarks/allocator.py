@@ -1,0 +1,48 @@
+"""Time of a call in a process that keeps the memory that it frees, and in one that does not; a process each."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from benchmarks.common import Size, network, photographs
+from benchmarks.contenders import CONTENDERS, scene_of
+from captum_ext.memory import keep_freed_memory
+
+
+def allocator(size: Size) -> Iterator[dict[str, Any]]:
+    """In turn, so that drift meets both."""
+    steps = size.short
+    for name in ("IG", "Captum IG", "Guided IG"):
+        seconds: dict[str, list[float]] = {"usual": [], "kept": []}
+        for _ in range(size.least):
+            for kind, times in seconds.items():
+                times.append(_apart(kind, name, size.images, steps))
+        points = dict.fromkeys(seconds, size.images * steps)
+        yield {"contender": name, "images": size.images, "steps": steps, "points": points, "seconds": seconds}
+
+
+def _apart(kind: str, name: str, images: int, steps: int) -> float:
+    command = [sys.executable, "-m", "benchmarks.allocator", kind, name, str(images), str(steps)]
+    found = float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    print(f"  {name}, {kind}: {found:.2f} s", flush=True)
+    return found
+
+
+def seconds(kind: str, name: str, images: int, steps: int) -> float:
+    """Of a call after a short one."""
+    if kind == "kept" and not keep_freed_memory():
+        raise SystemExit("this process can't keep its memory: no glibc, or MALLOC_ variables are set")
+    model, transform = network()
+    scene = scene_of(model, photographs(transform, images), steps)
+    CONTENDERS[name](scene.first(images, 2))
+    started = time.perf_counter()
+    CONTENDERS[name](scene)
+    return time.perf_counter() - started
+
+
+if __name__ == "__main__":
+    print(seconds(sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])))

@@ -1,0 +1,1 @@
+"""The evidence: claims of the papers, tested on real photographs. Runs, small experiments, and the page they make."""

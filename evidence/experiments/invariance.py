@@ -1,0 +1,163 @@
+"""Implementation invariance: do two networks that compute the same get the same map?
+
+Each network is compared with twins; patterns of both are fitted on the same data. Everything is in float64, so that
+what is invariant differs by rounding only. IG, which is invariant, is the control.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from captum_ext.attr import PGIG, IntegratedGradients, PatternAttribution, PatternNet
+from captum_ext.patterns import PatternFitter
+from captum_ext.patterns.fit import Choice
+from evidence.experiments import common, toy, twins
+from evidence.mnist import digits, mnist
+
+STEPS = 32
+COUNT, FITTED = 64, 1000  # digits explained and fitted on
+
+
+class Twin(NamedTuple):
+    """How a network's twin differs from it, the twin, and the estimator that both are fitted with."""
+
+    difference: str
+    model: nn.Sequential
+    estimator: Choice = "auto"
+
+
+class Scene(NamedTuple):
+    """What is explained: the inputs' names, the inputs, their targets, and what patterns are fitted on."""
+
+    names: list[str]
+    inputs: Tensor
+    target: Tensor | int
+    fitted_on: Tensor
+    softmax: bool
+
+
+def explained(model: nn.Module, estimator: Choice, scene: Scene) -> dict[str, Tensor]:
+    """The maps by each method. IG and PGIG start from zeros and explain the probability, where there are classes."""
+    fitter = PatternFitter(model, estimator, fold=True)
+    for batch in scene.fitted_on.split(100):
+        fitter.update(batch)
+    patterns, folded = fitter.patterns(), fitter.model
+
+    def score(network: nn.Module, x: Tensor) -> Tensor:
+        output: Tensor = network(x)
+        return output.softmax(1) if scene.softmax else output
+
+    x, target = scene.inputs, scene.target
+    return {
+        "ig": IntegratedGradients(lambda x: score(model, x)).attribute(x, target=target, n_steps=STEPS),
+        "patternnet": PatternNet(folded, patterns).attribute(x, target),
+        "patternattribution": PatternAttribution(folded, patterns).attribute(x, target),
+        "pgig": PGIG(lambda x: score(folded, x), patterns, folded).attribute(x, target=target, n_steps=STEPS),
+    }
+
+
+def toy_twins(model: nn.Sequential) -> Iterator[Twin]:
+    """Twins of Fig. 2's network."""
+    angle = torch.tensor(0.5, dtype=torch.float64)
+    turned = torch.stack([angle.cos(), angle.sin(), -angle.sin(), angle.cos()]).reshape(2, 2)
+    one = torch.ones(1, dtype=torch.float64)
+    yield Twin("unit rescaled", twins.rescaled(model, 0, 3 * one))
+    yield Twin("unit split", twins.split(model, 0, torch.tensor([0])))
+    yield Twin("layer factorised", twins.factorised(model, 0, turned))
+    yield Twin("identity after ReLU", twins.with_identity(model, 2, 1))
+    yield Twin("identity before ReLU", twins.with_identity(model, 1, 1))
+    yield Twin("identity before ReLU, all positive", twins.with_identity(model, 1, 1), "positive")
+    yield Twin("identity before ReLU, all linear", twins.with_identity(model, 1, 1), "linear")
+    mean, variance = -2 * torch.ones(2), 4 * torch.ones(2)
+    yield Twin("shift before layer", twins.normalised(model, 0, mean, torch.ones(2)))
+    yield Twin("scale before layer", twins.normalised(model, 0, torch.zeros(2), variance))
+    yield Twin("BatchNorm before layer", twins.normalised(model, 0, mean, variance))
+
+
+def mnist_twins(model: nn.Sequential, inputs: Tensor) -> Iterator[Twin]:
+    """Twins of the network on digits.
+
+    Args:
+        model: It.
+        inputs: That the statistics of BatchNorm are taken from.
+    """
+    generator = torch.Generator().manual_seed(0)
+
+    def factors(count: int) -> Tensor:
+        return 4 ** (2 * torch.rand(count, dtype=torch.float64, generator=generator) - 1)
+
+    with torch.no_grad():
+        hidden = nn.Sequential(*model[:11])(inputs)
+    mean, variance = hidden.mean(0), hidden.var(0)
+    variance[variance == 0] = 1
+    basis = torch.linalg.svd(model.get_parameter("11.weight").detach(), full_matrices=False).Vh
+    scaled = twins.rescaled(twins.rescaled(model, 0, factors(16)), 11, factors(64))
+    yield Twin("unit rescaled", scaled)
+    yield Twin("unit split", twins.split(twins.split(model, 0, torch.arange(0, 16, 2)), 11, torch.arange(0, 64, 2)))
+    yield Twin("layer factorised", twins.factorised(model, 11, basis))
+    yield Twin("identity after ReLU", twins.with_identity(model, 13, 64))
+    yield Twin("identity before ReLU", twins.with_identity(model, 12, 64))
+    yield Twin("identity before ReLU, all positive", twins.with_identity(model, 12, 64), "positive")
+    yield Twin("identity before ReLU, all linear", twins.with_identity(model, 12, 64), "linear")
+    yield Twin("shift before layer", twins.normalised(model, 11, mean, torch.ones_like(mean)))
+    yield Twin("scale before layer", twins.normalised(model, 11, torch.zeros_like(mean), variance))
+    yield Twin("BatchNorm before layer", twins.normalised(model, 11, mean, variance))
+    yield Twin("BatchNorm folded", twins.unfolded(model, 2, factors(16), factors(16)))
+
+
+def compared(network: str, model: nn.Sequential, others: Iterator[Twin], scene: Scene) -> Iterator[common.Row]:
+    """A row for each image, twin and method."""
+    originals: dict[Choice, dict[str, Tensor]] = {}
+    for twin in others:
+        with torch.no_grad():
+            torch.testing.assert_close(twin.model(scene.inputs), model(scene.inputs), atol=1e-9, rtol=1e-9)
+        if twin.estimator not in originals:
+            originals[twin.estimator] = explained(model, twin.estimator, scene)
+        maps = explained(twin.model, twin.estimator, scene)
+        for method, before in originals[twin.estimator].items():
+            what = {"network": network, "twin": twin.difference, "method": method}
+            if network == "toy":  # one map, whose positions are the examples
+                before, after = before.reshape(1, -1), maps[method].reshape(1, -1)
+            else:
+                after = maps[method]
+            yield from common.comparison(scene.names, before, after, **what)
+
+
+def of_toy() -> list[common.Row]:
+    """The rows of Fig. 2's network: the examples together are one map."""
+    (_, x), model = toy.data(), toy.network()
+    return list(compared("toy", model, toy_twins(model), Scene(["all"], x, 0, x, softmax=False)))
+
+
+def of_mnist(count: int, fitted_on: int) -> list[common.Row]:
+    """The rows of the network on digits, for test digits that it classifies correctly."""
+    model = copy.deepcopy(mnist().model).double()
+    assert isinstance(model, nn.Sequential), "as evidence.mnist makes it"
+    (train, _), (images, labels) = digits()
+    with torch.no_grad():
+        right = (model(images.double()).argmax(1) == labels).nonzero()[:count, 0]
+    names = [f"digit{index:04d}" for index in right.tolist()]
+    x, data = images[right].double(), train[:fitted_on].double()
+    scene = Scene(names, x, labels[right], data, softmax=True)
+    return list(compared("mnist", model, mnist_twins(model, data), scene))
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    given = common.options(__doc__, photographs=False).parse_args(arguments)
+    rows = of_toy() + of_mnist(COUNT, FITTED)
+    settings = {"steps": STEPS, "digits": COUNT, "fitted on": FITTED, "dtype": "float64", "baseline": "zeros"}
+    common.write(given.results, "invariance", rows, settings)
+    keys = dict.fromkeys((row["network"], row["twin"], row["method"]) for row in rows)
+    for key in keys:
+        some = [row for row in rows if (row["network"], row["twin"], row["method"]) == key]
+        medians = [sorted(row[name] for row in some)[len(some) // 2] for name in ("relative_l2", "spearman")]
+        print(*key, *medians, sep=", ")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,153 @@
+"""The evaluations behind the page: ``python -m evidence.runs NAME --images FOLDER``; stopped, they can be gone on with.
+
+Each writes a folder of results below ``evidence/runs``. Under ``torchrun --nproc-per-node 2 -m evidence.runs ...`` the
+batches are shared.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import nn
+
+from captum_ext.cli.models import efficientnet_lite
+from captum_ext.evaluation import LabelledImage, Settings, evaluate, find_images
+from captum_ext.patterns import Patterns
+from captum_ext.vision.classifier import Transform
+from evidence import mnist, models, photographs, vgg16
+
+FOLDER = Path(__file__).parent / "runs"
+
+_PATHS = ("ig", "idgi", "guided-ig", "guided-ig+idgi", "blur-ig", "blur-ig+idgi")
+_AHEAD = ("ig", "idgi", "blur-ig", "blur-ig+idgi")  # several numbers of steps cost one walk
+_TABLES = (
+    "insertion",
+    "information:study:png",
+    "information:study:png:absolute",
+    "information:study:ms-ssim",
+)
+_FIGURE_3 = (  # its eleven, and two more
+    "random",
+    "gradient",
+    "gradient-x-input",
+    "ig",
+    "vargrad",
+    "smoothgrad-squared",
+    "smoothgrad-ig",
+    "expected-gradients",
+    "guided-backprop",
+    "patternattribution",
+    "pgig",
+    "idgi",
+    "patternnet",
+)
+
+
+class Job(NamedTuple):
+    """What an evaluation is of."""
+
+    name: str
+    model: nn.Module
+    transform: Transform
+    images: list[LabelledImage]
+    patterns: Patterns | None = None
+
+
+def _lite(number: int) -> Callable[[str, int], Job]:
+    def job(folder: str, count: int) -> Job:
+        name = f"efficientnet-lite{number}"
+        classifier = efficientnet_lite(name, None)
+        classifier.model.eval()
+        return Job(name, classifier.model, classifier.transform, photographs.explained(folder)[:count])
+
+    return job
+
+
+def _lite0_with_patterns(folder: str, count: int) -> Job:
+    found = models.lite0_with_patterns(photographs.fitted(folder))
+    images = photographs.explained(folder)[:count]
+    return Job("efficientnet-lite0", found.model, found.transform, images, found.patterns)
+
+
+def _vgg16(folder: str, count: int) -> Job:
+    found = vgg16.vgg16(photographs.fitted(folder))
+    candidates = vgg16.animal_or_object(models.halves(folder)[0])
+    right = models.correct(found.model, candidates, found.transform)
+    images = [right[k * len(right) // count] for k in range(count)]
+    return Job("vgg16", found.model, found.transform, images, found.patterns)
+
+
+def _mnist(_: str, count: int) -> Job:
+    found = mnist.mnist()
+    folder = tempfile.mkdtemp()
+    mnist.write_digits(folder, 2 * count)
+    right = models.correct(found.model, find_images(folder), found.transform)
+    return Job("mnist", found.model, found.transform, right[:count], found.patterns)
+
+
+def _degradation(
+    images: int,
+    size: int,
+    patches: int,
+    per_point: int,
+    noisy_paths: int = 25,
+    methods: tuple[str, ...] = _FIGURE_3,
+) -> Settings:
+    return Settings(
+        methods,
+        ("degradation:paper", "degradation:code"),
+        (25,),
+        baseline="grey",
+        references=49,
+        smoothgrad_ig_samples=noisy_paths,
+        patch_size=size,
+        n_patches=patches,
+        patches_per_point=per_point,
+        batch_size=images,
+    )
+
+
+RUNS: dict[str, tuple[Callable[[str, int], Job], Settings]] = {
+    "study-lite0": (_lite(0), Settings((*_PATHS, "random"), _TABLES, (128,))),
+    "study-lite1": (_lite(1), Settings((*_PATHS, "random"), ("insertion",), (16,))),
+    "study-lite2": (_lite(2), Settings((*_PATHS, "random"), ("insertion",), (16,))),
+    "stability-lite0": (_lite(0), Settings(_PATHS, ("stability", "class-sensitivity"), (16,))),
+    "steps-lite0": (_lite(0), Settings(_AHEAD, ("insertion",), (8, 16, 32, 64))),  # 128 are among the study's
+    "truncated-lite0": (
+        _lite(0),
+        Settings(("ig", "idgi"), ("insertion",), (8, 16, 32, 64), steps_protocol="reference"),
+    ),
+    # Noisy paths of SmoothGrad-IG and looks at the model are fewer than the paper's where a gradient is dear.
+    "degradation-lite0": (_lite0_with_patterns, _degradation(4, 9, 100, 10, noisy_paths=2)),
+    "degradation-vgg16": (_vgg16, _degradation(4, 5, 80, 8, noisy_paths=2, methods=_FIGURE_3[:11])),
+    "degradation-mnist": (_mnist, _degradation(8, 2, 32, 1)),
+}
+
+
+def run(name: str, folder: str, count: int) -> None:
+    """Do what is missing of a run."""
+    make, settings = RUNS[name]
+    job = make(folder, count)
+    patterns = {} if job.patterns is None else {job.name: job.patterns}
+    evaluate({job.name: (job.model, job.transform)}, job.images, FOLDER / name, settings, patterns, show_progress=True)
+
+
+def main() -> None:
+    """Run what is named."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("name", choices=RUNS)
+    parser.add_argument("--images", required=True, help="the folder of photographs, with labels.csv")
+    parser.add_argument("--count", type=int, default=64, help="how many photographs, at most 64 (digits: any number)")
+    parser.add_argument("--threads", type=int, default=1)
+    given = parser.parse_args()
+    torch.set_num_threads(given.threads)
+    run(given.name, given.images, given.count)
+
+
+if __name__ == "__main__":
+    main()
