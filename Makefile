@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help demo test test-slow lint format docs dist bench bench-quick clean
+.PHONY: help demo test test-slow lint format docs tutorials dist bench bench-quick clean
 
 help:  ## the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -37,6 +37,9 @@ dist: .venv/dist.done  ## the wheel and the source archive, in dist, checked
 	rm -rf dist
 	$(BIN)/python -m build --quiet
 	$(BIN)/twine check --strict dist/*
+
+tutorials: .venv/test.done  ## run the notebooks and store their outputs; some minutes
+	$(BIN)/python -m tutorials
 
 bench: .venv/bench.done  ## time and memory against the bare network, Captum, PAIR and zennit; writes docs/benchmark.md
 	$(BIN)/python -m benchmarks
