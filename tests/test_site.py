@@ -204,6 +204,38 @@ def test_no_figure_is_empty(site):
     assert drawn <= {path.stem for path in pictures}, "a figure that no page shows"
 
 
+def test_without_the_demo_extra_the_build_fails_and_says_so(tmp_path):
+    nothing = shutil.ignore_patterns("_build", "built")
+    shutil.copytree(ROOT / "docs", tmp_path / "docs", ignore=nothing)
+    for name in ("captum_ext", "tutorials"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    missing = tmp_path / "missing" / "skimage"
+    missing.mkdir(parents=True)
+    (missing / "__init__.py").write_text("raise ImportError('no skimage')")
+    result = subprocess.run(
+        [sys.executable, "-m", "sphinx", "-q", "-b", "html", str(tmp_path / "docs"), str(tmp_path / "out")],
+        env={**os.environ, "PYTHONPATH": f"{missing.parent}{os.pathsep}{ROOT}"},
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode != 0
+    assert "pip install 'captum_ext[docs]'" in result.stderr
+
+
+def test_tex_becomes_mathml_or_an_error(monkeypatch):
+    from sphinx.errors import ExtensionError
+
+    monkeypatch.syspath_prepend(ROOT / "docs" / "_ext")
+    from mathml import _converted
+
+    assert "<mfrac><mrow><mn>1</mn></mrow><mrow><mn>2</mn></mrow></mfrac>" in _converted(r"\frac{1}{2}", "block")
+    for prime in ("x'", "x'_i"):
+        assert "<msup>" not in _converted(prime, "inline")
+        assert "<msubsup>" not in _converted(prime, "inline")
+    with pytest.raises(ExtensionError, match="knows no such command"):
+        _converted(r"\fracc{1}{2}", "inline")
+
+
 def test_the_readmes_links_lead_somewhere():
     text = (ROOT / "README.md").read_text()
     targets = [target for target in re.findall(r"\]\(([^)#]+)\)", text) if "://" not in target]
