@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help demo test test-slow lint format docs dist bench bench-quick clean
+.PHONY: help demo test test-slow lint format docs tutorials dist bench bench-quick evidence clean
 
 help:  ## the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -38,6 +38,9 @@ dist: .venv/dist.done  ## the wheel and the source archive, in dist, checked
 	$(BIN)/python -m build --quiet
 	$(BIN)/twine check --strict dist/*
 
+tutorials: .venv/test.done  ## run the notebooks and store their outputs; some minutes
+	$(BIN)/python -m tutorials
+
 bench: .venv/bench.done  ## time and memory against the bare network, Captum, PAIR and zennit; writes docs/benchmark.md
 	$(BIN)/python -m benchmarks
 	$(BIN)/python -m benchmarks.page
@@ -45,6 +48,9 @@ bench: .venv/bench.done  ## time and memory against the bare network, Captum, PA
 bench-quick: .venv/bench.done  ## the same in two minutes, in benchmarks/quick
 	$(BIN)/python -m benchmarks --quick --results benchmarks/quick
 	$(BIN)/python -m benchmarks.page --results benchmarks/quick --docs benchmarks/quick
+
+evidence: .venv/evidence.done  ## docs/evidence.md and its figures, from the stored results of evidence/results
+	$(BIN)/python -m evidence.page
 
 clean:
 	rm -rf .venv dist docs/_build docs/images/built

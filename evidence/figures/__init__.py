@@ -1,0 +1,1 @@
+"""The page's figures, each drawn from stored results; ``None`` where these are missing."""

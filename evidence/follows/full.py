@@ -1,0 +1,64 @@
+"""What the full study would take."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from statistics import median
+
+from evidence.words import table
+
+IMAGES, MODELS, RIGHT = (
+    50_000,
+    10,
+    35_000,
+)  # the study's: validation images, networks, about as many classified correctly
+WALKS = {"straight": ("IG, IDGI", 129), "blur": ("Blur IG, + IDGI", 129), "guided": ("Guided IG, + IDGI", 129)}
+EXAMPLES = (200, 2000)  # points per second
+_BENCHMARK = Path(__file__).parents[2] / "benchmarks" / "results" / "centre.json"
+_TEXT = """The study has {images:,} images and {models} networks, of which each classifies about {right:,} right. At 128
+steps the six methods take {gradients} gradients an image, for a method and its IDGI share their walk, and
+Tables 1 to 5 need no others but Table 5's, which are as many again.
+
+$$\\text{{hours}} = {plain} \\cdot {models} \\cdot {gradients} / (3600 \\cdot r) = {hours} / r$$
+
+with r the points per second of the network on your device: a point is one forward and one backward pass of one
+image. Smaller step counts of the straight and blur paths (8 to 64) are free, as parts of the walk of 128; those
+of the guided path are walks of their own. The metrics come on top: insertion has 21 forward passes a map and
+ranking, SIC and AIC 25, each about a third of a gradient."""
+_COMMAND = """```sh
+torchrun --nnodes 4 --nproc-per-node 8 --rdzv-backend c10d --rdzv-endpoint HOST:29500 \\
+    -m captum_ext evaluate /shared/results --images /shared/imagenet/val --labels /shared/val.csv \\
+    --models densenet121,densenet169,densenet201,inception_v3,mobilenet_v2,resnet50,resnet101,resnet152,vgg16,vgg19 \\
+    --methods ig,idgi,guided-ig,guided-ig+idgi,blur-ig,blur-ig+idgi,random --steps 128 --batch-size 32 \\
+    --measures insertion,information:study:png,information:study:png:absolute,information:study:ms-ssim
+captum-ext report /shared/results
+```
+
+With `--methods ig,idgi,blur-ig,blur-ig+idgi --steps 8,16,32,64,128` and another folder it is the appendix; with
+`--measures stability,class-sensitivity` Table 5. To time r first, run it with `--first 64`."""
+
+
+def parts() -> list[str]:
+    """The formula, two examples, the machine that was measured, and the command."""
+    gradients = sum(count for _, count in WALKS.values())
+    total = RIGHT * MODELS * gradients
+    hours = f"{total / 3600:,.0f}".replace(",", "\\,")
+    plain = f"{RIGHT:,}".replace(",", "\\,")
+    text = _TEXT.format(images=IMAGES, models=MODELS, right=RIGHT, gradients=gradients, hours=hours, plain=plain)
+    rows = [[f"{rate:,} (an example)", f"{total / 3600 / rate:,.0f}"] for rate in EXAMPLES]
+    rate = _measured()
+    if rate is not None:
+        name = f"{rate:.0f} (measured: two cores, EfficientNet-Lite0, see {{doc}}`benchmark`)"
+        rows.append([name, f"{total / 3600 / rate:,.0f}, or {total / 86400 / rate / 365:.1f} years"])
+    return ["## The full study", text, table(["r, points per second", "hours"], rows), _COMMAND]
+
+
+def _measured() -> float | None:
+    """Points per second of IG in the benchmark."""
+    if not _BENCHMARK.exists():
+        return None
+    for entry in json.loads(_BENCHMARK.read_text())["measured"]:
+        if entry["comparison"] == "IG":
+            return float(entry["points"]["IG"] / median(entry["seconds"]["IG"]))
+    return None

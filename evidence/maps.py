@@ -1,0 +1,115 @@
+"""Maps of all methods on scikit-image's photographs: ``python -m evidence.maps --images FOLDER``, in a few minutes.
+
+Without a folder of photographs there are no patterns and no references, and the methods that need them are left out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+from pathlib import Path
+from typing import Any
+
+import torch
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from PIL import Image
+from skimage import data
+from torch import Tensor
+
+from captum_ext import baselines
+from captum_ext.cli.figure import _overlay
+from captum_ext.cli.models import load
+from captum_ext.evaluation import find_images
+from captum_ext.evaluation.methods import METHODS, explain
+from captum_ext.evaluation.subject import Question, Subject
+from captum_ext.patterns import PatternFitter, fold_batch_norm
+from captum_ext.vision.classifier import Classifier
+from captum_ext.vision.pictures import read
+from evidence.figures.frame import SMALL, WIDTH
+from evidence.words import label
+
+PICTURES = {"coffee": data.coffee, "chelsea": data.chelsea, "camera": data.camera}
+STEPS = 50
+ACROSS, DOWN = 6, 3
+_DOCS = Path(__file__).parent.parent / "docs" / "images"
+_SHOWN = [
+    *("ig", "guided-ig", "blur-ig", "pgig", "patternattribution"),
+    *("idgi", "guided-ig+idgi", "blur-ig+idgi", "patternnet", "guided-backprop", "gradient"),
+    *("gradient-x-input", "vargrad", "smoothgrad-squared", "smoothgrad-ig", "expected-gradients", "random"),
+]
+_COLOURS = 256  # of the files: a map is noise, which PNG alone hardly makes smaller
+
+
+def subject(classifier: Classifier, folder: Path | None) -> Subject:
+    """The network; with patterns and references from a folder's photographs of odd positions, which no run explains."""
+    if folder is None:
+        return Subject(classifier.model, torch.empty(0), None, 0)
+    images = [classifier.transform(read(str(image.path))) for image in find_images(folder)[1::2]]
+    batches = torch.stack(images).split(8)
+    fitter = PatternFitter(classifier.model, fold=True)
+    for batch in batches:
+        fitter.update(batch)
+    folded = fold_batch_norm(classifier.model, batches[0][:1])
+    return Subject(classifier.model, torch.stack(images[:49]), None, 0, patterns=fitter.patterns(), folded=folded)
+
+
+def maps(given: Subject, name: str, image: Tensor, black: Tensor) -> tuple[int, float, dict[str, Tensor]]:
+    """The predicted class, its probability, and each method's map (H, W)."""
+    with torch.no_grad():
+        scores = given.probability(image)[0]
+    question = Question((name,), image, black, scores.argmax()[None])
+    possible = [
+        method
+        for method in _SHOWN
+        if given.patterns is not None or not (METHODS[method].needs_patterns or method == "expected-gradients")
+    ]
+    found = {answer.method: answer.maps[0].sum(0) for answer in explain(given, question, possible, [STEPS])}
+    return int(scores.argmax()), float(scores.max()), {method: found[method] for method in possible}
+
+
+def draw(pixels: Any, title: str, found: dict[str, Tensor]) -> Figure:
+    """The photograph, and a panel a method."""
+    figure = Figure(figsize=(WIDTH, 1.56 * DOWN))
+    FigureCanvasAgg(figure)
+    figure.set_layout_engine("constrained", w_pad=0.02, h_pad=0.02)
+    panels = list(figure.subplots(DOWN, ACROSS).flat)
+    for panel in panels:
+        panel.set_axis_off()
+    panels[0].imshow(pixels)
+    panels[0].set_title(title, fontsize=SMALL, parse_math=False)
+    for panel, (method, values) in zip(panels[1:], found.items(), strict=False):
+        _overlay(panel, pixels, values.numpy())
+        panel.set_title(label(method).replace("PatternAttribution", "PatternAttr."), fontsize=SMALL)
+    return figure
+
+
+def save(figure: Figure, file: Path) -> None:
+    """With few colours."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, dpi=140)
+    picture = Image.open(buffer).convert("RGB").quantize(_COLOURS)
+    picture.save(file, optimize=True)
+
+
+def main() -> None:
+    """Draw a figure a photograph."""
+    parser = argparse.ArgumentParser(prog="evidence.maps", description=__doc__)
+    parser.add_argument("--images", type=Path, help="a folder of photographs, for patterns and references")
+    parser.add_argument("--output", type=Path, default=_DOCS)
+    options = parser.parse_args()
+    classifier = load("efficientnet-lite0", None)
+    given = subject(classifier, options.images)
+    for name, make in PICTURES.items():
+        photograph = Image.fromarray(make()).convert("RGB")
+        image = classifier.transform(photograph)[None]
+        black, white = (start(photograph, classifier.transform) for start in (baselines.black, baselines.white))
+        target, probability, found = maps(given, name, image, black)
+        pixels = ((image - black) / (white - black))[0].permute(1, 2, 0).clamp(0, 1).numpy()
+        figure = draw(pixels, f"{classifier.category(target)}, p = {probability:.2f}", found)
+        save(figure, options.output / f"evidence-maps-{name}.png")
+        print(f"{name}: {classifier.category(target)} ({target}), p = {probability:.3f}")
+
+
+if __name__ == "__main__":
+    main()

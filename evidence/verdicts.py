@@ -1,0 +1,123 @@
+"""Verdicts: rules from numbers to words. No verdict of the page is written by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import combinations
+from typing import Literal
+
+from captum_ext.evaluation.reporting.estimates import NOTHING, Estimate
+from captum_ext.evaluation.reporting.tables import FEWEST
+
+Outcome = Literal["holds", "reversed", "undecided"]
+HOLDS: Outcome = "holds"
+REVERSED: Outcome = "reversed"
+UNDECIDED: Outcome = "undecided"
+NOT_RUN = "not run"
+_MOST_LEVELS = 3  # more conditions than that single out nothing
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One comparison that a claim makes.
+
+    Attributes:
+        found: The estimate.
+        conditions: Under which it was made, as ``{"ranking": "signed", "model": "Lite0"}``: what a verdict may name.
+        sign: 1 if the claim says that the estimate is above ``bound``, -1 if below.
+        bound: What it is compared with.
+    """
+
+    found: Estimate
+    conditions: Mapping[str, str] = field(default_factory=dict)
+    sign: int = 1
+    bound: float = 0.0
+
+    @property
+    def outcome(self) -> Outcome:
+        """Decided where the whole interval is on one side of the bound, and there are images enough for one."""
+        low, high = sorted((self.sign * (self.found.low - self.bound), self.sign * (self.found.high - self.bound)))
+        if self.found.n < FEWEST:
+            return UNDECIDED
+        if low > NOTHING:
+            return HOLDS
+        return REVERSED if high < -NOTHING else UNDECIDED
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A word or two, and the counts behind them."""
+
+    word: str
+    because: str = ""
+
+    def __str__(self) -> str:
+        """Both."""
+        return f"{self.word} ({self.because})" if self.because else self.word
+
+
+def verdict(trials: Sequence[Trial]) -> Verdict:
+    """What the comparisons of a claim say together.
+
+    - None: not run.
+    - All are in its favour: holds.
+    - None is, and some are against it: does not hold. None is, and none against it: undecided.
+    - Some are: if one condition, or two together, single out those in its favour, it holds only under these. If not, it
+      holds in part (where decided, if none is against it); named is where all comparisons are in its favour.
+    """
+    if not trials:
+        return Verdict(NOT_RUN)
+    holding = [trial for trial in trials if trial.outcome == HOLDS]
+    if len(holding) == len(trials):
+        return Verdict("holds", _counts(trials))
+    if not holding:
+        against = any(trial.outcome == REVERSED for trial in trials)
+        return Verdict("does not hold" if against else UNDECIDED, _counts(trials))
+    under = _purest(trials)
+    if under is None:
+        against = any(trial.outcome == REVERSED for trial in trials)
+        return Verdict("holds in part" if against else "holds where decided", _counts(trials))
+    names, levels = under
+    where = f"{' and '.join(names)} {', '.join(' / '.join(level) for level in levels)}"
+    rest = [trial for trial in trials if _level(trial, names) not in levels]
+    there = [trial for trial in trials if _level(trial, names) in levels]
+    because = f"there {_counts(there)}; elsewhere {_counts(rest)}"
+    if any(trial.outcome == HOLDS for trial in rest):
+        return Verdict(f"holds in part: throughout under {where}", because)
+    if all(trial.outcome == UNDECIDED for trial in rest):
+        return Verdict(f"holds under {where}, undecided elsewhere", because)
+    return Verdict(f"holds only under {where}", because)
+
+
+def _purest(trials: Sequence[Trial]) -> tuple[tuple[str, ...], list[tuple[str, ...]]] | None:
+    """The condition, or two, with all of the support and nothing else at some levels; else that with most of it."""
+    factors = [name for name in trials[0].conditions if len({trial.conditions[name] for trial in trials}) > 1]
+    holding = sum(trial.outcome == HOLDS for trial in trials)
+    best: tuple[int, tuple[str, ...], list[tuple[str, ...]]] = (0, (), [])
+    for size in (1, 2):
+        for names in combinations(factors, size):
+            every = dict.fromkeys(_level(trial, names) for trial in trials)
+            pure = [level for level in every if _all_hold(trials, names, level)]
+            covered = sum(_level(trial, names) in pure for trial in trials)
+            simple = len(pure) <= _MOST_LEVELS and (size == 1 or covered == holding or best[0] == 0)
+            if covered > best[0] and simple:
+                best = (covered, names, pure)
+    return best[1:] if best[0] else None
+
+
+def _all_hold(trials: Sequence[Trial], names: tuple[str, ...], level: tuple[str, ...]) -> bool:
+    return all(trial.outcome == HOLDS for trial in trials if _level(trial, names) == level)
+
+
+def _level(trial: Trial, names: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(trial.conditions[name] for name in names)
+
+
+def _counts(trials: Sequence[Trial]) -> str:
+    """Such as ``7 of 9 hold, 1 reversed, 1 undecided``."""
+    counts = {outcome: sum(trial.outcome == outcome for trial in trials) for outcome in (HOLDS, REVERSED, UNDECIDED)}
+    text = f"{counts[HOLDS]} of {len(trials)} hold"
+    for outcome in (REVERSED, UNDECIDED):
+        text += f", {counts[outcome]} {outcome}" if counts[outcome] else ""
+    return text

@@ -1,0 +1,223 @@
+"""Each claim's verdict on numbers whose answer is known."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+
+from captum_ext.evaluation.store import Results, Row
+from evidence import page
+from evidence.claims import degradation, guided, invariance, paths, randomization, steps, toy
+from evidence.condense import condense
+from evidence.stored import Stored
+
+N = 24
+
+
+@pytest.fixture
+def results(tmp_path):
+    return tmp_path / "results"
+
+
+def verdict(results, name):
+    (claim,) = [claim for claim in page.claims() if claim.name == name]
+    stored = Stored(results)
+    found = claim.verdict(stored)
+    text = claim.text(stored, [figure.name for figure in claim.figures])
+    assert found.word in text
+    return found.word
+
+
+def run(results, name, value, methods, scores, counts=(8,), model="net"):
+    """A run in which an image's value is its own level plus ``value(method, score, variant, steps)``."""
+    folder = results.parent / "runs" / name
+    store, rng = Results(folder), np.random.default_rng(0)
+    store.begin({"models": [model], "methods": list(methods), "steps": list(counts), "images": N, "n_patches": 2})
+    rows = []
+    for k, level in enumerate(rng.random(N)):
+        rows.append(Row(f"{k}.png", "", 0, "image", "explained", 0.9))
+        for method in methods:
+            for score, variant in scores:
+                for count in counts:
+                    area = 1 + level + value(method, score, variant, count) + 0.01 * rng.normal()
+                    curve = [1.0, area, 0.0] if score in ("degradation", "sic", "aic", "insertion") else None
+                    rows.append(Row(f"{k}.png", method, count, score, variant, area, curve))
+    store.write(model, 0, rows)
+    condense(folder, results)
+
+
+def table(results, name, rows, **settings):
+    """An experiment's CSV and settings."""
+    results.mkdir(parents=True, exist_ok=True)
+    with (results / f"{name}.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    (results / f"{name}.settings.json").write_text(json.dumps({"steps": 8, "baseline": "grey", **settings}))
+
+
+PATTERNED = ("pgig", "patternattribution")
+
+
+@pytest.mark.parametrize(
+    ("own", "ig", "others", "steepest", "parents"),
+    [
+        (-0.5, 0.0, 0.0, "holds", "holds"),
+        (0.5, 0.0, 0.0, "does not hold", "does not hold"),
+        (0.0, 0.5, -0.5, "holds only under against IG", "holds only under against IG"),
+        (0.0, 0.5, 0.0, "holds under against IG, undecided elsewhere", "holds under against IG, undecided elsewhere"),
+    ],
+)
+def test_pgig_against_the_others(own, ig, others, steepest, parents, results):
+    def value(method, *_):
+        return {"pgig": own, "ig": ig}.get(method, others)
+
+    run(results, "degradation-vgg16", value, degradation.ELEVEN, [("degradation", "paper"), ("degradation", "code")])
+    assert verdict(results, "claim-steepest") == steepest
+    assert verdict(results, "claim-parents") == parents
+
+
+def test_the_papers_order_of_methods(results):
+    places = {method: -0.1 * k for k, tier in enumerate(degradation.TIERS) for method in tier}
+    scores = [("degradation", protocol) for protocol in degradation.PROTOCOLS]
+    run(results, "degradation-mnist", lambda method, *_: places[method], degradation.ELEVEN, scores)
+    for name in ("claim-order", "claim-random", "claim-steepest"):
+        assert verdict(results, name) == "holds"
+    run(results, "degradation-mnist-back", lambda method, *_: -places[method], degradation.ELEVEN, scores)
+    for kind in ("parquet", "settings.json"):
+        (results / f"degradation-mnist-back.{kind}").replace(results / f"degradation-mnist.{kind}")
+    for name in ("claim-order", "claim-random", "claim-steepest"):
+        assert verdict(results, name) == "does not hold"
+
+
+STABILITY = [("stability", kind) for kind in ("signed", "absolute", "rank")]
+SENSITIVITY = [("class-sensitivity", kind) for kind in ("signed", "absolute")]
+
+
+def test_stability_by_the_signed_sum_only(results):
+    def value(method, score, variant, _):
+        # Smaller errors are more stable, but a larger rank correlation is.
+        return {"signed": -0.5, "absolute": 0.5, "rank": -0.5}[variant] * ("idgi" in method) + 0.6
+
+    run(results, "stability-lite0", value, ("ig", "idgi"), STABILITY + SENSITIVITY)
+    assert verdict(results, "claim-stability") == "holds only under normalisation signed"
+    assert verdict(results, "claim-class") == "holds only under ranking signed"
+
+
+STEPPED = ("ig", "idgi", "blur-ig", "blur-ig+idgi")
+
+
+@pytest.mark.parametrize(("slope", "word"), [(0.3, "holds"), (-0.3, "does not hold")])
+def test_which_method_changes_more_with_the_steps(slope, word, results):
+    def value(method, score, variant, count):
+        moves = ("idgi" in method) == (slope > 0)
+        return abs(slope) * np.log2(count) * moves + 0.5 * (method == "idgi")
+
+    for name, counts in ((steps.RUN, steps.COARSE), (steps.FINEST, steps.STEPS[-1:])):
+        run(results, name, value, STEPPED, list(steps.SCORES), counts)
+    assert verdict(results, "claim-steps") == word
+    methods = "IG + IDGI, Blur IG + IDGI" if slope > 0 else "IG, Blur IG"
+    found = verdict(results, "claim-more-steps")
+    assert found.startswith("holds ")
+    assert f"method {methods}" in found
+    assert verdict(results, "claim-blur-steps") == "holds"
+
+
+@pytest.mark.parametrize(("whole", "short", "word"), [(0.1, 0.3, "holds"), (0.3, 0.1, "does not hold")])
+def test_paths_that_stop_short(whole, short, word, results):
+    scores = [score for score in steps.SCORES if score[0].startswith("insertion")]
+    for name, slope in ((steps.RUN, whole), (steps.TRUNCATED, short)):
+        run(results, name, lambda *of, slope=slope: slope * np.log2(of[3]), ("ig", "idgi"), scores, steps.COARSE)
+    assert verdict(results, "claim-truncated") == word
+
+
+@pytest.mark.parametrize(("far", "word"), [(0.4, "holds"), (1e-4, "does not hold")])
+def test_guided_ig_moves(far, word, results):
+    rng = np.random.default_rng(0)
+    rows = [
+        {"image": k, "method": method, "change": change, "relative_l2": moved, "spearman": 1 - moved}
+        for k in range(N)
+        for method in guided.METHODS
+        for change in guided.CHANGES
+        for moved in [far * rng.uniform(0.8, 1.2) if "guided" in method else 0.0]
+    ]
+    table(results, guided.NAME, rows, model="net", images=N, noise="noise")
+    assert verdict(results, "claim-guided") == word
+
+
+@pytest.mark.parametrize(
+    ("image", "output", "word"),
+    [(0.8, 0.8, "holds"), (0.2, 0.2, "does not hold"), (0.8, 0.2, "holds only under of the image's way")],
+)
+def test_the_last_tenth_of_the_blur_path(image, output, word, results):
+    rng = np.random.default_rng(0)
+    rows = []
+    for k in range(N):
+        for path in paths.PATHS:
+            own = rng.uniform(0.9, 1.1)
+            lasts = {"image_share": own * image, "variation_share": own * output, "change_share": own * output}
+            lasts = dict.fromkeys(lasts, 0.1) if path == "straight" else lasts
+            for tenth in paths.TENTHS:
+                shares = {name: last if tenth == 10 else (1 - last) / 9 for name, last in lasts.items()}
+                rows.append({"image": k, "path": path, "tenth": tenth, **shares})
+    table(results, paths.NAME, rows, model="net", images=N, max_sigma=50.0, F="F")
+    assert verdict(results, "claim-blur-path") == word
+    assert verdict(results, "claim-steady") == "holds"
+
+
+def test_which_twins_get_the_same_map(results):
+    rng = np.random.default_rng(0)
+    rows = [
+        {"image": k, "network": network, "twin": twin, "method": method, "relative_l2": far, "spearman": 1.0}
+        for network, count in (("toy", 1), ("mnist", N))
+        for k in range(count)
+        for twin in ("rescaled", "factorised")
+        for method in invariance.METHODS
+        for far in [0.3 * rng.random() + 0.1 if twin == "factorised" and method != "ig" else 1e-15]
+    ]
+    table(results, invariance.INVARIANCE, rows, digits=N, dtype="float64")
+    assert verdict(results, "claim-invariance") == "holds only under twin rescaled"
+
+
+@pytest.mark.parametrize(
+    ("kept", "anew", "word"),
+    [(0.1, 0.1, "holds"), (0.9, 0.9, "does not hold"), (0.9, 0.1, "holds only under patterns anew")],
+)
+def test_what_is_left_of_pgigs_map(kept, anew, word, results):
+    rng = np.random.default_rng(0)
+    rows = [
+        {"network": network, "method": method, "patterns": kind, "layer": layer, "image": k, **left}
+        for network in randomization.NETWORKS
+        for method in randomization.METHODS
+        for kind in randomization.kinds(method)
+        for layer in ("last", "all")
+        for k in range(N)
+        # While only the last layer is random, it is the other way round: the verdict is on all layers.
+        for value in [{"kept": kept, "anew": anew}.get(kind, 0.5) + 0.01 * rng.normal()]
+        for left in [dict.fromkeys(randomization.RANKINGS, value if layer == "all" else 1 - value)]
+    ]
+    table(results, randomization.NAME, rows, digits=N, photographs=N)
+    assert verdict(results, "claim-randomization") == word
+
+
+def test_the_stress_tests(results):
+    names = ["ig", *(f"{method}:{kind}" for method in PATTERNED for kind in toy.CONVENTIONS)]
+    rows = []
+    for z in np.arange(-2, 2, 0.02):
+        row = {"z": z}
+        for name in names:
+            row[f"{name}:signal"] = 0.0 if name.startswith("patternattribution") and z > 1 else min(z, 1)
+            row[f"{name}:distractor"] = 0.4 * np.sin(50 * z) if name == "ig" else 0.001
+        rows.append(row)
+    table(results, toy.NAME, rows, rule="riemann_right")
+    for method in ("ig", "pa", "pgig"):
+        assert verdict(results, f"claim-toy-{method}") == "holds"
+    for row in rows:
+        row["ig:distractor"] = 0.0
+        row["patternattribution:rectified:signal"] = min(row["z"], 1)
+        row["pgig:preactivation:distractor"] = row["z"]
+    table(results, toy.NAME, rows, rule="riemann_right")
+    assert verdict(results, "claim-toy-ig") == "holds only under test plateau"
+    assert "distractor" in verdict(results, "claim-toy-pa")
+    assert "rectified" in verdict(results, "claim-toy-pgig")
