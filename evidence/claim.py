@@ -31,6 +31,7 @@ class Claim:
         numbers: Tables of this project's numbers, in Markdown.
         figures: Drawn from the results, where there are any.
         remark: What the numbers can't say.
+        rule: From the comparisons to the verdict.
     """
 
     name: str
@@ -42,10 +43,11 @@ class Claim:
     numbers: Callable[[Stored], Sequence[str]]
     figures: Sequence[Figure] = field(default_factory=tuple)
     remark: str = ""
+    rule: Callable[[Sequence[Trial]], Verdict] = verdict
 
     def verdict(self, stored: Stored) -> Verdict:
         """By the rule, from the numbers."""
-        return verdict(self.trials(stored))
+        return self.rule(self.trials(stored))
 
     def text(self, stored: Stored, drawn: Sequence[str]) -> str:
         """The claim's section.

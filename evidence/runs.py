@@ -97,12 +97,13 @@ def _degradation(
     per_point: int,
     noisy_paths: int = 25,
     methods: tuple[str, ...] = _FIGURE_3,
+    baseline: str = "grey",
 ) -> Settings:
     return Settings(
         methods,
         ("degradation:paper", "degradation:code"),
         (25,),
-        baseline="grey",
+        baseline=baseline,
         references=49,
         smoothgrad_ig_samples=noisy_paths,
         patch_size=size,
@@ -117,15 +118,16 @@ RUNS: dict[str, tuple[Callable[[str, int], Job], Settings]] = {
     "study-lite1": (_lite(1), Settings((*_PATHS, "random"), ("insertion",), (16,))),
     "study-lite2": (_lite(2), Settings((*_PATHS, "random"), ("insertion",), (16,))),
     "stability-lite0": (_lite(0), Settings(_PATHS, ("stability", "class-sensitivity"), (16,))),
-    "steps-lite0": (_lite(0), Settings(_AHEAD, ("insertion",), (8, 16, 32, 64))),  # 128 are among the study's
+    "steps-lite0": (_lite(0), Settings(_AHEAD, ("insertion:signed",), (8, 16, 32, 64))),  # 128 are among the study's
     "truncated-lite0": (
         _lite(0),
-        Settings(("ig", "idgi"), ("insertion",), (8, 16, 32, 64), steps_protocol="reference"),
+        Settings(("ig", "idgi"), ("insertion:signed",), (8, 16, 32, 64), steps_protocol="reference"),
     ),
     # Noisy paths of SmoothGrad-IG and looks at the model are fewer than the paper's where a gradient is dear.
     "degradation-lite0": (_lite0_with_patterns, _degradation(4, 9, 100, 10, noisy_paths=2)),
     "degradation-vgg16": (_vgg16, _degradation(4, 5, 80, 8, noisy_paths=2, methods=_FIGURE_3[:11])),
-    "degradation-mnist": (_mnist, _degradation(8, 2, 32, 1)),
+    # Digits are white on black, so that grey, the paper's 0, would be far from none of them.
+    "degradation-mnist": (_mnist, _degradation(8, 2, 100, 1, baseline="black")),
 }
 
 

@@ -46,6 +46,14 @@ class Trial:
 
 
 @dataclass(frozen=True)
+class Case:
+    """Several comparisons that a claim makes at once, and the conditions that they share."""
+
+    outcome: Outcome
+    conditions: Mapping[str, str]
+
+
+@dataclass(frozen=True)
 class Verdict:
     """A word or two, and the counts behind them."""
 
@@ -57,14 +65,15 @@ class Verdict:
         return f"{self.word} ({self.because})" if self.because else self.word
 
 
-def verdict(trials: Sequence[Trial]) -> Verdict:
+def verdict(trials: Sequence[Trial | Case]) -> Verdict:
     """What the comparisons of a claim say together.
 
     - None: not run.
     - All are in its favour: holds.
     - None is, and some are against it: does not hold. None is, and none against it: undecided.
     - Some are: if one condition, or two together, single out those in its favour, it holds only under these. If not, it
-      holds in part (where decided, if none is against it); named is where all comparisons are in its favour.
+      holds in part (where decided, if none is against it). Named is then where all comparisons are in its favour, if
+      these are at least half of those that are.
     """
     if not trials:
         return Verdict(NOT_RUN)
@@ -90,9 +99,34 @@ def verdict(trials: Sequence[Trial]) -> Verdict:
     return Verdict(f"holds only under {where}", because)
 
 
-def _purest(trials: Sequence[Trial]) -> tuple[tuple[str, ...], list[tuple[str, ...]]] | None:
+def of_all(trials: Sequence[Trial]) -> Verdict:
+    """What they say of a claim without exceptions, which one comparison against it refutes."""
+    if not trials:
+        return Verdict(NOT_RUN)
+    word = {HOLDS: "holds", REVERSED: "does not hold", UNDECIDED: UNDECIDED}[_of_all(trials)]
+    return Verdict(word, _counts(trials))
+
+
+def of_all_in_each(names: tuple[str, ...], trials: Sequence[Trial]) -> Verdict:
+    """What they say of a claim without exceptions in each of several cases, told apart by the named conditions."""
+    if not trials:
+        return Verdict(NOT_RUN)
+    cases: dict[tuple[str, ...], list[Trial]] = {}
+    for trial in trials:
+        cases.setdefault(_level(trial, names), []).append(trial)
+    found = verdict([Case(_of_all(some), dict(zip(names, level, strict=True))) for level, some in cases.items()])
+    return Verdict(found.word, f"by {' and '.join(names)}: {found.because}; one by one: {_counts(trials)}")
+
+
+def _of_all(trials: Sequence[Trial]) -> Outcome:
+    outcomes = {trial.outcome for trial in trials}
+    return REVERSED if REVERSED in outcomes else HOLDS if outcomes == {HOLDS} else UNDECIDED
+
+
+def _purest(trials: Sequence[Trial | Case]) -> tuple[tuple[str, ...], list[tuple[str, ...]]] | None:
     """The condition, or two, with all of the support and nothing else at some levels; else that with most of it."""
-    factors = [name for name in trials[0].conditions if len({trial.conditions[name] for trial in trials}) > 1]
+    every_name = dict.fromkeys(name for trial in trials for name in trial.conditions)
+    factors = [name for name in every_name if len({trial.conditions.get(name, "") for trial in trials}) > 1]
     holding = sum(trial.outcome == HOLDS for trial in trials)
     best: tuple[int, tuple[str, ...], list[tuple[str, ...]]] = (0, (), [])
     for size in (1, 2):
@@ -103,18 +137,18 @@ def _purest(trials: Sequence[Trial]) -> tuple[tuple[str, ...], list[tuple[str, .
             simple = len(pure) <= _MOST_LEVELS and (size == 1 or covered == holding or best[0] == 0)
             if covered > best[0] and simple:
                 best = (covered, names, pure)
-    return best[1:] if best[0] else None
+    return best[1:] if 2 * best[0] >= holding else None
 
 
-def _all_hold(trials: Sequence[Trial], names: tuple[str, ...], level: tuple[str, ...]) -> bool:
+def _all_hold(trials: Sequence[Trial | Case], names: tuple[str, ...], level: tuple[str, ...]) -> bool:
     return all(trial.outcome == HOLDS for trial in trials if _level(trial, names) == level)
 
 
-def _level(trial: Trial, names: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(trial.conditions[name] for name in names)
+def _level(trial: Trial | Case, names: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(trial.conditions.get(name, "") for name in names)
 
 
-def _counts(trials: Sequence[Trial]) -> str:
+def _counts(trials: Sequence[Trial | Case]) -> str:
     """Such as ``7 of 9 hold, 1 reversed, 1 undecided``."""
     counts = {outcome: sum(trial.outcome == outcome for trial in trials) for outcome in (HOLDS, REVERSED, UNDECIDED)}
     text = f"{counts[HOLDS]} of {len(trials)} hold"

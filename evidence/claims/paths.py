@@ -32,7 +32,7 @@ def _trials(stored: Stored) -> list[Trial]:
         for path in BLURS:
             last = share(stored, path, column, 10)
             if last is not None:
-                found.append(Trial(last, {"of": SHARES[column], "path": path}, bound=HALF))
+                found.append(Trial(last, {"measure": SHARES[column], "path": path}, bound=HALF))
     return found
 
 
@@ -111,6 +111,7 @@ GROUP = Group(
             _run,
             _steady,
             _steady_numbers,
+            remark="In which tenth the straight path's change lies is in the table before.",
         ),
     ],
 )

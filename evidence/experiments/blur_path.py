@@ -16,8 +16,8 @@ from captum_ext.cli.models import load
 from captum_ext.paths import BlurPath
 from captum_ext.vision.pictures import read
 from evidence.experiments import common
-from evidence.experiments.guided_instability import chosen
 from evidence.models import batches, labels
+from evidence.photographs import explained
 
 STEPS = 30
 BLURS = {"blur": BlurPath(), "blur, reflected border": BlurPath(padding_mode="reflect")}
@@ -58,7 +58,7 @@ def values(model: nn.Module, path: Tensor, target: Tensor) -> Tensor:
 def main(arguments: Sequence[str] | None = None) -> None:
     given = common.options(__doc__, photographs=True).parse_args(arguments)
     classifier = load("efficientnet-lite0", None)
-    images = chosen(classifier.model, classifier.transform, given.images, given.count)
+    images = explained(given.images)[: given.count]
     black = baselines.black(read(str(images[0].path)), classifier.transform)
     rows: list[common.Row] = []
     for at, inputs in enumerate(batches(images, classifier.transform)):

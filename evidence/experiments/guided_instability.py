@@ -1,11 +1,12 @@
 """Guided IG against itself: gradients with a little noise, another batch shape, another number of threads.
 
 IG and IDGI along the straight path are compared by the same changes. ``--batches 1`` does one more batch of photographs
-and stops; when all are done the results are put together.
+and stops; the results are of those that are done.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -24,10 +25,10 @@ from captum_ext.cli.models import load
 from captum_ext.evaluation import LabelledImage
 from captum_ext.paths import GuidedPath, Path, StraightPath
 from captum_ext.quadratures import ImportantDirection, Quadrature, RunningSum, WeightedSum
-from captum_ext.vision.classifier import Transform
 from captum_ext.vision.pictures import read as read_picture
 from evidence.experiments import common
-from evidence.models import BATCH, batches, correct, halves, labels
+from evidence.models import BATCH, batches, labels
+from evidence.photographs import explained
 
 STEPS = 16
 NOISES = (1e-6, 1e-5, 1e-4, 1e-3)
@@ -90,9 +91,15 @@ def noisy_gradients(noise: float) -> Any:
 
 
 def compare(
-    model: nn.Module, names: Sequence[str], inputs: Tensor, baseline: Tensor, target: Tensor, steps: int = STEPS
+    model: nn.Module,
+    names: Sequence[str],
+    inputs: Tensor,
+    baseline: Tensor,
+    target: Tensor,
+    steps: int = STEPS,
+    repeat: bool = True,
 ) -> list[common.Row]:
-    """A row for each image, method and change."""
+    """A row for each image, method and change; if ``repeat``, also for none, which is the control."""
 
     def probability(x: Tensor) -> Tensor:
         scores: Tensor = model(x).softmax(1)
@@ -122,7 +129,8 @@ def compare(
                 f"noise {noise:.0e}": changed[at * len(rules) : (at + 1) * len(rules)]
                 for at, noise in enumerate(NOISES)
             }
-            others["repeated"] = walk(path, rules)
+            if repeat:
+                others["repeated"] = walk(path, rules)
             others["alone"] = walk(path, rules, rows=1)
         with threads(2):
             others["two threads"] = walk(path, rules)
@@ -143,40 +151,35 @@ def threads(count: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def chosen(model: nn.Module, transform: Transform, folder: str, count: int) -> list[LabelledImage]:
-    """Photographs to evaluate that the model has right, evenly spaced by name."""
-    right: list[LabelledImage] = common.spread(correct(model, halves(folder)[0], transform), count)
-    return right
-
-
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = common.options(__doc__, photographs=True)
     parser.add_argument("--batches", type=int, help="how many batches to do at most (default: all)")
     given = parser.parse_args(arguments)
     classifier = load("efficientnet-lite0", None)
-    images = chosen(classifier.model, classifier.transform, given.images, given.count)
+    images = explained(given.images)[: given.count]
     black = baselines.black(read_picture(str(images[0].path)), classifier.transform)
     parts = _parts(images)
-    left = [file for file in parts if not file.is_file()][: given.batches]
+    # Under torchrun its processes share the batches; once more alone then collects what all have done.
+    rank, count = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
+    left = [file for file in list(parts)[rank::count] if not file.is_file()][: given.batches]
     for file in left:
         some = parts[file]
         inputs = next(batches(some, classifier.transform))
-        rows = compare(classifier.model, [i.name for i in some], inputs, black.expand_as(inputs), labels(some))
+        names, start, first = [image.name for image in some], black.expand_as(inputs), file is next(iter(parts))
+        rows = compare(classifier.model, names, inputs, start, labels(some), repeat=first)
         common.write(file.parent, file.stem, rows, {"steps": STEPS})
         print(f"{file.stem} of {len(parts)}", flush=True)
-    if all(file.is_file() for file in parts):
-        settings = {
-            "model": "efficientnet-lite0",
-            "images": len(images),
-            "steps": STEPS,
-            "baseline": "black",
-            "explained": "the label's probability",
-            "batch": BATCH,
-            "noise": "each gradient entry times 1 + noise n, n standard normal",
-        }
-        common.write(
-            given.results, "guided_instability", [row for file in parts for row in common.read(file)], settings
-        )
+    done = [file for file in parts if file.is_file()]
+    settings = {
+        "model": "efficientnet-lite0",
+        "images": sum(len(parts[file]) for file in done),
+        "steps": STEPS,
+        "baseline": "black",
+        "explained": "the label's probability",
+        "batch": BATCH,
+        "noise": "each gradient entry times 1 + noise n, n standard normal",
+    }
+    common.write(given.results, "guided_instability", [row for file in done for row in common.read(file)], settings)
 
 
 def _parts(images: Sequence[LabelledImage]) -> dict[File, Sequence[LabelledImage]]:

@@ -25,13 +25,13 @@ from captum_ext.patterns import Patterns, fit_patterns
 from captum_ext.patterns.bank import fingerprint
 from captum_ext.quadratures import ImportantDirection, Quadrature, WeightedSum
 from captum_ext.vision.pictures import read
+from evidence import photographs
 from evidence.experiments import common
-from evidence.experiments.guided_instability import chosen
 from evidence.mnist import digits, mnist
-from evidence.models import batches, halves, labels, lite0_with_patterns
+from evidence.models import batches, labels, lite0_with_patterns
 
 DIGITS, FITTED = 64, 1000  # digits explained, and fitted on anew
-STEPS = {"mnist": 32, "efficientnet-lite0": 8}
+STEPS = {"mnist": 16, "efficientnet-lite0": 8}
 ROWS = 8
 
 Fit = Callable[[nn.Module], Patterns]
@@ -156,9 +156,9 @@ def on_mnist(count: int = DIGITS, fitted_on: int = FITTED, steps: int = STEPS["m
 
 def on_lite0(folder: str, count: int, steps: int = STEPS["efficientnet-lite0"]) -> Iterator[common.Row]:
     """The last layer shuffled, and all layers, for photographs that are classified correctly."""
-    fitting = halves(folder)[1]
+    fitting = photographs.fitted(folder)
     _, transform, patterns, model = lite0_with_patterns(fitting)
-    images = chosen(model, transform, folder, count)
+    images = common.spread(photographs.explained(folder), count)
     x = torch.cat(list(batches(images, transform)))
     grey = baselines.grey(read(str(images[0].path)), transform).expand_as(x)
     fits = fits_of(patterns, list(batches(fitting, transform)))
@@ -177,16 +177,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = common.options(__doc__, photographs=True)
     parser.set_defaults(count=24)
     given = parser.parse_args(arguments)
-    rows = [*on_mnist(), *on_lite0(given.images, given.count)]
     settings = {
         "steps": STEPS,
         "digits": DIGITS,
         "photographs": given.count,
-        "fitted anew on": {"mnist": FITTED, "efficientnet-lite0": len(halves(given.images)[1])},
+        "fitted anew on": {"mnist": FITTED, "efficientnet-lite0": len(photographs.fitted(given.images))},
         "baseline": "grey",
         "explained": "the label's probability; by PatternAttribution its logit",
     }
-    common.write(given.results, "randomization", rows, settings)
+    rows: list[common.Row] = []
+    for part in (on_mnist(), on_lite0(given.images, given.count)):
+        rows += part
+        common.write(given.results, "randomization", rows, settings)  # the first part is kept if the second is stopped
     keys = dict.fromkeys((row["network"], row["method"], row["patterns"], row["layer"]) for row in rows)
     for key in keys:
         some = [row for row in rows if tuple(row.values())[:4] == key]

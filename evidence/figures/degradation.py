@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from captum_ext.evaluation.reporting.estimates import Draws, Floats, mean_curve
 from captum_ext.evaluation.reporting.figures import style
 from captum_ext.evaluation.reporting.methods import looks
 from evidence.claims.degradation import ELEVEN, PROTOCOLS, RUNS, column
@@ -42,7 +43,7 @@ def curves(stored: Stored) -> Figure | None:
             for method in [*(m for m in ELEVEN if m not in _SHOWN), *reversed(_SHOWN)]:
                 _curve(panel, stored, run, method, protocol)
             head(panel, f"{MODELS[run]}, protocol `{protocol}`".replace("`", ""))
-        line[0].set_ylabel("target's probability", fontsize=NORMAL)
+        line[0].set_ylabel("mean probability, over the start's", fontsize=NORMAL)
     for panel in panels[-1]:
         panel.set_xlabel("patches replaced", fontsize=NORMAL)
     legend(figure, [*of_methods(_SHOWN), *_grey()], len(_SHOWN) + 1)
@@ -64,9 +65,16 @@ def _curve(panel: Any, stored: Stored, run: str, method: str, protocol: str) -> 
     each = settings.get("patches_per_point", 1)
     x = np.minimum(np.arange(points) * each, settings.get("n_patches", points - 1))
     if method not in _SHOWN:
-        panel.plot(x, sample.curves.mean(0), color="0.75", linewidth=1)
+        panel.plot(x, _relative(sample.curves, np.arange(len(sample.curves))[None])[0], color="0.75", linewidth=1)
         return
-    curve(panel, x, sample.curves, max(1, points // 6), **style(looks([method])[method]))
+    curve(panel, x, sample.curves, max(1, points // 6), _relative, **style(looks([method])[method]))
+
+
+def _relative(curves: Floats | None, drawn: Draws) -> Floats:
+    """The mean curve over its start: images that start high are not what the band is about."""
+    lines = mean_curve(curves, drawn)
+    relative: Floats = lines / lines[:, :1]
+    return relative
 
 
 def against(stored: Stored) -> Figure | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from captum_ext.evaluation.reporting.estimates import Estimate, Floats, draws, interval, mean_curve
+from captum_ext.evaluation.reporting.estimates import Draws, Estimate, Floats, draws, interval, mean_curve
 from captum_ext.evaluation.reporting.figures import style
 from captum_ext.evaluation.reporting.methods import looks
 
@@ -45,12 +45,15 @@ def dot(panel: Axes, found: Estimate, y: float, **look: Any) -> None:
     panel.plot([found.value], [y], **{"markersize": 5, **look, "linestyle": ""})
 
 
-def curve(panel: Axes, x: Floats, curves: Floats, marks: int, **look: Any) -> None:
-    """The mean of the images' curves (n, P) and its band, with a mark at every so many points."""
+Line = Callable[[Floats | None, Draws], Floats]
+
+
+def curve(panel: Axes, x: Floats, curves: Floats, marks: int, of: Line = mean_curve, **look: Any) -> None:
+    """The images' curves (n, P) as one, their mean unless told otherwise, and its band; a mark every so many points."""
     n = len(curves)
-    band = interval(np.concatenate([mean_curve(curves, drawn) for drawn in draws(n)]))
+    band = interval(np.concatenate([of(curves, drawn) for drawn in draws(n)]))
     panel.fill_between(x, *band, color=look["color"], alpha=0.15, linewidth=0)
-    panel.plot(x, mean_curve(curves, np.arange(n)[None])[0], **{**look, "markersize": 4}, markevery=marks)
+    panel.plot(x, of(curves, np.arange(n)[None])[0], **{**look, "markersize": 4}, markevery=marks)
 
 
 def rows(panel: Axes, names: Sequence[str]) -> None:

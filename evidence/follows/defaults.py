@@ -45,7 +45,12 @@ def _ranking(stored: Stored) -> list[Default]:
         f"{differ} of {len(by_ranking['signed'])} comparisons of IDGI with its base come out otherwise by the other "
         "ranking"
     )
+    chance = [Column("study-lite0", method, "insertion", "signed") for method in ("ig", "random")]
+    to_chance = stored.difference(*chance)
     follows = "kept, for it is the study's; report both rankings" if differ else "kept"
+    if to_chance is not None and Trial(to_chance).outcome != HOLDS:
+        seen += f"; by sign IG's insertion less a random order's is {signed(to_chance)}"
+        follows = "questioned: by it IG is not better than chance. Kept for the papers' sake; report both rankings"
     return [Default('`ranking="signed"` of `insertion` and `degradation`', seen, follows)]
 
 

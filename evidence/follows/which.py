@@ -38,7 +38,7 @@ METHODS = {
         "in the limit; the delta tells",
         "yes",
         "yes",
-        "an account that sums up, and an error that is known",
+        "an account that sums up, with an error that is known; rank it by magnitude",
     ),
     "idgi": Facts(
         "N + 1",
@@ -46,7 +46,7 @@ METHODS = {
         "by construction, so its delta tells nothing",
         "yes, but what equals the baseline gets a share too",
         "yes",
-        "a ranking of pixels by sign; many steps",
+        "a ranking of pixels, by sign or magnitude; many steps",
     ),
     "guided-ig": Facts(
         "N, one after another",
@@ -72,11 +72,20 @@ METHODS = {
         "yes",
         "no baseline can be chosen; what detail adds",
     ),
-    "blur-ig+idgi": Facts("N + 1", "dimensions to blur", "by construction", "as IDGI", "yes", "as both"),
+    "blur-ig+idgi": Facts(
+        "N + 1", "dimensions to blur", "by construction", "as IDGI", "yes", "as IDGI, without a baseline"
+    ),
     "patternattribution": Facts(
         "1", "patterns: training data", "no", "no: nothing at a plateau", "no", "a quick look, with patterns"
     ),
-    "pgig": Facts("N", "a baseline; patterns", "no", "yes, but where a pattern is 0", "no", "patterns, and plateaus"),
+    "pgig": Facts(
+        "N",
+        "a baseline; patterns",
+        "no",
+        "yes, but where a pattern is 0",
+        "no",
+        "the signal in the data is asked for, and its patterns are known; see its place above",
+    ),
     "gradient": Facts("1", "-", "no", "no: nothing at a plateau", "yes", "what a small change would do"),
     "gradient-x-input": Facts(
         "1", "-", "no", "no: nothing at a plateau", "yes", "IG for one gradient, on piecewise linear nets"
