@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help demo test test-slow lint format docs tutorials bench bench-quick evidence clean
+.PHONY: help demo test test-slow lint format docs tutorials dist bench bench-quick evidence clean
 
 help:  ## the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -33,6 +33,11 @@ format: .venv/test.done  ## bring the code into form
 docs: .venv/docs.done  ## the documentation, in docs/_build/html
 	$(BIN)/sphinx-build --fail-on-warning --keep-going -q -b html docs docs/_build/html
 
+dist: .venv/dist.done  ## the wheel and the source archive, in dist, checked
+	rm -rf dist
+	$(BIN)/python -m build --quiet
+	$(BIN)/twine check --strict dist/*
+
 tutorials: .venv/test.done  ## run the notebooks and store their outputs; some minutes
 	$(BIN)/python -m tutorials
 
@@ -48,4 +53,4 @@ evidence: .venv/evidence.done  ## docs/evidence.md and its figures, from the sto
 	$(BIN)/python -m evidence.page
 
 clean:
-	rm -rf .venv docs/_build
+	rm -rf .venv dist docs/_build docs/images/built

@@ -22,7 +22,7 @@ def keep_freed_memory() -> bool:
     whole process: its memory stays at its highest until it ends. Nothing computed changes.
 
     Returns:
-        Whether it was done: not without glibc (Windows, macOS, musl), and not where an environment variable
+        Whether it was done, which it is not without glibc (Windows, macOS, musl), nor where an environment variable
         ``MALLOC_...`` or ``GLIBC_TUNABLES`` says how memory is to be handled, or another allocator is loaded.
 
     Example:

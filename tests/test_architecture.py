@@ -3,6 +3,7 @@
 import ast
 import doctest
 import importlib
+import inspect
 import pkgutil
 import subprocess
 import sys
@@ -67,7 +68,7 @@ def test_public_classes_and_functions_say_what_they_take(name):
     module = importlib.import_module(f"captum_ext.{name}")
     for public in module.__all__:
         thing = getattr(module, public)
-        if isinstance(thing, dict):  # a table of names
+        if isinstance(thing, dict) or (isinstance(thing, type) and issubclass(thing, Exception)):  # a table of names
             continue
         assert thing.__doc__, public
         for_extenders = ("Path", "Trace", "Quadrature", "RunningSum")
@@ -75,6 +76,30 @@ def test_public_classes_and_functions_say_what_they_take(name):
         if not result and public not in (*for_extenders, "white", "grey"):  # these two refer to black
             assert "Example:" in thing.__doc__, public
             assert "Args:" in thing.__doc__ or public == "StraightPath", public
+            gives = not isinstance(thing, type) and public not in ("pattern_backward",)  # a context gives nothing
+            assert "Returns:" in thing.__doc__ or not gives, public
+
+
+def test_methods_say_what_they_raise_and_which_paper_they_are_from():
+    from captum_ext import attr
+
+    for name in attr.__all__:
+        if name not in ("Diagnostics", "Unrepeated"):
+            assert "Raises:" in getattr(attr, name).__doc__, name
+            assert "Reference:" in getattr(attr, name).__doc__, name
+
+
+def test_what_extenders_implement_says_what_comes_in_and_goes_out():
+    from captum_ext.paths import Path as CaptumPath
+    from captum_ext.paths import Trace
+    from captum_ext.quadratures import Quadrature, RunningSum
+
+    for kind in (CaptumPath, Trace, Quadrature, RunningSum):
+        for name in kind.__abstractmethods__:
+            method = getattr(kind, name)
+            takes = len(inspect.signature(method).parameters) > 1
+            assert ("Args:" in method.__doc__) == takes, method
+            assert "Returns:" in method.__doc__ or not takes or name == "update", method
 
 
 def test_importing_the_package_is_cheap():

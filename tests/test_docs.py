@@ -1,28 +1,72 @@
-"""The README's code runs as it stands."""
+"""The Python of the README and of every page runs as it stands, and gives what the page says."""
 
 import re
 from pathlib import Path
 
+import numpy as np
+import pytest
 import torch
+from captum.attr import GuidedBackprop
+
+from captum_ext.attr import IntegratedGradients
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
+# What a page's blocks take for granted.
+NETWORK = """
+import torch
+from captum_ext.attr import *
+from captum_ext.paths import *
+from captum_ext.patterns import *
+
+torch.manual_seed(0)
+model = torch.nn.Sequential(
+    torch.nn.Conv2d(3, 4, 3), torch.nn.ReLU(), torch.nn.Flatten(), torch.nn.Linear(144, 5)
+).eval()
+f = lambda x: model(x).softmax(1)
+x, black, data = torch.rand(2, 3, 8, 8), torch.zeros(1, 3, 8, 8), torch.rand(9, 3, 8, 8)
+loader = [torch.rand(32, 3, 8, 8)]
+patterns = fit_patterns(model, loader)
+classifier = torch.nn.Sequential()
+classifier.add_module("embedding", torch.nn.Embedding(20, 4))
+classifier.add_module("rest", torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(24, 2)))
+ids, pad_id = torch.randint(20, (2, 6)), 0
+"""
+ALONE = ("README.md", "docs/index.md", "docs/output.md", "docs/inputs.md", "docs/baselines.md", "docs/own_parts.md")
+PEERS = ("docs/migration.md",)  # compared with other libraries: a test of its own
+PAGES = [
+    str(path.relative_to(ROOT))
+    for path in [README, *sorted((ROOT / "docs").glob("*.md")), *sorted((ROOT / "docs" / "methods").glob("*.md"))]
+    if "```python" in path.read_text()
+]
 
 
-def run(path):
-    """The names that a page's blocks of Python define, run from top to bottom."""
-    torch.manual_seed(0)
-    blocks = re.findall(r"```python\n(.*?)```", path.read_text(), flags=re.DOTALL)
-    assert len(blocks) >= 2
-    names = {}
-    for block in blocks:
-        exec(block, names)
-    return names
-
-
-def test_the_readmes_python_runs_from_top_to_bottom(tmp_path, monkeypatch):
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    """Runs a page's blocks of Python from top to bottom and returns the names that they define."""
     monkeypatch.chdir(tmp_path)
-    names = run(README)
+
+    def of(name):
+        torch.manual_seed(0)
+        names = {}
+        if name not in (*ALONE, *PEERS):
+            exec(NETWORK, names)
+        blocks = re.findall(r"^```python\n(.*?)^```", (ROOT / name).read_text(), flags=re.DOTALL | re.MULTILINE)
+        assert blocks
+        for block in blocks:
+            exec(compile(block, name, "exec"), names)
+        return names
+
+    return of
+
+
+@pytest.mark.parametrize("name", [name for name in PAGES if name not in PEERS])
+def test_a_pages_python_runs_from_top_to_bottom(run, name):
+    run(name)
+
+
+def test_the_readme(run):
+    names = run("README.md")
     shapes = {names[name].shape for name in ("blur", "guided", "both", "ig", "pgig")}
     assert shapes == {(2, 3, 32, 32)}
 
@@ -32,8 +76,15 @@ def test_the_readme_names_make_demo_and_make_test_before_pip():
     assert text.index("make demo") < text.index("make test") < text.index("pip install") < text.index("import torch")
 
 
-def test_the_page_on_inputs():
-    names = run(ROOT / "docs" / "inputs.md")
+def test_the_landing_page_has_ten_lines(run):
+    names = run("docs/index.md")
+    assert names["ig"].shape == names["idgi"].shape == names["guided"].shape == names["blur"].shape == (2, 3, 32, 32)
+    block = re.search(r"```python\n(.*?)```", (ROOT / "docs" / "index.md").read_text(), flags=re.DOTALL)[1]
+    assert len([line for line in block.splitlines() if line]) <= 10
+
+
+def test_the_page_on_inputs(run):
+    names = run("docs/inputs.md")
     assert names["by_token"].shape == (2, 4)
     # On a path from zero the second example's padding, which the mask hides, has no influence.
     assert names["by_token"][1, 3] == 0
@@ -42,9 +93,74 @@ def test_the_page_on_inputs():
     assert names["steps"].shape == (2, 6, 3)
 
 
-def test_the_page_on_baselines():
-    names = run(ROOT / "docs" / "baselines.md")
+def test_the_page_on_baselines(run):
+    names = run("docs/baselines.md")
     for name in ("from_noise", "from_mean", "over_colours", "sampled"):
         assert names[name].shape == (2, 3, 16, 16)
         assert (names[name] != 0).any()
     assert names["delta"].shape == (2,)
+
+
+def test_the_page_on_outputs(run):
+    names = run("docs/output.md")
+    x, zero = names["x"], torch.zeros_like(names["x"])
+    for name, function in names["functions"].items():
+        change = (function(x) - function(zero)).detach()
+        torch.testing.assert_close(names["maps"][name].sum((1, 2, 3)), change, atol=1e-4, rtol=1e-3)
+
+
+def test_a_path_of_ones_own(run):
+    names = run("docs/own_parts.md")
+    method, x, model = names["PathAttribution"], names["x"], names["model"]
+    change = (model(x) - model(torch.zeros_like(x)))[:, 1].detach()
+    assert (names["delta"].abs() < 0.01 * change.abs()).all()
+    torch.testing.assert_close(names["idgi_on_it"].sum((1, 2, 3)), change, atol=1e-5, rtol=1e-4)
+    one_row = method(model, names["WipePath"]()).attribute(x, target=1, n_steps=80, internal_batch_size=1)
+    torch.testing.assert_close(one_row, names["wiped"])
+    # A linear F is exact on any path, by any rule and number of steps.
+    weight = torch.randn(1, 8, 8)
+    for rule in ("riemann_left", "riemann_trapezoid", "gausslegendre"):
+        maps = method(lambda x: (x * weight).sum((1, 2, 3)), names["WipePath"]()).attribute(x, n_steps=3, method=rule)
+        torch.testing.assert_close(maps, x * weight)
+    # The first of four points, at 1/8: one of eight columns has appeared.
+    seen = []
+    method(lambda x: seen.append(x.detach()) or x.sum((1, 2, 3)), names["WipePath"]()).attribute(x[:1], n_steps=4)
+    assert (torch.cat(seen)[0, ..., 1:] == 0).all()
+    assert (torch.cat(seen)[0, ..., 0] == x[0, ..., 0]).all()
+
+
+def test_a_quadrature_of_ones_own(run):
+    names = run("docs/own_parts.md")
+    assert (names["both_ways"] >= names["plain"].abs() - 1e-6).all()
+    # Of sin over a whole period it is four times the amplitude; the sum is nothing.
+    method = names["PathAttribution"](lambda x: x.sin().sum(1), quadrature=names["TotalVariation"]())
+    period = torch.tensor([[2 * torch.pi]])
+    torch.testing.assert_close(method.attribute(period, n_steps=400), torch.tensor([[4.0]]), atol=1e-3, rtol=0)
+
+
+def test_a_backward_rule_of_ones_own(run):
+    names = run("docs/own_parts.md")
+    net, rows = names["net"], names["rows"]
+    method = names["PathAttribution"](net, backward=names["PositiveGradients"]())
+    theirs = GuidedBackprop(net).attribute(rows.clone().requires_grad_(), target=0)
+    at_the_input = method.attribute(rows, target=0, n_steps=1, method="riemann_right")
+    torch.testing.assert_close(at_the_input, (rows * theirs).detach())
+    assert not torch.allclose(names["along_the_path"], IntegratedGradients(net).attribute(rows, target=0))
+    assert not any(module._backward_hooks for module in net.modules())
+
+
+def test_the_page_on_migration(run, saliency):
+    names = run("docs/migration.md")
+    for name in ("idgi", "guided", "maps", "pgig"):
+        assert names[name].shape == (2, 3, 4, 4)
+        assert (names[name] != 0).any()
+    theirs = saliency.GuidedIG().GetMask(names["image"], names["call_model"], x_steps=200, fraction=0.25, max_dist=0.02)
+    assert np.abs(names["guided"][0].numpy() - theirs).max() < 0.05 * np.abs(theirs).max()
+    # Captum's trapezoid, as the table has it.
+    import captum.attr
+
+    captums = captum.attr.IntegratedGradients(names["model"]).attribute(
+        names["x"], target=1, n_steps=21, method="riemann_trapezoid"
+    )
+    ours = IntegratedGradients(names["model"]).attribute(names["x"], target=1, n_steps=20, method="riemann_trapezoid")
+    torch.testing.assert_close(captums * 21 / 20, ours, atol=1e-6, rtol=1e-4)

@@ -29,6 +29,9 @@ class BlurIG(PathAttribution):
 
     See :class:`~captum_ext.paths.BlurPath` for details of these.
 
+    Raises:
+        TypeError, ValueError: If a setting is none of these; see there.
+
     Reference:
         Xu, Venugopalan, Sundararajan: Attribution in Scale and Space. CVPR 2020.
         https://arxiv.org/abs/2004.03383

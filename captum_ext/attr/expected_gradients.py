@@ -94,8 +94,8 @@ class ExpectedGradients(GradientAttribution):
             target: Which output to explain; see :meth:`captum_ext.attr.PathAttribution.attribute`.
             additional_forward_args: Further arguments of ``forward_func``; see there.
             n_samples: Samples an example. Default: 200, that of shap's ``GradientExplainer``. (GradientShap's is 5.)
-            internal_batch_size: The most rows in any forward pass; the samples do not depend on it. Default ``None``:
-                8 photographs of 3 x 224 x 224 or as many input values (16 on other devices), at most 1024 rows.
+            internal_batch_size: The most rows in any forward pass; the samples do not depend on it. See there for
+                the default.
             return_convergence_delta: Whether to return the delta too, at the cost of another forward pass a sample.
             generator: For samples that can be repeated.
             show_progress: Whether to show a progress bar, one tick a pass.

@@ -23,6 +23,9 @@ class GuidedIG(PathAttribution):
 
     See :class:`~captum_ext.paths.GuidedPath`, also for what its chaotic path means for the attributions.
 
+    Raises:
+        TypeError, ValueError: If a setting is out of range.
+
     Reference:
         Kapishnikov et al.: Guided Integrated Gradients: An Adaptive Path Method for Removing Noise. CVPR 2021.
         https://arxiv.org/abs/2106.09788

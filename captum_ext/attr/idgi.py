@@ -27,6 +27,9 @@ class IDGI(PathAttribution):
         path: The points between baseline and input. Default: the straight line.
         backward: Which vector-Jacobian product is the gradient. Default: the ordinary one.
 
+    Raises:
+        TypeError, ValueError: As :class:`~captum_ext.attr.PathAttribution`.
+
     Reference:
         Yang, Wang, Bilgic: IDGI: A Framework to Eliminate Explanation Noise from Integrated Gradients.
         CVPR 2023. https://arxiv.org/abs/2303.14242

@@ -19,6 +19,9 @@ class IntegratedGradients(PathAttribution):
         forward_func: The model, or any function that takes the inputs and returns one row an example.
         multiply_by_inputs: ``False`` leaves out the factor (inputs - baselines). Default: True.
 
+    Raises:
+        TypeError: If ``forward_func`` is no function.
+
     Reference:
         Sundararajan, Taly, Yan: Axiomatic Attribution for Deep Networks. ICML 2017.
         https://arxiv.org/abs/1703.01365

@@ -51,6 +51,10 @@ class LayerPathAttribution(PathMethod, captum.attr.LayerIntegratedGradients):
     Raises:
         TypeError, ValueError: As :class:`~captum_ext.attr.PathAttribution`.
 
+    Reference:
+        Sundararajan, Taly, Yan: Axiomatic Attribution for Deep Networks. ICML 2017, on path methods.
+        https://arxiv.org/abs/1703.01365
+
     Example:
         >>> from captum_ext.attr import LayerPathAttribution
         >>> from captum_ext.quadratures import ImportantDirection
@@ -109,8 +113,8 @@ class LayerPathAttribution(PathMethod, captum.attr.LayerIntegratedGradients):
                 each example go with their examples; others are passed on as they are.
             n_steps: Steps of the path. Default: 50, Captum's.
             method: The rule to integrate by, one of the quadrature's. Default ``None``: the class's own.
-            internal_batch_size: The most rows in any forward pass; it may be less than B. Default ``None``: so many
-                that inputs and activations have as many values as 8 photographs of 3 x 224 x 224, at most 1024.
+            internal_batch_size: The most rows in any forward pass; it may be less than B. Default ``None``: as in
+                :meth:`captum_ext.attr.PathAttribution.attribute`, inputs and activations counted together.
             return_convergence_delta: Whether to return the delta too.
             attribute_to_layer_input: Whether to explain what the layer takes in, or what it puts out (default). Of
                 keyword arguments of the layer only if it takes no tensors by position.
@@ -118,7 +122,7 @@ class LayerPathAttribution(PathMethod, captum.attr.LayerIntegratedGradients):
             show_progress: Whether to show a progress bar, one tick a forward pass.
 
         Returns:
-            The attributions in the activation's shape and device (float32 for half precision): a tensor, or a tuple if
+            The attributions in the activation's shape and device (float32 for half precision), a tensor, or a tuple if
             the layer takes or puts out several floating point tensors (with as many rows as the first; others stay
             as they are). For a list of layers a list of these. With ``return_convergence_delta=True`` a pair of that
             and the deltas (B,): the sum of an example's attributions less F's change *along the path*. Where a part

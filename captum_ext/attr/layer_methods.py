@@ -27,6 +27,9 @@ class LayerIntegratedGradients(LayerPathAttribution):
         device_ids: The order of the devices of a DataParallel model that ``forward_func`` wraps. Default: ``None``.
         multiply_by_inputs: ``False`` leaves out the factor (activation - baseline's activation). Default: True.
 
+    Raises:
+        TypeError, ValueError: As :class:`~captum_ext.attr.LayerPathAttribution`.
+
     Reference:
         Sundararajan, Taly, Yan: Axiomatic Attribution for Deep Networks. ICML 2017.
         https://arxiv.org/abs/1703.01365
@@ -62,6 +65,9 @@ class LayerIDGI(LayerPathAttribution):
         path: The points between the two activations. Default: the straight line.
         backward: Which vector-Jacobian product is the gradient. Default: the ordinary one.
 
+    Raises:
+        TypeError, ValueError: As :class:`~captum_ext.attr.LayerPathAttribution`.
+
     Reference:
         Yang, Wang, Bilgic: IDGI: A Framework to Eliminate Explanation Noise from Integrated Gradients.
         CVPR 2023. https://arxiv.org/abs/2303.14242
@@ -96,6 +102,9 @@ class LayerGuidedIG(LayerPathAttribution):
         device_ids: The order of the devices of a DataParallel model that ``forward_func`` wraps. Default: ``None``.
         fraction: The share of all features, in (0, 1], that moves at a time. Default: 0.25.
         max_dist: How far a feature may stray from the straight line, in [0, 1]. Default: 0.02.
+
+    Raises:
+        TypeError, ValueError: As :class:`~captum_ext.attr.LayerPathAttribution`.
 
     Reference:
         Kapishnikov et al.: Guided Integrated Gradients: An Adaptive Path Method for Removing Noise. CVPR 2021.
@@ -134,6 +143,9 @@ class LayerBlurIG(LayerPathAttribution):
         schedule: How sigma falls along the path, ``"linear"`` (default) or ``"sqrt"``.
         padding_mode: ``"constant"`` (zeros, default), ``"reflect"`` or ``"replicate"``.
         spatial_dims: The activation's dimensions to blur. Default: all after (batch, channel).
+
+    Raises:
+        TypeError, ValueError: As :class:`~captum_ext.attr.LayerPathAttribution`.
 
     Reference:
         Xu, Venugopalan, Sundararajan: Attribution in Scale and Space. CVPR 2020.

@@ -44,6 +44,10 @@ class NeuronPathAttribution(PathMethod, NeuronAttribution):
     Raises:
         TypeError, ValueError: As :class:`~captum_ext.attr.PathAttribution`.
 
+    Reference:
+        Sundararajan, Taly, Yan: Axiomatic Attribution for Deep Networks. ICML 2017, on path methods.
+        https://arxiv.org/abs/1703.01365
+
     Example:
         >>> from captum_ext.attr import NeuronPathAttribution
         >>> from captum_ext.paths import BlurPath
@@ -95,8 +99,7 @@ class NeuronPathAttribution(PathMethod, NeuronAttribution):
             additional_forward_args: Further arguments of ``forward_func``; see there.
             n_steps: Steps of the path. Default: 50, Captum's.
             method: The rule to integrate by, one of the quadrature's. Default ``None``: the class's own.
-            internal_batch_size: The most rows in any forward pass; it may be less than B. Default ``None``: 16
-                photographs of 3 x 224 x 224 or as many input values, at most 1024 rows.
+            internal_batch_size: The most rows in any forward pass; see there for the default.
             attribute_to_neuron_input: Whether the neuron is one of the layer's input or output (default).
             return_convergence_delta: Whether to return the delta too: the sum of an example's attributions less the
                 neuron's change from the path's start to the input.
@@ -135,6 +138,9 @@ class NeuronIntegratedGradients(NeuronPathAttribution):
         layer: The module that has the neuron.
         device_ids: The order of the devices of a DataParallel model that ``forward_func`` wraps. Default: ``None``.
         multiply_by_inputs: ``False`` leaves out the factor (inputs - baselines). Default: True.
+
+    Raises:
+        TypeError: If an argument is something else than said.
 
     Reference:
         Sundararajan, Taly, Yan: Axiomatic Attribution for Deep Networks. ICML 2017.

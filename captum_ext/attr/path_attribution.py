@@ -37,6 +37,11 @@ class PathAttribution(PathMethod):
     Raises:
         ValueError: If ``multiply_by_inputs=False`` and the path or the quadrature has no such factor, or the backward
             rule does not fit ``forward_func``.
+        TypeError: If a part is something else, such as the class ``BlurPath`` for ``BlurPath()``.
+
+    Reference:
+        Sundararajan, Taly, Yan: Axiomatic Attribution for Deep Networks. ICML 2017, on path methods.
+        https://arxiv.org/abs/1703.01365
 
     Example:
         >>> from captum_ext.attr import PathAttribution

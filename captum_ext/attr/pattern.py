@@ -45,8 +45,7 @@ class _PatternGradient(GradientAttribution):
             inputs: The examples to explain: a tensor (B, ...), or a tuple of them with equal B.
             target: Which output to explain; see :meth:`captum_ext.attr.PathAttribution.attribute`.
             additional_forward_args: Further arguments of ``forward_func``; see there.
-            internal_batch_size: The most rows in any forward pass. Default ``None``: 8 photographs of
-                3 x 224 x 224 or as many input values (16 on other devices), at most 1024 rows.
+            internal_batch_size: The most rows in any forward pass; see there for the default.
 
         Returns:
             The attributions in the inputs' shape, device and dtype (float32 for half precision), a tuple if

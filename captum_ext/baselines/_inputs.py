@@ -42,6 +42,12 @@ def blurred(inputs: Tensor, sigma: float = 50.0, padding_mode: PaddingMode = "co
         sigma: The Gaussian's standard deviation in pixels. Default: 50, Blur IG's.
         padding_mode: What lies beyond the border: ``"constant"`` (zeros), ``"reflect"`` or ``"replicate"``.
 
+    Returns:
+        The baselines, shaped as the inputs.
+
+    Raises:
+        TypeError, ValueError: If a setting is none of these, or the inputs have no such dimensions.
+
     Example:
         >>> from captum_ext import baselines
         >>> baselines.blurred(torch.ones(1, 1, 8, 8), 2.0, "reflect").allclose(torch.ones(1, 1, 8, 8))
@@ -105,6 +111,9 @@ def uniform(
         high: The greatest, such as :func:`white`.
         generator: For noise that can be repeated.
 
+    Returns:
+        The baselines, shaped as the inputs.
+
     Raises:
         ValueError: If a bound does not broadcast.
 
@@ -125,6 +134,9 @@ def maximum_distance(inputs: Tensor, low: Tensor | float, high: Tensor | float) 
         inputs: The inputs (B, ...).
         low: The least value, a number or a tensor that broadcasts, such as :func:`black`.
         high: The greatest, such as :func:`white`.
+
+    Returns:
+        The baselines, shaped as the inputs.
 
     Raises:
         ValueError: If a bound does not broadcast.

@@ -6,13 +6,14 @@ from captum_ext.evaluation.methods import METHODS
 from captum_ext.evaluation.reporting.write import report
 from captum_ext.evaluation.run import Summary, evaluate
 from captum_ext.evaluation.settings import Settings
-from captum_ext.evaluation.store import Results, Row
+from captum_ext.evaluation.store import Results, ResultsError, Row
 
 __all__ = [
     "MEASURES",
     "METHODS",
     "LabelledImage",
     "Results",
+    "ResultsError",
     "Row",
     "Settings",
     "Summary",

@@ -54,7 +54,7 @@ class Results:
     """A folder of results, of which each file is finished work.
 
     Args:
-        folder: Where; made by :meth:`begin`.
+        folder: Where; made by ``begin``.
 
     Example:
         >>> from pathlib import Path

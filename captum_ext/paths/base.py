@@ -18,14 +18,34 @@ class Trace(ABC):
 
     @abstractmethod
     def points(self, nodes: slice) -> Tensors:
-        """The K points at these nodes of the grid, each tensor (K, B, ...)."""
+        """The points at some nodes.
+
+        Args:
+            nodes: Which K consecutive nodes of the grid.
+
+        Returns:
+            The points, one tensor (K, B, ...) an input.
+        """
 
     @abstractmethod
     def increments(self, nodes: slice, before: float, after: float) -> Tensors:
-        """The path's move on the cells of these nodes, as :class:`~captum_ext._segment.Segment` has it."""
+        """The path's move on the cells of some nodes.
+
+        Args:
+            nodes: Which K consecutive nodes of the grid.
+            before: The factor of the way from the start of each cell to its point.
+            after: The factor of the way from the point to the end of the cell.
+
+        Returns:
+            The moves, one tensor (K, B, ...) an input.
+        """
 
     def follow(self, gradients: Tensors) -> None:
-        """Learn the gradients at the last points, each (1, B, ...); for paths that can't look ahead."""
+        """Learn the gradients at the last points; for paths that can't look ahead.
+
+        Args:
+            gradients: One tensor (1, B, ...) an input.
+        """
         del gradients
 
 
@@ -34,7 +54,7 @@ class Path(ABC):
     """Which points lie between a baseline and an input. Holds settings only, no tensors."""
 
     look_ahead: ClassVar[bool] = True
-    """Whether all points are known before any gradient is: then points can share a batch."""
+    """Whether all points are known before any gradient is, so that points can share a batch."""
 
     takes_baselines: ClassVar[bool] = True
     """Whether it starts from a baseline that the caller may choose, or makes its own start from the input."""
@@ -48,11 +68,20 @@ class Path(ABC):
         Args:
             inputs: The path's ends, each (B, ...).
             baselines: As the user gave them, brought to the shape of ``inputs``; ``None`` for the default.
+
+        Returns:
+            The path's first points, shaped as ``inputs``.
         """
         return baselines if baselines is not None else tuple(torch.zeros_like(tensor) for tensor in inputs)
 
     def fit(self, grid: Grid) -> Grid:
-        """The grid as this path can walk it, which may have more nodes.
+        """The grid as this path can walk it.
+
+        Args:
+            grid: The nodes that the quadratures ask for.
+
+        Returns:
+            The grid to walk, which may have more nodes.
 
         Raises:
             ValueError: If this path has no points there.
@@ -72,7 +101,16 @@ class Path(ABC):
 
     @abstractmethod
     def trace(self, inputs: Tensors, start: Tensors, grid: Grid) -> Trace:
-        """Lay the path out for these examples on a grid that :meth:`fit` returned."""
+        """Lay the path out.
+
+        Args:
+            inputs: The path's ends, one tensor (B, ...) an input.
+            start: Where it starts, in the same shapes.
+            grid: What :meth:`fit` returned: ``nodes``, and ``lower`` and ``upper``, the edges of their cells.
+
+        Returns:
+            The path of these examples on this grid.
+        """
 
 
 def along(positions: tuple[float, ...], like: Tensor) -> Tensor:

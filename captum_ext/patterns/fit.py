@@ -33,7 +33,7 @@ class PatternFitter:
             before the ReLU, as in the first author's code; or ``"rectified"``, after it, as in the code of the PGIG
             paper's Fig. 2. Either is over all samples.
         layers: The names of the layers to fit. Default: all linear and convolution layers.
-        fold: Whether to fold BatchNorm first. The patterns then belong to :attr:`model`, the folded copy. Default:
+        fold: Whether to fold BatchNorm first. The patterns then belong to ``model``, the folded copy. Default:
             False, which raises if there is BatchNorm to fold.
 
     Raises:
@@ -227,6 +227,16 @@ def fit_patterns(
         layers: The layers to fit.
         fold: Whether to fold BatchNorm first.
         show_progress: Whether to show a progress bar on a terminal. Default: True.
+
+    Returns:
+        A pattern for each layer, by its name, shaped as its weight.
+
+    Raises:
+        TypeError, ValueError: As :class:`PatternFitter`, and its ``update`` for each batch.
+
+    Reference:
+        Kindermans et al.: Learning how to explain neural networks: PatternNet and PatternAttribution. ICLR 2018.
+        https://arxiv.org/abs/1705.05598
 
     Example:
         >>> from captum_ext.patterns import fit_patterns

@@ -154,6 +154,10 @@ def pattern_backward(model: nn.Module, patterns: Patterns, mode: Mode = "attribu
     Raises:
         TypeError, ValueError: If the patterns do not fit the model, or none of the patterned layers ran.
 
+    Reference:
+        Kindermans et al.: Learning how to explain neural networks: PatternNet and PatternAttribution. ICLR 2018.
+        https://arxiv.org/abs/1705.05598
+
     Example:
         >>> from captum.attr import IntegratedGradients
         >>> from captum_ext.patterns import fit_patterns, pattern_backward

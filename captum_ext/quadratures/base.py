@@ -22,7 +22,11 @@ class RunningSum(ABC):
 
     @abstractmethod
     def update(self, segment: Segment) -> None:
-        """Take the next segment into account."""
+        """Take the next segment into account.
+
+        Args:
+            segment: The next points of the walk.
+        """
 
     @abstractmethod
     def result(self) -> Tensors:
@@ -58,12 +62,23 @@ class Quadrature(ABC):
             )
 
     def with_method(self, method: str) -> Self:
-        """The same quadrature by another rule."""
+        """The same quadrature by another rule.
+
+        Args:
+            method: The rule's name, one of ``methods``.
+        """
         return replace(self, method=method)
 
     @abstractmethod
     def grid(self, n_steps: int) -> Grid:
-        """The points that ``n_steps`` steps of this rule take."""
+        """Where gradients are taken.
+
+        Args:
+            n_steps: The number of steps that the user asked for.
+
+        Returns:
+            The nodes that this rule takes for them, and their cells.
+        """
 
     @abstractmethod
     def begin(self) -> RunningSum:

@@ -188,6 +188,10 @@ def idgi(gradients: TensorOrTuple, values: Tensor, method: str = "riemann_left")
         TypeError: If the gradients or values are not tensors.
         ValueError: If the shapes do not match, there are fewer than two points, or ``method`` is unknown.
 
+    Reference:
+        Yang, Wang, Bilgic: IDGI: A Framework to Eliminate Explanation Noise from Integrated Gradients.
+        CVPR 2023. https://arxiv.org/abs/2303.14242
+
     Example:
         >>> from captum_ext.quadratures import idgi
         >>> idgi(torch.tensor([[3.0, 4.0], [3.0, 4.0]]), torch.tensor([0.0, 75.0]))

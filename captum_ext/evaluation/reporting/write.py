@@ -40,11 +40,11 @@ def report(results: str | Path, output: str | Path | None = None) -> list[Path]:
         output: The folder to write to, made if it isn't there. Default ``None``: ``report`` in the results' folder.
 
     Returns:
-        The files: ``report.md``, which shows all others, ``tables/*.csv`` (``estimates.csv`` has every number in a
+        The files, of which ``report.md`` shows all others, ``tables/*.csv`` (``estimates.csv`` has every number in a
         column of its own) and ``figures/*.png``.
 
     Raises:
-        captum_ext.evaluation.store.ResultsError: If there are no results, or the report can't be written.
+        ResultsError: If there are no results, or the report can't be written.
         ImportError: If pandas, pyarrow or matplotlib is missing: the extra ``captum_ext[evaluation]``.
 
     Reference:

