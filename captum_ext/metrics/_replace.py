@@ -95,3 +95,18 @@ def _rows(value: Any, examples: Tensor) -> Any:
     if isinstance(value, list):
         return [value[k] for k in examples.tolist()]
     return value
+
+
+def patch_numbers(shape: torch.Size, side: int) -> Tensor:
+    """The number of the patch that each position is in, in the spatial shape."""
+    number = torch.zeros((), dtype=torch.long, device="cpu")
+    for size in shape:
+        number = number.unsqueeze(-1) * -(-size // side) + torch.arange(size, device="cpu") // side
+    return number
+
+
+def region_means(x: Tensor, regions: Tensor, total: int) -> Tensor:
+    flat, index = x.flatten(2), regions.flatten()
+    sums = flat.new_zeros(*flat.shape[:2], total).index_add_(2, index, flat)
+    means = sums / index.bincount(minlength=total)
+    return means[..., index].reshape(x.shape)

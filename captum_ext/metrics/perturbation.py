@@ -13,7 +13,7 @@ from torch import Tensor
 from captum_ext._types import TargetType
 from captum_ext.attr._arguments import Arguments, check_positive, format_arguments
 from captum_ext.metrics._maps import Ranking, descending_ranks, position_scores
-from captum_ext.metrics._replace import PerturbationCurve, Replacement, curve
+from captum_ext.metrics._replace import PerturbationCurve, Replacement, curve, patch_numbers, region_means
 
 Baseline = Tensor | float | Callable[[Tensor], Tensor]
 Protocol = Literal["paper", "code"]
@@ -158,11 +158,10 @@ def degradation(
         additional_forward_args: Further arguments of ``forward_func``.
         internal_batch_size: The most rows in any forward pass.
         show_progress: Whether to show a progress bar.
-        patches_per_point: How many more patches are replaced from one point of the curve to the next. Default: 1, the
-            paper's. With 5, say, the curve has a fifth of the points and costs a fifth of the forward passes.
+        patches_per_point: How many more are replaced from one point to the next. Default: 1, the paper's.
 
     Returns:
-        The curves of all examples from none replaced to ``n_patches``; (n_patches + 1) points by default.
+        The curves of all examples, from none replaced to ``n_patches``.
 
     Raises:
         TypeError, ValueError: If an argument can't be used.
@@ -189,9 +188,9 @@ def degradation(
     (x,) = given.inputs
     if x.dim() < 3:
         raise ValueError(f"inputs: expected (B, C, ...), got shape {tuple(x.shape)}. Tables have no patches.")
-    regions = _patches(x.shape[2:], patch_size).to(x.device)
+    regions = patch_numbers(x.shape[2:], patch_size).to(x.device)
     total = int(regions.max()) + 1 if regions.numel() else 0
-    means = _region_means(x, regions, total)
+    means = region_means(x, regions, total)
     end = means if isinstance(replacement, str) else _other(inputs, baselines, given)
     if protocol == "code":
         end = torch.where(means > 0, end, x)
@@ -200,8 +199,8 @@ def degradation(
     ranks = descending_ranks(sums) - spared
     if spared:
         ranks = torch.where(ranks < 0, total, ranks)
-    last = min(n_patches, total - spared)
-    counts = torch.tensor([*range(0, last, patches_per_point), last], device=x.device)
+    most = min(n_patches, total - spared)
+    counts = torch.tensor([*range(0, most, patches_per_point), most], device=x.device)
     plan = Replacement(x, end, ranks, regions.unsqueeze(0), counts, total)
     return curve(forward_func, plan, given, internal_batch_size, show_progress, "degradation")
 
@@ -243,21 +242,6 @@ def _by_position(before: Tensor, after: Tensor, scores: Tensor, points: int) -> 
     has_channels = before.dim() > scores.dim()
     ranks = descending_ranks(scores.flatten(1))
     return Replacement(before, after, ranks, regions.unsqueeze(0) if has_channels else regions, counts, positions)
-
-
-def _patches(shape: torch.Size, side: int) -> Tensor:
-    """The number of the patch that each position is in, in the spatial shape."""
-    number = torch.zeros((), dtype=torch.long, device="cpu")
-    for size in shape:
-        number = number.unsqueeze(-1) * -(-size // side) + torch.arange(size, device="cpu") // side
-    return number
-
-
-def _region_means(x: Tensor, regions: Tensor, total: int) -> Tensor:
-    flat, index = x.flatten(2), regions.flatten()
-    sums = flat.new_zeros(*flat.shape[:2], total).index_add_(2, index, flat)
-    means = sums / index.bincount(minlength=total)
-    return means[..., index].reshape(x.shape)
 
 
 def _over(found: PerturbationCurve, whole: Tensor) -> PerturbationCurve:
