@@ -118,9 +118,9 @@ class _GuidedTrace(Trace):
             )
 
     def increments(self, nodes: slice, before: float, after: float) -> Tensors:
-        move = (self._next - self._here) * after if after else torch.zeros_like(self._here)
-        if before:
-            move += before * (self._here - self._last)
+        if not before:  # the left rule, which is Guided IG's
+            return self._unflat((self._next - self._here).mul_(self._way * after if after != 1 else self._way))
+        move = after * (self._next - self._here) + before * (self._here - self._last)
         return self._unflat(move.mul_(self._way))
 
     def _move(self, rows: slice, magnitude: Tensor) -> Tensor:
@@ -177,4 +177,5 @@ def _kth_smallest(rows: Tensor, k: int) -> Tensor:
 
 def _flat(tensors: Tensors) -> Tensor:
     """Several inputs (B, ...) as one tensor (B, all features)."""
-    return torch.cat([tensor.reshape(len(tensor), math.prod(tensor.shape[1:])) for tensor in tensors], dim=1)
+    flat = [tensor.reshape(len(tensor), math.prod(tensor.shape[1:])) for tensor in tensors]
+    return flat[0] if len(flat) == 1 else torch.cat(flat, dim=1)
