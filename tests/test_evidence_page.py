@@ -266,7 +266,7 @@ def check(text):
 
 def drawn():
     """The figures that are committed."""
-    files = (ROOT / "docs" / "images").glob("evidence-*.png")
+    files = (ROOT / "docs" / "images").glob("evidence-*.*g")
     return [file.stem.removeprefix("evidence-") for file in files]
 
 
