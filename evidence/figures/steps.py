@@ -17,7 +17,7 @@ _METHODS = [method for base in BASES for method in (base, idgi(base))]
 
 def steps(stored: Stored) -> Figure | None:
     """A panel a score."""
-    shown = [score for score in SCORES if stored.run(RUN) and stored.value(columns("ig", score)[-1])]
+    shown = [score for score in SCORES if stored.run(RUN) and stored.value(columns("ig", score)[0])]
     if not shown:
         return None
     down = -(-len(shown) // 3)
@@ -28,6 +28,8 @@ def steps(stored: Stored) -> Figure | None:
     for panel, score in zip(panels.flat, shown, strict=False):
         for method in _METHODS:
             found = [stored.value(column) for column in columns(method, score)]
+            # Of other photographs a point would move for that alone.
+            found = [value if value and found[0] and value.n == found[0].n else None for value in found]
             x = [count for count, value in zip(STEPS, found, strict=True) if value is not None]
             y = np.array([[value.low, value.value, value.high] for value in found if value is not None]).T
             if len(x) > 1:
