@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 
-import torch
-
-from captum_ext.cli.models import efficientnet_lite
-from captum_ext.evaluation import LabelledImage, find_images
-from captum_ext.vision.pictures import read
+from captum_ext.cli.models import load
+from captum_ext.evaluation import LabelledImage
+from evidence.models import correct, halves
 
 CHOSEN = Path(__file__).parent / "results" / "images.json"
 LITES = ("efficientnet-lite0", "efficientnet-lite1", "efficientnet-lite2")
@@ -21,9 +18,12 @@ def explained(folder: str | Path, count: int = 64) -> list[LabelledImage]:
 
     They are chosen once; their names are kept with the results.
     """
-    images = find_images(folder)[::2]
+    images = halves(folder)[0]
     if not CHOSEN.exists():
-        right = [image for image in images if all(_correct(name, images)[image.name] for name in LITES)]
+        right = images
+        for name in LITES:
+            classifier = load(name, None)
+            right = correct(classifier.model, right, classifier.transform)
         chosen = [right[k * len(right) // count].name for k in range(count)]
         CHOSEN.parent.mkdir(exist_ok=True)
         CHOSEN.write_text(json.dumps({"candidates": len(images), "right": len(right), "images": chosen}, indent=1))
@@ -33,20 +33,4 @@ def explained(folder: str | Path, count: int = 64) -> list[LabelledImage]:
 
 def fitted(folder: str | Path) -> list[LabelledImage]:
     """Those of the odd positions."""
-    return find_images(folder)[1::2]
-
-
-_found: dict[str, dict[str, bool]] = {}
-
-
-def _correct(name: str, images: Sequence[LabelledImage]) -> dict[str, bool]:
-    if name not in _found:
-        classifier = efficientnet_lite(name, None)
-        classifier.model.eval()
-        with torch.no_grad():
-            _found[name] = {
-                image.name: int(classifier.model(classifier.transform(read(str(image.path)))[None]).argmax())
-                == image.label
-                for image in images
-            }
-    return _found[name]
+    return halves(folder)[1]

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
-from captum_ext.cli.models import efficientnet_lite
+from captum_ext.cli.models import load
 from captum_ext.evaluation import LabelledImage, Settings, evaluate, find_images
 from captum_ext.patterns import Patterns
 from captum_ext.vision.classifier import Transform
@@ -56,13 +56,13 @@ class Job(NamedTuple):
     transform: Transform
     images: list[LabelledImage]
     patterns: Patterns | None = None
+    files: object = None  # what keeps images that were made for the run
 
 
 def _lite(number: int) -> Callable[[str, int], Job]:
     def job(folder: str, count: int) -> Job:
         name = f"efficientnet-lite{number}"
-        classifier = efficientnet_lite(name, None)
-        classifier.model.eval()
+        classifier = load(name, None)
         return Job(name, classifier.model, classifier.transform, photographs.explained(folder)[:count])
 
     return job
@@ -84,10 +84,10 @@ def _vgg16(folder: str, count: int) -> Job:
 
 def _mnist(_: str, count: int) -> Job:
     found = mnist.mnist()
-    folder = tempfile.mkdtemp()
-    mnist.write_digits(folder, 2 * count)
-    right = models.correct(found.model, find_images(folder), found.transform)
-    return Job("mnist", found.model, found.transform, right[:count], found.patterns)
+    folder = tempfile.TemporaryDirectory()
+    mnist.write_digits(folder.name, 2 * count)
+    right = models.correct(found.model, find_images(folder.name), found.transform)
+    return Job("mnist", found.model, found.transform, right[:count], found.patterns, folder)
 
 
 def _degradation(

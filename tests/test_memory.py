@@ -1,5 +1,6 @@
 """Memory that is kept: fewer page faults for the same work, and the same numbers."""
 
+import os
 import platform
 import subprocess
 import sys
@@ -30,9 +31,7 @@ def run(kind, environment):
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="a setting of glibc's")
-def test_freed_memory_is_not_fetched_again(monkeypatch):
-    import os
-
+def test_freed_memory_is_not_fetched_again():
     plain = {name: value for name, value in os.environ.items() if not name.startswith("MALLOC_")}
     plain.pop("LD_PRELOAD", None)
     done, total, faults = run("kept", plain)

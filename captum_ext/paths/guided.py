@@ -118,9 +118,9 @@ class _GuidedTrace(Trace):
             )
 
     def increments(self, nodes: slice, before: float, after: float) -> Tensors:
-        if not before:  # the left rule, which is Guided IG's
-            return self._unflat((self._next - self._here).mul_(self._way * after if after != 1 else self._way))
-        move = after * (self._next - self._here) + before * (self._here - self._last)
+        move = self._next - self._here
+        if (before, after) != (0, 1):  # not the left rule, which is Guided IG's
+            move = after * move + before * (self._here - self._last)
         return self._unflat(move.mul_(self._way))
 
     def _move(self, rows: slice, magnitude: Tensor) -> Tensor:
