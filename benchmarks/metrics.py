@@ -13,7 +13,7 @@ import torch
 
 from benchmarks.common import Size, interleaved, network, photographs
 from benchmarks.contenders import pair_model, saliency
-from captum_ext.evaluation.measures import MEASURES, Maps, Scene
+from captum_ext.evaluation.measures import MEASURES, Maps, Patches, Scene
 from captum_ext.evaluation.methods import explain
 from captum_ext.evaluation.subject import Question, Subject
 from captum_ext.metrics import information_curve
@@ -77,7 +77,7 @@ def everything(core, pic, model, images, targets, steps):
         Question(tuple(map(str, range(len(images)))), images, black, targets),
     )
     pixels = torch.stack([torch.from_numpy(as_picture(x)).permute(2, 0, 1) for x in images])
-    scene = Scene(probability, question, black, pixels, lambda p: (p.float() - 127) / 128, None, 0)
+    scene = Scene(probability, question, black, pixels, lambda p: (p.float() - 127) / 128, None, 0, Patches(9, 100, 1))
     started = time.perf_counter()
     for answer in explain(subject, question, METHODS, [steps]):
         for name, variant in JUDGED:

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from captum_ext.evaluation import Settings
 
 _MOST = 1_000_000
-_COUNTS = ("batch_size", "references", "smoothgrad_ig_samples", "patch_size", "n_patches", "patches_per_point")
 
 SUMMARY = "judge methods by metrics over a folder of images"
 DESCRIPTION = (
@@ -125,6 +124,7 @@ def _local(device: str | None) -> str | None:
 
 def _settings(given: argparse.Namespace) -> Settings:
     from captum_ext.evaluation import Settings
+    from captum_ext.evaluation.settings import COUNTS
 
     chosen: dict[str, Any] = {
         "steps": tuple(options.positive("--steps", number, _MOST) for number in _listed(given.steps)),
@@ -134,7 +134,7 @@ def _settings(given: argparse.Namespace) -> Settings:
         "rows": None if given.rows is None else options.positive("--rows", given.rows, _MOST),
         "seed": options.positive("--seed", given.seed, _MOST) if given.seed != "0" else 0,
     }
-    for name in _COUNTS:
+    for name in COUNTS:
         chosen[name] = options.positive(f"--{name.replace('_', '-')}", getattr(given, name), _MOST)
     for name in ("methods", "measures"):
         if getattr(given, name) is not None:

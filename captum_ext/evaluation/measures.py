@@ -30,9 +30,6 @@ class Patches(NamedTuple):
     per_point: int
 
 
-USUAL = Patches(9, 100, 1)  # Pattern-Guided IG's, for 224 x 224
-
-
 class Score(NamedTuple):
     """One number an image, its curve if it is the area of one, and why there is none."""
 
@@ -65,7 +62,7 @@ class Scene:
     as_input: Callable[[Tensor], Tensor]
     rows: int | None
     seed: int
-    patches: Patches = USUAL
+    patches: Patches
 
 
 @dataclass(frozen=True)

