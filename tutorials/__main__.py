@@ -28,9 +28,9 @@ def executed(path: Path, folder: Path, timeout: int = 300) -> nbformat.NotebookN
         coalesce_streams=True,  # one output for all that a cell prints
         record_timing=False,
     )
-    # tqdm's advice to install ipywidgets is no part of a tutorial.
-    quiet = {"PYTHONPATH": str(FOLDER.parent), "PYTHONWARNINGS": "ignore:IProgress not found"}
-    client.execute(env=os.environ | quiet)
+    # Progress bars and advice to install ipywidgets are no part of what a tutorial shows.
+    shown = {"HF_HUB_DISABLE_PROGRESS_BARS": "1", "PYTHONWARNINGS": "ignore:IProgress not found"}
+    client.execute(env=os.environ | shown | {"PYTHONPATH": str(FOLDER.parent)})
     return notebook
 
 
