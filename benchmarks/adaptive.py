@@ -22,7 +22,7 @@ from captum_ext.paths import BlurPath, StraightPath
 from captum_ext.quadratures import ImportantDirection, Subsampled, WeightedSum
 
 EVERY = [2**k for k in range(1, 10)]  # 1024, 512, ... 4 steps
-GAUSS = [16, 64, 128, 256, 512]
+GAUSS = [16, 64, 128, 192, 256, 320, 384, 448, 512]
 RULES = {
     "trapezoid": WeightedSum("riemann_trapezoid"),
     "right": WeightedSum("riemann_right"),

@@ -15,7 +15,7 @@ FINEST = 2048  # steps of the reference
 PATHS = ("straight", "blur")
 COMPLETENESS, MAP = 1, 2  # columns of a curve's rows: [gradients, completeness error, the map's error]
 
-# Without a reference the map's error is None, and of the fixed rules there is only Gauss-Legendre's.
+# The map's error is None where it was not measured; without a reference only Gauss-Legendre's rows are there.
 Photograph = dict[str, Any]
 
 
@@ -31,10 +31,15 @@ def of(results: dict[str, Photograph], path: str) -> list[Photograph]:
     return [one for key, one in results.items() if key.startswith(path)]
 
 
-def needed(rows: list[list[float]], column: int, within: float) -> float:
+def measured(rows: list[list[Any]], column: int) -> list[list[float]]:
+    """The rows whose error is known."""
+    return [row for row in rows if row[column] is not None]
+
+
+def needed(rows: list[list[Any]], column: int, within: float) -> float:
     """The fewest gradients from which on the error stays within a bound; infinite if it never does."""
     fewest = math.inf
-    for row in sorted(rows, reverse=True):
+    for row in sorted(measured(rows, column), reverse=True):
         if row[column] > within:
             break
         fewest = row[0]

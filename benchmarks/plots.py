@@ -14,7 +14,7 @@ from matplotlib import pyplot as plt
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from benchmarks.contenders import BARE
-from benchmarks.fewer import COMPLETENESS, MAP, Photograph, of
+from benchmarks.fewer import COMPLETENESS, MAP, Photograph, measured, of
 from benchmarks.figures import Results, a_point, entries, ratio, summary
 
 RULE_COLOURS = {
@@ -99,7 +99,8 @@ def fewer(results: Mapping[str, Photograph], file: Path) -> None:
 
 def _by(rows: list[list[float]], column: int, most: int) -> float:
     """The error with the gradients of a budget, most of it spent."""
-    affordable = [row for row in rows if row[0] <= most + 1]  # 2^k steps of a closed rule have one point more
+    # 2^k steps of a closed rule have one point more.
+    affordable = [row for row in measured(rows, column) if row[0] <= most + 1]
     return max(affordable)[column] if affordable else nan
 
 

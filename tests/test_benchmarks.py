@@ -212,6 +212,7 @@ def test_gradients_for_the_same_answer(tmp_path):
     results = by_photograph({**dict.fromkeys(names, slow), "right": never, "auto": fast, "auto idgi": fast})
     assert fewer.needed(results["straight 0"]["curves"]["trapezoid"], fewer.MAP, 0.02) == 64  # 16 was an accident
     assert fewer.needed(results["straight 0"]["curves"]["right"], fewer.MAP, 0.02) == math.inf
+    assert fewer.needed([[64, 0.1, 0.01], [128, 0.1, None]], fewer.MAP, 0.02) == 64
     told = fewer.report(results)
     assert "| IG, within 5%, 2 photographs | gausslegendre | 16 | 10 | 0.62 |  |" in told
     assert "| IG, within 1%, 2 photographs | gausslegendre | 64 | 20 | 0.31 | <= 0.4 |" in told

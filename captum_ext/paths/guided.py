@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from numbers import Real
 from typing import ClassVar
@@ -16,6 +17,7 @@ from captum_ext._segment import Tensors
 from captum_ext.paths.base import Path, Trace
 
 _TOLERANCE = 1e-9  # how close to the step's length is close enough, as in PAIR's code
+_STRIDE = 61  # a prime, so that a sample of an image is not of some of its columns
 
 
 @dataclass(frozen=True)
@@ -136,30 +138,42 @@ class _GuidedTrace(Trace):
         target = whole * (1 - goal)
         moving = ~_close(left, target, whole)
         # Features that can't move on are left out; so is, in later rounds, whatever has moved.
-        rank = magnitude[rows].masked_fill_(room == 0, math.inf)
+        rank = _leave_out(magnitude[rows], _mask(torch.eq, room, 0))
         nothing = torch.full_like(rank[:, 0], -math.inf)
         last, share = nothing, torch.zeros_like(left)
         largest = torch.finfo(rank.dtype).max
         # Every round settles at least one feature of each example that is still moving, so this ends.
         while moving.any():
             threshold = _kth_smallest(rank, self._lowest).clamp(max=largest).where(moving, nothing)
-            reach = torch.where(rank <= threshold.unsqueeze(1), room, 0).sum(1)
+            first = _mask(torch.le, rank, threshold.unsqueeze(1))
+            reach = (room * first).sum(1)
             needed = (left - target) / reach
             all_the_way = moving & (needed > 1) & (reach > 0)
             last_round = moving & ~all_the_way & (reach > 0)
             last, share = threshold.where(last_round, last), needed.where(last_round, share)
             left = (left - reach).where(all_the_way, left)
             if all_the_way.any():
-                rank.masked_fill_(rank <= threshold.where(all_the_way, nothing).unsqueeze(1), math.inf)
+                rank = _leave_out(rank, first * all_the_way.unsqueeze(1))
             moving = all_the_way & ~_close(left, target, whole)
-        alpha.masked_fill_(rank == math.inf, high)
-        partly = torch.where(rank <= last.unsqueeze(1), share.unsqueeze(1), 0)
+        settled = _mask(torch.eq, rank, math.inf).to(alpha.dtype)
+        alpha = alpha.maximum(settled * high)
+        partly = _mask(torch.le, rank, last.unsqueeze(1)) * share.unsqueeze(1)
         return alpha.addcmul_(partly, high - alpha)
 
     def _unflat(self, flat: Tensor) -> Tensors:
         """(B, all features) as one tensor (1, B, ...) an input."""
         parts = flat.split([math.prod(tensor.shape[1:]) for tensor in self._like], dim=1)
         return tuple(part.to(like.dtype).reshape(1, *like.shape) for part, like in zip(parts, self._like, strict=True))
+
+
+def _mask(compare: Callable[..., Tensor], values: Tensor, other: Tensor | float) -> Tensor:
+    """0 and 1 in the values' dtype, which a CPU multiplies ten times as fast as it selects by booleans."""
+    return compare(values, other, out=torch.empty_like(values))
+
+
+def _leave_out(rank: Tensor, mask: Tensor) -> Tensor:
+    """Infinity where the mask is 1."""
+    return rank.maximum((mask / (1 - mask)).to(rank.dtype))
 
 
 def _close(left: Tensor, target: Tensor, whole: Tensor) -> Tensor:
@@ -170,9 +184,23 @@ def _close(left: Tensor, target: Tensor, whole: Tensor) -> Tensor:
 
 def _kth_smallest(rows: Tensor, k: int) -> Tensor:
     """The k-th smallest entry of each row, (rows,)."""
-    if rows.device.type == "cpu":  # where NumPy's selection is six times as fast
-        return torch.from_numpy(np.partition(rows.numpy(), k - 1, axis=1)[:, k - 1])
+    if rows.device.type == "cpu":
+        values = rows.numpy()
+        return torch.from_numpy(np.array([_selected(row, k - 1) for row in values], values.dtype))
     return rows.kthvalue(k, dim=1).values
+
+
+def _selected(values: np.ndarray, index: int) -> float:
+    """``np.sort(values)[index]``, of what lies between two quantiles of a sample alone (Floyd and Rivest, 1975)."""
+    sample = np.sort(values[::_STRIDE])
+    middle, margin = index // _STRIDE, 2 * math.isqrt(len(sample))
+    if middle >= margin and middle + margin < len(sample):
+        low, high = sample[middle - margin], sample[middle + margin]
+        between = values[np.flatnonzero((values >= low) & (values <= high))]
+        rest = index - np.count_nonzero(values < low)
+        if 0 <= rest < len(between):
+            return float(np.partition(between, rest)[rest])
+    return float(np.partition(values, index)[index])
 
 
 def _flat(tensors: Tensors) -> Tensor:

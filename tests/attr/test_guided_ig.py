@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from captum_ext.attr import IDGI, GuidedIG, IntegratedGradients, PathAttribution
 from captum_ext.paths import GuidedPath
+from captum_ext.paths.guided import _selected
 from tests.references import naive
 
 SETTINGS = [(0.25, 0.02), (0.5, 1.0), (0.1, 0.3), (1.0, 0.1), (0.05, 0.005)]
@@ -153,3 +154,19 @@ def test_a_nan_gradient_ends_and_is_reported(images):
     for method in (GuidedIG(broken), IDGI(broken, path=GuidedPath()), PathAttribution(broken)):
         with pytest.warns(RuntimeWarning, match="NaN or infinite"):
             method.attribute(images.abs())
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.integers(0, 9999), st.integers(1, 9000), st.floats(0, 1), st.sampled_from(["spread", "ties", "inf", "waves"]))
+def test_selection_equals_sorting(seed, size, share, kind):
+    values = np.random.default_rng(seed).standard_normal(size).astype(np.float32) ** 2
+    if kind == "ties":
+        values = values.round()
+    elif kind == "inf":
+        values[seed % 2 :: 2] = np.inf
+    elif kind == "waves":  # whose sample misleads
+        values = np.where(np.arange(size) % 61 == 0, values, values + 5)
+    index = min(int(share * size), size - 1)
+    before = values.copy()
+    assert _selected(values, index) == np.sort(values)[index]
+    assert (values == before).all()
