@@ -96,12 +96,15 @@ def _verdicts(stored: Stored) -> str:
 
 def _trials(stored: Stored) -> str:
     """How many comparisons there are, and how many of as many equals chance would decide."""
-    outcomes = [trial.outcome for claim in claims() for trial in claim.trials(stored)]
+    every = [trial for claim in claims() for trial in claim.trials(stored)]
+    outcomes = [trial.outcome for trial in every]
     counts = [outcomes.count(outcome) for outcome in (HOLDS, REVERSED, UNDECIDED)]
+    # Some claims share a comparison, with either sign; a distance from a bound other than 0 is none of equals.
+    pairs = {(t.found.n, *sorted(map(abs, (t.found.value, t.found.low, t.found.high)))) for t in every if not t.bound}
     return (
         f"The verdicts rest on {len(outcomes)} comparisons: {counts[0]} as claimed, {counts[1]} reversed, "
-        f"{counts[2]} undecided. Of as many comparisons of equals, about {0.05 * len(outcomes):.0f} would be decided "
-        "by chance, half of them either way."
+        f"{counts[2]} undecided. {len(pairs)} of them are different ones of two values; of as many comparisons of "
+        f"equals, about {0.05 * len(pairs):.0f} would be decided by chance, half of them either way."
     )
 
 
@@ -135,8 +138,9 @@ fewer than 10 images never. A claim
 - is **undecided** if none is decided;
 - **holds only under** a condition (a ranking, a normalisation, a model, a method), or two together, if these single
   out the comparisons in its favour; **undecided elsewhere** if no other is decided;
-- **holds in part** otherwise, **where decided** if none is against it. Where all comparisons under a condition
-  are in its favour, and make up half of those that are, the condition is named.
+- otherwise **holds where decided** if none is against it, **holds in part** if at least half are in its favour, and is
+  **mixed** if fewer are. Where all comparisons under a condition are in its favour, and make up half of those that
+  are, the condition is named.
 
 Claims without exceptions (steeper than *all* others, invariance) are refuted by one comparison against them: the
 first kind in each model and protocol, where one verdict is made of all rivals."""
@@ -159,13 +163,12 @@ the output but a signal. A map that looks good has not shown anything yet; the r
 can be measured."""
 
 
-def write(results: Path, docs: Path) -> Path:
+def write(stored: Stored, docs: Path) -> Path:
     """Write the page and its figures.
 
     Returns:
         The page.
     """
-    stored = Stored(results)
     images = docs / "images"
     images.mkdir(parents=True, exist_ok=True)
     drawn = [f"maps-{name}" for name in MAPS if (images / f"evidence-maps-{name}.jpg").exists()]
@@ -188,8 +191,8 @@ def main() -> None:
     parser.add_argument("--results", type=Path, default=RESULTS)
     parser.add_argument("--docs", type=Path, default=DOCS)
     options = parser.parse_args()
-    write(options.results, options.docs)
     stored = Stored(options.results)
+    write(stored, options.docs)
     for claim in claims():
         print(f"{claim.title}: {claim.verdict(stored)}")
 

@@ -115,8 +115,8 @@ def _degradation(
 
 RUNS: dict[str, tuple[Callable[[str, int], Job], Settings]] = {
     "study-lite0": (_lite(0), Settings((*_PATHS, "random"), _TABLES, (128,))),
-    "study-lite1": (_lite(1), Settings((*_PATHS, "random"), ("insertion",), (16,))),
-    "study-lite2": (_lite(2), Settings((*_PATHS, "random"), ("insertion",), (16,))),
+    "study-lite1": (_lite(1), Settings((*_PATHS, "random"), _TABLES, (128,))),
+    "study-lite2": (_lite(2), Settings((*_PATHS, "random"), _TABLES[:2], (128,))),
     "stability-lite0": (_lite(0), Settings(_PATHS, ("stability", "class-sensitivity"), (16,))),
     "steps-lite0": (_lite(0), Settings(_AHEAD, ("insertion:signed",), (8, 16, 32, 64))),  # 128 are among the study's
     "truncated-lite0": (
@@ -127,7 +127,7 @@ RUNS: dict[str, tuple[Callable[[str, int], Job], Settings]] = {
     "degradation-lite0": (_lite0_with_patterns, _degradation(4, 9, 100, 10, noisy_paths=2)),
     "degradation-vgg16": (_vgg16, _degradation(4, 5, 80, 16, noisy_paths=2, methods=_FIGURE_3[:11])),
     # Digits are white on black, so that grey, the paper's 0, would be far from none of them.
-    "degradation-mnist": (_mnist, _degradation(8, 2, 100, 1, baseline="black")),
+    "degradation-mnist": (_mnist, _degradation(8, 2, 33, 1, baseline="black")),
 }
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from captum_ext.evaluation.reporting.estimates import Estimate
-from evidence.claims import degradation, guided, idgi, steps
+from evidence.claims import degradation, guided, idgi, stepped
 from evidence.stored import Column, Stored
 from evidence.verdicts import HOLDS, REVERSED, Trial
 from evidence.words import MODELS, label, shown, signed
@@ -65,7 +65,7 @@ def _pgig(stored: Stored) -> str | None:
         ]
         told.append(
             f"on the {MODELS[run]} {place} of {len(known)} (steeper than {decided.count(HOLDS)}, flatter than "
-            f"{decided.count(REVERSED)}, the rest undecided); the steepest is {label(known[0][1])}"
+            f"{decided.count(REVERSED)}, the rest undecided); the lowest area is {label(known[0][1])}'s"
         )
     return f"**PGIG's place** in the degradation order, by the paper's protocol: {'; '.join(told)}." if told else None
 
@@ -84,25 +84,30 @@ def _stability(stored: Stored) -> str | None:
 
 
 def _guided(stored: Stored) -> str | None:
-    """What noise of 1e-6 does to the maps."""
-    own, control = (guided.distance(stored, method, guided.NOISES[0]) for method in ("guided-ig", "ig"))
-    if own is None or control is None:
-        return None
-    return (
-        f"**Guided IG and rounding.** Relative noise of 1e-6 in the gradients moves Guided IG's maps by {shown(own)} "
-        f"of their norm and IG's by {shown(control)} (medians, n = {own.n})."
-    )
+    """What rounding does to the maps."""
+    told, n = [], 0
+    for change, words in (
+        (guided.THREADS, "two threads instead of one"),
+        (guided.NOISES[0], "gradients' noise of 1e-6"),
+    ):
+        own, control = (guided.distance(stored, method, change) for method in ("guided-ig", "ig"))
+        if own is None or control is None:
+            return None
+        told.append(f"by {words} Guided IG's maps move by {shown(own)} of their norm, IG's by {shown(control)}")
+        n = own.n
+    return f"**Guided IG and rounding** (medians, n = {n}): {'; '.join(told)}."
 
 
 def _steps(stored: Stored) -> str | None:
     """From 32 to 128 steps."""
-    told = []
+    told, n = [], 0
     for method in ("ig", "idgi", "blur-ig", "blur-ig+idgi"):
-        change = stored.difference(*steps.at(method, ("insertion", "signed"), 128, 32))
+        change = stored.difference(*stepped.at(method, ("insertion", "signed"), 128, 32))
         if change is None:
             return None
         told.append(f"{label(method)} {signed(change)}")
-    return f"**Steps.** From 32 to 128 the insertion area (signed) changes: {', '.join(told)}."
+        n = change.n
+    return f"**Steps.** From 32 to 128 the insertion area (signed, n = {n}) changes: {', '.join(told)}."
 
 
 _EACH: tuple[Callable[[Stored], str | None], ...] = (_ranking, _pgig, _stability, _guided, _steps)

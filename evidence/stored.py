@@ -105,6 +105,17 @@ class Stored:
             self._differences[key] = self.combined(key, lambda found: found[0] - found[1])
         return self._differences[key]
 
+    def together(self, columns: Sequence[Column]) -> list[Estimate] | None:
+        """The values of each over the images that all have; ``None`` if one is missing."""
+        found = [self.combined(columns, lambda values, at=at: values[at]) for at in range(len(columns))]  # type: ignore[misc]
+        given = [one for one in found if one is not None]
+        return given if len(given) == len(columns) else None
+
+    def by_image(self, column: Column) -> dict[str, float]:
+        """Each image's value; none if there are none."""
+        found = self.sample(column)
+        return {} if found is None else dict(zip(found.images.tolist(), found.values.tolist(), strict=True))
+
     def combined(self, columns: Sequence[Column], combine: Callable[[Floats], Floats]) -> Estimate | None:
         """Something of several values over the same draws of the images that all have.
 
@@ -132,10 +143,11 @@ class Stored:
         return self._replicates[key]
 
 
-def spread(found: Floats) -> Floats:
-    """The largest less the smallest of values (columns, 1 + resamples); which two is fixed by all images."""
-    change: Floats = found[found[:, 0].argmax()] - found[found[:, 0].argmin()]
-    return change
+def change(found: Floats) -> Floats:
+    """How much the last of values (columns, 1 + resamples) is from the first, in the direction that all images say."""
+    moved = found[-1] - found[0]
+    far: Floats = moved if moved[0] >= 0 else -moved
+    return far
 
 
 def over_images(values: Iterable[float], summary: Literal["mean", "median"] = "mean") -> Estimate:

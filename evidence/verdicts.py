@@ -72,8 +72,8 @@ def verdict(trials: Sequence[Trial | Case]) -> Verdict:
     - All are in its favour: holds.
     - None is, and some are against it: does not hold. None is, and none against it: undecided.
     - Some are: if one condition, or two together, single out those in its favour, it holds only under these. If not, it
-      holds in part (where decided, if none is against it). Named is then where all comparisons are in its favour, if
-      these are at least half of those that are.
+      holds where decided, if none is against it; else it is mixed, or holds in part if at least half are in its favour.
+      Named is then where all comparisons are in its favour, if these are at least half of those that are.
     """
     if not trials:
         return Verdict(NOT_RUN)
@@ -85,18 +85,25 @@ def verdict(trials: Sequence[Trial | Case]) -> Verdict:
         return Verdict("does not hold" if against else UNDECIDED, _counts(trials))
     under = _purest(trials)
     if under is None:
-        against = any(trial.outcome == REVERSED for trial in trials)
-        return Verdict("holds in part" if against else "holds where decided", _counts(trials))
+        return Verdict(_partly(trials), _counts(trials))
     names, levels = under
     where = f"{' and '.join(names)} {', '.join(' / '.join(level) for level in levels)}"
     rest = [trial for trial in trials if _level(trial, names) not in levels]
     there = [trial for trial in trials if _level(trial, names) in levels]
     because = f"there {_counts(there)}; elsewhere {_counts(rest)}"
     if any(trial.outcome == HOLDS for trial in rest):
-        return Verdict(f"holds in part: throughout under {where}", because)
+        return Verdict(f"{_partly(trials)}: throughout under {where}", because)
     if all(trial.outcome == UNDECIDED for trial in rest):
         return Verdict(f"holds under {where}, undecided elsewhere", because)
     return Verdict(f"holds only under {where}", because)
+
+
+def _partly(trials: Sequence[Trial | Case]) -> str:
+    """In a word, where some comparisons are in its favour and no condition singles them out."""
+    outcomes = [trial.outcome for trial in trials]
+    if REVERSED not in outcomes:
+        return "holds where decided"
+    return "holds in part" if 2 * outcomes.count(HOLDS) >= len(outcomes) else "mixed"
 
 
 def of_all(trials: Sequence[Trial]) -> Verdict:
@@ -128,16 +135,24 @@ def _purest(trials: Sequence[Trial | Case]) -> tuple[tuple[str, ...], list[tuple
     every_name = dict.fromkeys(name for trial in trials for name in trial.conditions)
     factors = [name for name in every_name if len({trial.conditions.get(name, "") for trial in trials}) > 1]
     holding = sum(trial.outcome == HOLDS for trial in trials)
-    best: tuple[int, tuple[str, ...], list[tuple[str, ...]]] = (0, (), [])
-    for size in (1, 2):
-        for names in combinations(factors, size):
-            every = dict.fromkeys(_level(trial, names) for trial in trials)
-            pure = [level for level in every if _all_hold(trials, names, level)]
-            covered = sum(_level(trial, names) in pure for trial in trials)
-            simple = len(pure) <= _MOST_LEVELS and (size == 1 or covered == holding or best[0] == 0)
-            if covered > best[0] and simple:
-                best = (covered, names, pure)
-    return best[1:] if 2 * best[0] >= holding else None
+    one, two = (_most([_pure(trials, names) for names in combinations(factors, size)]) for size in (1, 2))
+    # Two conditions say more only where one says nothing, or not all.
+    best = two if two[0] == holding > one[0] or not one[0] else one
+    return best[1:] if best[0] and 2 * best[0] >= holding else None
+
+
+_Pure = tuple[int, tuple[str, ...], list[tuple[str, ...]]]
+
+
+def _pure(trials: Sequence[Trial | Case], names: tuple[str, ...]) -> _Pure:
+    """At which levels of these conditions all are in its favour, and how many comparisons that is; 0 if too many."""
+    pure = [level for level in dict.fromkeys(_level(t, names) for t in trials) if _all_hold(trials, names, level)]
+    covered = sum(_level(trial, names) in pure for trial in trials) if len(pure) <= _MOST_LEVELS else 0
+    return covered, names, pure
+
+
+def _most(found: Sequence[_Pure]) -> _Pure:
+    return max(found, key=lambda pure: pure[0], default=(0, (), []))
 
 
 def _all_hold(trials: Sequence[Trial | Case], names: tuple[str, ...], level: tuple[str, ...]) -> bool:

@@ -8,7 +8,7 @@ import pytest
 
 from captum_ext.evaluation.store import Results, Row
 from evidence import page
-from evidence.claims import degradation, guided, invariance, paths, randomization, steps, toy
+from evidence.claims import degradation, guided, invariance, paths, randomization, stepped, toy, truncated
 from evidence.condense import condense
 from evidence.stored import Stored
 
@@ -33,7 +33,8 @@ def run(results, name, value, methods, scores, counts=(8,), model="net"):
     """A run in which an image's value is its own level plus ``value(method, score, variant, steps)``."""
     folder = results.parent / "runs" / f"{len(methods)}" / name
     store, rng = Results(folder), np.random.default_rng(0)
-    store.begin({"models": [model], "methods": list(methods), "steps": list(counts), "images": N, "n_patches": 2})
+    more = {"n_patches": 2, "patch_size": 9, "baseline": "grey"}
+    store.begin({"models": [model], "methods": list(methods), "steps": list(counts), "images": N, **more})
     rows = []
     for k, level in enumerate(rng.random(N)):
         rows.append(Row(f"{k}.png", "", 0, "image", "explained", 0.9))
@@ -110,9 +111,28 @@ def test_stability_by_the_signed_sum_only(results):
         # Smaller errors are more stable, but a larger rank correlation is.
         return {"signed": -0.5, "absolute": 0.5, "rank": -0.5}[variant] * ("idgi" in method) + 0.6
 
-    run(results, "stability-lite0", value, ("ig", "idgi"), STABILITY + SENSITIVITY)
+    run(results, "stability-lite0", value, ("ig", "idgi", "guided-ig"), STABILITY)
     assert verdict(results, "claim-stability") == "holds only under normalisation signed"
+    assert verdict(results, "claim-guided-jpeg") == "undecided"
+
+
+def test_a_map_of_the_other_sign_is_the_same_picture(results):
+    def value(method, score, variant, _):
+        if variant == "signed":  # IG's is further from 0, below it
+            return -1.6 if method == "idgi" else -3.0
+        return -0.5 if method == "idgi" else -0.8
+
+    run(results, "stability-lite0", value, ("ig", "idgi"), SENSITIVITY)
     assert verdict(results, "claim-class") == "holds only under ranking signed"
+
+
+def test_guided_ig_is_the_least_stable(results):
+    def value(method, score, variant, _):  # a mean squared error, but of ranks a correlation
+        worse = -0.5 if variant == "rank" else 0.5
+        return 1.0 + worse * (method == "guided-ig")
+
+    run(results, "stability-lite0", value, ("ig", "guided-ig", "blur-ig"), STABILITY)
+    assert verdict(results, "claim-guided-jpeg") == "holds"
 
 
 STEPPED = ("ig", "idgi", "blur-ig", "blur-ig+idgi")
@@ -124,21 +144,22 @@ def test_which_method_changes_more_with_the_steps(slope, word, results):
         moves = ("idgi" in method) == (slope > 0)
         return abs(slope) * np.log2(count) * moves + 0.5 * (method == "idgi")
 
-    for name, counts in ((steps.RUN, steps.COARSE), (steps.FINEST, steps.STEPS[-1:])):
-        run(results, name, value, STEPPED, list(steps.SCORES), counts)
+    for name, counts in ((stepped.RUN, truncated.COARSE), (stepped.FINEST, stepped.STEPS[-1:])):
+        run(results, name, value, STEPPED, list(stepped.SCORES), counts)
     assert verdict(results, "claim-steps") == word
     methods = "IG + IDGI, Blur IG + IDGI" if slope > 0 else "IG, Blur IG"
     found = verdict(results, "claim-more-steps")
     assert found.startswith("holds ")
     assert f"method {methods}" in found
+    assert verdict(results, "claim-few-steps").startswith("does not hold")  # as much again comes after 32
     assert verdict(results, "claim-blur-steps") == "holds"
 
 
 @pytest.mark.parametrize(("whole", "short", "word"), [(0.1, 0.3, "holds"), (0.3, 0.1, "does not hold")])
 def test_paths_that_stop_short(whole, short, word, results):
-    scores = [score for score in steps.SCORES if score[0].startswith("insertion")]
-    for name, slope in ((steps.RUN, whole), (steps.TRUNCATED, short)):
-        run(results, name, lambda *of, slope=slope: slope * np.log2(of[3]), ("ig", "idgi"), scores, steps.COARSE)
+    scores = [score for score in stepped.SCORES if score[0].startswith("insertion")]
+    for name, slope in ((stepped.RUN, whole), (truncated.TRUNCATED, short)):
+        run(results, name, lambda *of, slope=slope: slope * np.log2(of[3]), ("ig", "idgi"), scores, truncated.COARSE)
     assert verdict(results, "claim-truncated") == word
 
 
@@ -193,7 +214,12 @@ def test_whether_twins_get_the_same_map(far, word, results):
 
 @pytest.mark.parametrize(
     ("kept", "anew", "word"),
-    [(0.1, 0.1, "holds"), (0.9, 0.9, "does not hold"), (0.9, 0.1, "holds only under patterns anew")],
+    [
+        (0.1, 0.1, "holds"),
+        (0.9, 0.9, "does not hold"),
+        (-0.9, -0.9, "does not hold"),  # a map of the other sign is the same picture
+        (0.9, 0.1, "holds only under patterns anew"),
+    ],
 )
 def test_what_is_left_of_pgigs_map(kept, anew, word, results):
     rng = np.random.default_rng(0)
@@ -205,7 +231,7 @@ def test_what_is_left_of_pgigs_map(kept, anew, word, results):
         for layer in ("last", "all")
         for k in range(N)
         # Neither state alone says what their mean says.
-        for move in [0.6 if layer == "all" else -0.6]
+        for move in [0.45 if layer == "all" else -0.45]
         for value in [{"kept": kept, "anew": anew}.get(kind, 0.5) + 0.01 * rng.normal() + move * (kind != "")]
         for left in [dict.fromkeys(randomization.RANKINGS, value)]
     ]

@@ -1,5 +1,6 @@
 """The evidence's page says what the results say, and its verdicts follow from them."""
 
+import itertools
 import re
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from evidence.claims import idgi
 from evidence.condense import condense
 from evidence.follows import defaults
 from evidence.papers import study
-from evidence.stored import RESULTS, Column, Stored, over_images, share, spread
+from evidence.stored import RESULTS, Column, Stored, change, over_images, share
 from evidence.verdicts import Trial, of_all, of_all_in_each, verdict
 
 ROOT = Path(__file__).parent.parent
@@ -79,6 +80,24 @@ def test_the_verdict_names_the_condition(grid, word):
 def test_a_verdict_counts_its_comparisons():
     found = verdict(over({("s", "a"): YES, ("s", "b"): YES, ("t", "a"): NO, ("t", "b"): OPEN}))
     assert found.because == "there 2 of 2 hold; elsewhere 0 of 2 hold, 1 reversed, 1 undecided"
+
+
+def test_conditions_are_named_in_whatever_order_they_are_told():
+    kinds = [("s", "a", "x"), ("s", "b", "y"), ("t", "a", "y")]
+    names = ("ranking", "method", "model")
+    words = set()
+    for order in ((0, 1, 2), (2, 1, 0), (1, 2, 0)):
+        given = [trial(*YES, **{names[at]: kind[at] for at in order}) for kind in kinds for _ in range(2)]
+        for kind in itertools.product("st", "ab", "xy"):
+            given += [] if kind in kinds else [trial(*NO, **{names[at]: kind[at] for at in order})]
+        words.add(verdict(given).word.startswith("holds in part: throughout under"))
+    assert len(words) == 1
+
+
+def test_less_than_half_is_mixed():
+    given = [trial(*interval, k=str(k)) for k in range(5) for interval in (YES, NO)]
+    assert verdict(given).word == "holds in part"
+    assert verdict([*given, trial(*OPEN, k="0")]).word == "mixed"
 
 
 def test_a_condition_with_little_of_the_support_is_not_named():
@@ -169,7 +188,7 @@ def test_two_equal_methods_are_undecided(tmp_path):
 
 
 def test_without_results_the_page_says_so_and_nothing_else(tmp_path):
-    target = page.write(tmp_path / "nothing", tmp_path / "docs")
+    target = page.write(Stored(tmp_path / "nothing"), tmp_path / "docs")
     text = target.read_text()
     assert text.count("**Not run.**") == len(page.claims())
     assert "0 comparisons" in text
@@ -209,9 +228,22 @@ def test_a_difference_is_over_the_images_that_both_have_with_the_same_draws(tmp_
     assert stored.difference(one, Column("study-lite1", "ig", "insertion", "signed")) is None
 
 
-def test_the_spread_is_between_the_step_counts_that_all_images_pick():
-    found = np.array([[2.0, 9.0, 9.0], [1.0, 1.0, 5.0], [3.0, 2.0, 0.0]])
-    assert spread(found).tolist() == [2.0, 1.0, -5.0]
+def test_a_change_has_the_direction_that_all_images_say():
+    found = np.array([[2.0, 9.0, 9.0], [1.0, 1.0, 5.0], [3.0, 2.0, 9.5]])
+    assert change(found).tolist() == [1.0, -7.0, 0.5]
+    assert change(found[::-1]).tolist() == [1.0, -7.0, 0.5]
+
+
+def test_values_that_are_compared_are_of_the_same_images(tmp_path):
+    write(tmp_path, "study-lite0", lambda method, variant: 0.0, INSERTIONS, lost=(3, 17))
+    stored = Stored(tmp_path / "results")
+    pair = [Column("study-lite0", method, "insertion", "signed") for method in ("ig", "idgi")]
+    own, other = map(stored.by_image, pair)
+    values = stored.together(pair)
+    assert [value.n for value in values] == [N - 2] * 2
+    assert values[0].value == pytest.approx(np.mean([own[image] for image in other]))
+    assert values[0].value != stored.value(pair[0]).value
+    assert stored.together([pair[0], Column("study-lite1", "ig", "insertion", "signed")]) is None
 
 
 def test_numbers_an_image_are_summed_up_with_intervals():
@@ -240,14 +272,9 @@ def test_the_studys_tables_are_as_printed():
     assert study()["insertion-ratio", 32]["MobileNetV2"]["blur-ig+idgi"] == 0.510  # printed 5̇10
     assert list(study()["sic ms-ssim", 8]["VGG19"].values()) == [0.060, 0.159, 0.141, 0.187]
     # Its Table 4, of InceptionV3.
-    spreads = [
-        max(values) - min(values)
-        for method in ("ig", "idgi", "blur-ig", "blur-ig+idgi")
-        for values in [[study()["insertion", steps]["InceptionV3"][method] for steps in (8, 16, 32, 64, 128)]]
-    ]
-    np.testing.assert_allclose(
-        spreads, [0.024, 0.224, 0.006, 0.082], atol=1e-9
-    )  # printed .004: it has 128 less 8 steps
+    first, last = (study()["insertion", steps]["InceptionV3"] for steps in (8, 128))
+    changes = [last[method] - first[method] for method in ("ig", "idgi", "blur-ig", "blur-ig+idgi")]
+    np.testing.assert_allclose(changes, [0.024, 0.224, 0.004, 0.082], atol=1e-9)
 
 
 def test_every_claim_has_a_name_of_its_own_and_every_figure_is_drawn():
@@ -292,7 +319,9 @@ def test_the_page_in_short_takes_its_verbs_from_the_numbers(own, chance, verb, t
     assert text.count("\n") == 0  # nothing of what was not run
 
 
-@pytest.mark.parametrize(("own", "follows"), [(0.3, "| kept"), (0.0, "questioned: by it IG is not better than chance")])
+@pytest.mark.parametrize(
+    ("own", "follows"), [(0.3, "| kept"), (0.0, "questioned: IG is not shown to beat chance by it")]
+)
 def test_a_default_is_questioned_by_the_numbers(own, follows, tmp_path):
     def effect(method, variant):
         return 0.0 if method == "random" else own

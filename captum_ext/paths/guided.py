@@ -34,9 +34,9 @@ class GuidedPath(Path):
             whole way. 0 is the straight line; 1 sets no limit. Default: 0.02, PAIR's (their notebooks use 1).
 
     Note:
-        On a real network the path is chaotic. On EfficientNet-Lite0 (6 photographs, 50 steps, these defaults)
-        gradients with relative noise of 1e-6, as between two devices or batch sizes, moved the attributions by
-        21 to 55 % of their norm, and of 1e-4 by 37 to 97 %.
+        On a real network the path is chaotic. On EfficientNet-Lite0 (64 photographs, 16 steps, these defaults)
+        two threads instead of one moved the attributions by 39 % of their norm (median), and relative noise of 1e-5
+        in the gradients by 49 %.
 
     Raises:
         ValueError: If a setting is out of range.

@@ -13,6 +13,7 @@ from evidence.words import MODELS, label, said, shown, signed, table, told
 
 RUNS = ("degradation-vgg16", "degradation-lite0", "degradation-mnist")
 PROTOCOLS = ("paper", "code")
+SIDES = dict(zip(RUNS, (112, 224, 28), strict=True))  # of the images, in pixels
 PAPERS = 25  # noisy paths of SmoothGrad-IG
 # From the flattest curve to the steepest, as the paper's Section 6 has them; those of a tier "perform similarly".
 TIERS = (
@@ -132,16 +133,20 @@ def _protocol(stored: Stored, run: str) -> str:
     """What a run replaces, and where it does less than the paper."""
     given = stored.settings(run)
     size, every, paths = (given.get(name) for name in ("patch_size", "patches_per_point", "smoothgrad_ig_samples"))
-    text = f"{MODELS[run]}: {given['n_patches']} patches of {size} x {size}, {every} more at each point of the curve"
+    share = given["n_patches"] * given.get("patch_size", 9) ** 2 / SIDES[run] ** 2
+    text = (
+        f"{MODELS[run]}: from {given['baseline']}; {given['n_patches']} patches of {size} x {size}, {share:.0%} of the "
+        f"image, {every} more at each point of the curve"
+    )
     return text + (f"; SmoothGrad-IG has {paths} noisy paths, not the paper's {PAPERS}" if paths != PAPERS else "")
 
 
 def _run(stored: Stored) -> str:
     protocols = ". ".join(_protocol(stored, run) for run in RUNS if stored.run(run))
     return (
-        f"{told(stored, RUNS)} IG, PGIG from grey. The patches with the highest summed attribution are replaced "
-        f"({protocols}). The area is that under the target's probability over the share of all patches, of which a "
-        "sixth or so is replaced; a smaller one is steeper. `paper` replaces the top patches by their channels' "
+        f"{told(stored, RUNS)} The patches with the highest summed attribution are replaced "
+        f"({protocols}). The area is that under the target's probability over the share of all patches "
+        "that are replaced; a smaller one is steeper. `paper` replaces the top patches by their channels' "
         "means; `code` never replaces the very first and leaves patches whose mean is not positive as they are. The "
         "methods in *italics* are not among the paper's eleven."
     )

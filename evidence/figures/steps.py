@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 from captum_ext.evaluation.reporting.figures import style
 from captum_ext.evaluation.reporting.methods import looks
-from evidence.claims.steps import BASES, RUN, SCORES, STEPS, columns
+from evidence.claims.stepped import BASES, RUN, SCORES, STEPS, columns
 from evidence.figures.frame import NORMAL, blank, head, legend, of_methods
 from evidence.papers import idgi
 from evidence.stored import Stored
