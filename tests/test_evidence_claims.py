@@ -189,7 +189,7 @@ def test_the_last_tenth_of_the_blur_path(image, output, word, results):
             own = rng.uniform(0.9, 1.1)
             lasts = {"image_share": own * image, "variation_share": own * output, "change_share": own * output}
             lasts = dict.fromkeys(lasts, 0.1) if path == "straight" else lasts
-            for tenth in paths.TENTHS:
+            for tenth in range(1, 11):
                 shares = {name: last if tenth == 10 else (1 - last) / 9 for name, last in lasts.items()}
                 rows.append({"image": k, "path": path, "tenth": tenth, **shares})
     table(results, paths.NAME, rows, model="net", images=N, max_sigma=50.0, F="F")

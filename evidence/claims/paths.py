@@ -10,12 +10,11 @@ from evidence.verdicts import Trial
 from evidence.words import said, shown, signed, table
 
 NAME = "blur_path"
-PATHS = {"straight": "straight", "blur": "blur", "blur, reflected border": "blur, reflected border"}
 BLURS = ("blur", "blur, reflected border")
+PATHS = ("straight", *BLURS)
 SHARES = {"image_share": "the image's way", "variation_share": "F's way, up and down", "change_share": "F's change"}
 _JUDGED = ("image_share", "variation_share")
 HALF = 0.5
-TENTHS = range(1, 11)
 
 
 def share(stored: Stored, path: str, column: str, tenth: int) -> Estimate | None:
