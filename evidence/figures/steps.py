@@ -20,8 +20,9 @@ def steps(stored: Stored) -> Figure | None:
     shown = [score for score in SCORES if stored.run(RUN) and stored.value(columns("ig", score)[0])]
     if not shown:
         return None
-    down = -(-len(shown) // 3)
-    figure, panels = blank(down, 3, 2.5 * down + 0.5)
+    across = min(3, len(shown))
+    down = -(-len(shown) // across)
+    figure, panels = blank(down, across, 2.5 * down + 0.5)
     look = looks(_METHODS)
     for panel in panels.flat[len(shown) :]:
         panel.set_axis_off()
