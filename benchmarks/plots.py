@@ -69,8 +69,8 @@ def times(results: Results, file: Path) -> None:
 def fewer(results: Mapping[str, Photograph], file: Path) -> None:
     """Errors over the number of gradients: medians over the photographs, thin lines for each."""
     panels = [
-        ("straight", "IG: completeness error", COMPLETENESS, ("gausslegendre", "trapezoid", "auto")),
-        ("straight", "IG: the map's error", MAP, ("gausslegendre", "trapezoid", "auto")),
+        ("straight", "IG: completeness error", COMPLETENESS, ("gausslegendre", "right", "trapezoid", "auto")),
+        ("straight", "IG: the map's error", MAP, ("gausslegendre", "right", "trapezoid", "auto")),
         ("straight", "IDGI: the map's error", MAP, ("idgi", "idgi trapezoid", "auto idgi")),
         ("blur", "Blur IG: the map's error", MAP, ("right", "trapezoid", "gausslegendre", "auto")),
     ]
