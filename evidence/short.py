@@ -65,7 +65,7 @@ def _pgig(stored: Stored) -> str | None:
         ]
         told.append(
             f"on the {MODELS[run]} {place} of {len(known)} (steeper than {decided.count(HOLDS)}, flatter than "
-            f"{decided.count(REVERSED)}, the rest undecided); the lowest area is {label(known[0][1])}'s"
+            f"{decided.count(REVERSED)}, the rest undecided); the lowest area has {label(known[0][1])}"
         )
     return f"**PGIG's place** in the degradation order, by the paper's protocol: {'; '.join(told)}." if told else None
 

@@ -38,8 +38,8 @@ def stability(attributions: Tensor, others: Tensor, normalize: Normalization = "
         TypeError, ValueError: If the maps are not finite or differ in shape, or there is no such normalisation.
 
     Reference:
-        Yang, Wang, Bilgic: IDGI: A Framework to Eliminate Explanation Noise from Integrated Gradients. CVPR 2023,
-        Table 5. https://arxiv.org/abs/2303.14242
+        Singhi, Kumari: Strengthening Interpretability: An Investigative Study of Integrated Gradient Methods. 2024,
+        Section 4.5.2 and Table 5. https://arxiv.org/abs/2409.09043
 
     Example:
         >>> from captum_ext.metrics import stability

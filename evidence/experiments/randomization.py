@@ -175,7 +175,6 @@ def on_lite0(folder: str, count: int, steps: int = STEPS["efficientnet-lite0"]) 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = common.options(__doc__, photographs=True)
-    parser.set_defaults(count=24)
     given = parser.parse_args(arguments)
     settings = {
         "steps": STEPS,
