@@ -49,8 +49,8 @@ def report(results: str | Path, output: str | Path | None = None) -> list[Path]:
 
     Reference:
         The layout is that of Singhi, Kumari: Strengthening Interpretability: An Investigative Study of Integrated
-        Gradient Methods. 2024. https://arxiv.org/abs/2409.09043, Tables 1 to 5, and of Schwarzenberg, Castle: Pattern-Guided Integrated Gradients. 2020.
-        https://arxiv.org/abs/2007.10685, Fig. 3.
+        Gradient Methods. 2024. https://arxiv.org/abs/2409.09043, Tables 1 to 5, and of Schwarzenberg, Castle:
+        Pattern-Guided Integrated Gradients. 2020. https://arxiv.org/abs/2007.10685, Fig. 3.
 
     Example:
         >>> import tempfile
