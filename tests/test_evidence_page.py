@@ -327,5 +327,6 @@ def test_a_default_is_questioned_by_the_numbers(own, follows, tmp_path):
         return 0.0 if method == "random" else own
 
     write(tmp_path, "study-lite0", effect, INSERTIONS, ("ig", "idgi", "random"))
+    write(tmp_path, "study-lite2", effect, [("insertion", "signed")], ("ig", "idgi"))  # has no other ranking
     (_, text) = defaults.parts(Stored(tmp_path / "results"))
     assert follows in text

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from evidence.claims import guided, stepped
 from evidence.claims.idgi import INSERTION, SIZE, trials
 from evidence.stored import Column, Stored
-from evidence.verdicts import HOLDS, REVERSED, Trial
+from evidence.verdicts import HOLDS, REVERSED, Outcome, Trial
 from evidence.words import label, shown, signed, table
 
 
@@ -35,12 +35,14 @@ def _steps(stored: Stored) -> list[Default]:
 def _ranking(stored: Stored) -> list[Default]:
     """Whether any comparison of the tables depends on the ranking."""
     found = trials([*INSERTION, *SIZE], stored)
-    by_ranking = {
-        name: [t.outcome for t in found if t.conditions["ranking"] == name] for name in ("signed", "absolute")
-    }
-    if not all(by_ranking.values()):
+    by_ranking: dict[str, dict[tuple[str, ...], Outcome]] = {"signed": {}, "absolute": {}}
+    for trial in found:
+        where = trial.conditions
+        by_ranking[where["ranking"]][where["score"], where["model"], where["method"]] = trial.outcome
+    signs, sizes = by_ranking.values()
+    pairs = [(outcome, sizes[where]) for where, outcome in signs.items() if where in sizes]
+    if not pairs:
         return []
-    pairs = list(zip(*by_ranking.values(), strict=True))
     differ, turned = sum(a != b for a, b in pairs), sum({a, b} == {HOLDS, REVERSED} for a, b in pairs)
     seen = (
         f"{differ} of {len(pairs)} comparisons of IDGI with its base come out otherwise by the other ranking, "
