@@ -27,7 +27,7 @@ def main():
     with torch.no_grad():
         scores, targets = probability(images).max(1)
     rows = []
-    for schedule in ("linear", "sqrt"):
+    for schedule in ("linear", "square", "sqrt"):
         for rule in WeightedSum.methods:
             attributions, delta = BlurIG(probability, schedule=schedule).attribute(
                 images,

@@ -74,11 +74,12 @@ _ROWS = """Integrated Gradients of the same points with `internal_batch_size` le
 default, which follows from the inputs' size alone and so gives the same sums on every run, as fast as the best size?
 """
 _FEWER = """Photographs of a folder by `python -m benchmarks.adaptive --images FOLDER`, one after the other; softmax of
-the predicted class. The map's error is the relative L2 distance to that of 2,048 steps of the trapezoid rule; along the
-blur path, where even these are too coarse, to that of 2,048 Gauss-Legendre points. `auto` is `n_steps="auto"` as it refines, up to 512 gradients; it makes no forward passes without a
-gradient. A fixed rule's needed gradients are those from which on its error stays within the bound. In the plot a curve
-has at each number of gradients what can be had for at most so many; that of `auto` is flat where it has stopped, at its
-tolerance of .1 % (IDGI: 5 %).
+the predicted class. The map's error is the relative L2 distance to that of 2,048 steps of the trapezoid rule (IDGI: of
+its own trapezoid rule); of Blur IG, for which even these are too coarse, to that of 2,048 Gauss-Legendre points. `auto`
+is `n_steps="auto"` as it refines, up to 512 gradients; it makes no forward passes without a gradient. A fixed rule's
+needed gradients are those from which on its error stays within the bound. In the plot a curve has at each number of
+gradients what can be had for at most so many; that of `auto` is flat where it has stopped, at its tolerance of .1 %
+(IDGI: 5 %).
 """
 _ALLOCATOR = """`captum_ext.memory.keep_freed_memory()` at the start of a process, or the variables
 `MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=2147483647`, on Linux with glibc. A process each, in turn.

@@ -23,7 +23,7 @@ class BlurIG(PathAttribution):
     Args:
         forward_func: The model, or any function that takes the inputs and returns one row an example.
         max_sigma: The strongest blur, in pixels. Default: 50.
-        schedule: How sigma falls along the path, ``"linear"`` (default) or ``"sqrt"``.
+        schedule: How sigma falls along the path, ``"linear"`` (default), ``"square"`` or ``"sqrt"``.
         padding_mode: ``"constant"`` (zeros, default), ``"reflect"`` or ``"replicate"``.
         spatial_dims: The dimensions to blur. Default: all after (batch, channel).
 

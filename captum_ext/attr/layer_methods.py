@@ -140,7 +140,7 @@ class LayerBlurIG(LayerPathAttribution):
         layer: The module whose activation is explained, or a list of modules.
         device_ids: The order of the devices of a DataParallel model that ``forward_func`` wraps. Default: ``None``.
         max_sigma: The strongest blur, in units of the layer's grid. Default: 50.
-        schedule: How sigma falls along the path, ``"linear"`` (default) or ``"sqrt"``.
+        schedule: How sigma falls along the path, ``"linear"`` (default), ``"square"`` or ``"sqrt"``.
         padding_mode: ``"constant"`` (zeros, default), ``"reflect"`` or ``"replicate"``.
         spatial_dims: The activation's dimensions to blur. Default: all after (batch, channel).
 

@@ -15,7 +15,8 @@ from captum_ext._grid import Grid
 from captum_ext._segment import Tensors
 from captum_ext.paths.base import Path, Trace
 
-Schedule = Literal["linear", "sqrt"]
+Schedule = Literal["linear", "square", "sqrt"]
+_POWERS = {"linear": 1.0, "square": 2.0, "sqrt": 0.5}
 
 _WIDEST = 1e5  # pixels: beyond, the kernel itself would not fit
 
@@ -28,8 +29,9 @@ class BlurPath(Path):
         max_sigma: The standard deviation of the strongest blur, in pixels (samples, voxels). Default: 50, the
             paper's for photographs of about 224 x 224.
         schedule: How sigma falls from the baseline (alpha 0) to the input (alpha 1): ``"linear"``,
-            max_sigma (1 - alpha) (default, the paper's), or ``"sqrt"``, max_sigma sqrt(1 - alpha). (PAIR's
-            ``sqrt=True`` reaches only sqrt(max_sigma).)
+            max_sigma (1 - alpha) (default, the paper's); ``"square"``, max_sigma (1 - alpha)^2, whose points
+            are dense where the image is nearly sharp and F changes; or ``"sqrt"``, max_sigma sqrt(1 - alpha),
+            whose points are not. (PAIR's ``sqrt=True`` reaches only sqrt(max_sigma).) The integral is the same.
         padding_mode: What lies beyond the border: ``"constant"``, zeros (default, PAIR's); ``"reflect"``,
             the mirror image (d c b a | a b c d), or ``"replicate"``, the last value. The padding may be wider
             than the image.
@@ -111,8 +113,7 @@ class BlurPath(Path):
 
     def sigma(self, alpha: float) -> float:
         """The blur at a point of the path, in pixels."""
-        left = max(1 - alpha, 0.0)
-        return self.max_sigma * (left if self.schedule == "linear" else left**0.5)
+        return float(self.max_sigma * max(1 - alpha, 0.0) ** _POWERS[self.schedule])
 
     def blur(self, inputs: Tensors, alpha: float) -> Tensors:
         """The path's point at ``alpha`` in [0, 1], each tensor shaped as in ``inputs``."""

@@ -30,7 +30,7 @@ def test_matrix_is_scipys_filter(size, sigma, padding_mode, seed):
 
 @pytest.mark.parametrize("shape", [(2, 9), (3, 7, 10), (2, 6, 5, 8)])
 @pytest.mark.parametrize("padding_mode", ["constant", "reflect", "replicate"])
-@pytest.mark.parametrize("schedule", ["linear", "sqrt"])
+@pytest.mark.parametrize("schedule", ["linear", "square", "sqrt"])
 def test_points_in_1_2_and_3_dimensions(shape, padding_mode, schedule):
     x = np.random.default_rng(0).normal(size=shape)
     path = BlurPath(max_sigma=4.0, schedule=schedule, padding_mode=padding_mode)
@@ -47,7 +47,7 @@ def test_start_is_pairs_blurred_image():
     assert np.abs(got[0].numpy().transpose(1, 2, 0) - expected).max() <= 1e-12
 
 
-@pytest.mark.parametrize("schedule", ["linear", "sqrt"])
+@pytest.mark.parametrize("schedule", ["linear", "square", "sqrt"])
 @pytest.mark.parametrize("padding_mode", ["constant", "reflect", "replicate"])
 @pytest.mark.parametrize("rule", WeightedSum.methods)
 def test_equals_the_naive_port(net, images, schedule, padding_mode, rule):
@@ -164,3 +164,20 @@ def test_no_image_of_the_path_is_blurred_twice(net, images, monkeypatch, rule, b
     monkeypatch.setattr(BlurPath, "blur", lambda self, x, alpha: seen.append(alpha) or blur(self, x, alpha))
     BlurIG(net).attribute(images, target=0, n_steps=10, method=rule, internal_batch_size=cap)
     assert len(seen) == 1 + blurs
+
+
+def test_schedules_share_their_limit_and_completeness(net, images):
+    limits = [
+        BlurIG(net, max_sigma=3.0, schedule=schedule).attribute(
+            images, target=1, n_steps=steps, return_convergence_delta=True
+        )
+        for schedule, steps in (("linear", 400), ("square", 400), ("square", 40))
+    ]
+    (expected, _), (ours, delta), (coarse, _) = limits
+    assert relative(ours, expected) < 2e-3
+    assert relative(coarse, expected) < 2e-2
+    assert delta.abs().max() < 1e-3
+
+
+def relative(ours, expected):
+    return (ours - expected).norm() / expected.norm()

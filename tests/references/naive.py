@@ -42,7 +42,8 @@ def blur(x, sigma, padding_mode, axes):
 
 
 def blur_point(x, alpha, max_sigma, schedule, padding_mode):
-    sigma = max_sigma * ((1 - alpha) if schedule == "linear" else np.sqrt(max(1 - alpha, 0)))
+    left = max(1 - alpha, 0)
+    sigma = max_sigma * {"linear": left, "square": left * left, "sqrt": np.sqrt(left)}[schedule]
     return blur(x, sigma, padding_mode, range(1, x.ndim))
 
 
