@@ -48,11 +48,12 @@ class BlurPath(Path):
         schedule      gausslegendre middle trapezoid right left
         ============= ============= ====== ========= ===== =====
         ``"linear"``  .097          .157   .212      .264  .283
+        ``"square"``  .039          .036   .056      .120  .085
         ``"sqrt"``    .262          .579   .752      .691  .658
         ============= ============= ====== ========= ===== =====
 
-        None of these is small: most of F's change happens in the last few pixels of sigma, where 50 even steps
-        are coarse. (``python -m benchmarks.blur_rules FOLDER`` measures this on any photographs.)
+        Most of F's change happens in the last few pixels of sigma, where 50 steps of the paper's schedule are
+        coarse. (``python -m benchmarks.blur_rules FOLDER`` measures this on any photographs.)
 
     Raises:
         ValueError, TypeError: If a setting is none of these, or the inputs have no such dimensions.
