@@ -12,13 +12,13 @@ from evidence.words import label, shown, table
 NAME = "guided_instability"
 METHODS = ("ig", "idgi", "guided-ig", "guided-ig+idgi")
 NOISES = ("noise 1e-06", "noise 1e-05", "noise 1e-04", "noise 1e-03")
+THREADS = "two threads"
 CHANGES = {
     **{noise: f"gradients' {noise}" for noise in NOISES},
     "alone": "one image a pass instead of eight",
-    "two threads": "two threads instead of one",
+    THREADS: "two threads instead of one",
     "repeated": "nothing: run again",
 }
-THREADS = "two threads"
 BOUND = 0.1
 
 

@@ -56,6 +56,11 @@ def _of(base: str) -> dict[str, str]:
     return {"method": label(base)}
 
 
+def _base(trial: Trial) -> str:
+    """The base that :func:`_of` named."""
+    return next(base for base in BASES if _of(base).items() <= trial.conditions.items())
+
+
 def _correlation(ranking: str, method: str) -> Column:
     return Column(RUN, method, "class-sensitivity", ranking)
 
@@ -67,11 +72,10 @@ def _far_from_0(stored: Stored, ranking: str, method: str) -> dict[str, float]:
 def _stability_numbers(stored: Stored) -> list[str]:
     rows = []
     for trial in trials(stored):
-        variant, title = trial.conditions["normalisation"], trial.conditions["method"]
-        (base,) = (base for base in BASES if label(base) == title)
+        variant, base = trial.conditions["normalisation"], _base(trial)
         alone, both = (stored.value(Column(RUN, method, "stability", variant)) for method in (base, idgi(base)))
         less = f"{signed(trial.found)} {said(trial.outcome, 'more stable', 'less stable')}"
-        rows.append([NORMALISATIONS[variant], title, str(trial.found.n), shown(alone), shown(both), less])
+        rows.append([NORMALISATIONS[variant], label(base), str(trial.found.n), shown(alone), shown(both), less])
     return [table(["Normalisation", "Base", "n", "alone", "with IDGI", "difference"], rows)]
 
 
@@ -86,14 +90,13 @@ def _guided_numbers(stored: Stored) -> list[str]:
 def _sensitivity_numbers(stored: Stored) -> list[str]:
     rows = []
     for trial in sensitivity(stored):
-        ranking, title = trial.conditions["ranking"], trial.conditions["method"]
-        (base,) = (base for base in BASES if label(base) == title)
+        ranking, base = trial.conditions["ranking"], _base(trial)
         cells = []
         for method in (base, idgi(base)):
             far = over_images(_far_from_0(stored, ranking, method).values())
             cells.append(f"{shown(far)}<br>({shown(stored.value(_correlation(ranking, method)))})")
         less = f"{signed(trial.found)} {said(trial.outcome, 'more sensitive', 'less sensitive')}"
-        rows.append([ranking, title, str(trial.found.n), *cells, less])
+        rows.append([ranking, label(base), str(trial.found.n), *cells, less])
     heads = ["Ranking", "Base", "n", "alone: distance from 0 (correlation)", "with IDGI", "distance, difference"]
     return [table(heads, rows)]
 
