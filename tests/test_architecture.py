@@ -52,7 +52,7 @@ def test_private_captum_helpers_come_through_compat():
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(ROOT)))
 def test_modules_are_short(file):
-    assert len(file.read_text().splitlines()) <= 260
+    assert len(file.read_text().splitlines()) <= 400
 
 
 @pytest.mark.parametrize("name", MODULES)
