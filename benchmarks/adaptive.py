@@ -16,7 +16,7 @@ import torch
 
 from benchmarks.common import network, photographs
 from benchmarks.fewer import FINEST, PATHS, report
-from captum_ext._adapt import _Walker
+from captum_ext._adapt import _Example
 from captum_ext.attr import PathAttribution
 from captum_ext.paths import BlurPath, StraightPath
 from captum_ext.quadratures import ImportantDirection, Subsampled, WeightedSum
@@ -38,17 +38,17 @@ def distance(maps, reference):
 
 def rounds_of(method, image, start, target, tol):
     """Round by round of a refinement: the gradients so far and the map."""
-    rounds, done = [], _Walker._done
+    rounds, midpoints = [], _Example.midpoints
 
-    def watched(walker, example):
-        rounds.append((len(example.intervals) + 1, walker._sums(example)[0]))
-        return done(walker, example)
+    def watched(example, *stop):
+        rounds.append((len(example.positions), example.attributions[0]))
+        return midpoints(example, *stop)
 
-    _Walker._done = watched
+    _Example.midpoints = watched
     try:
         method.attribute(image, start, target, n_steps="auto", tol=tol, max_steps=512)
     finally:
-        _Walker._done = done
+        _Example.midpoints = midpoints
     return rounds
 
 

@@ -1,30 +1,30 @@
-"""Steps where they are needed: intervals of the path are halved until the attributions are as good as asked for."""
+"""Adaptive steps: intervals of the path are halved until the attributions are accurate enough."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from itertools import pairwise
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from captum_ext._evaluate import Evaluator, sum_dtype
+from captum_ext._evaluate import Evaluator, float_dtype, sum_dtype
 from captum_ext._grid import Grid
 from captum_ext._integrate import finish
-from captum_ext._segment import Segment, Tensors
+from captum_ext._segment import Segment, Tensors, by_example
 from captum_ext._walk import split
 from captum_ext.paths import Path
-from captum_ext.quadratures import Quadrature
+from captum_ext.quadratures import IntegrationErrors, Quadrature
 
 _FIRST = 4  # intervals to start with
-_SHARE = 0.5  # of the estimated error that is halved in a round: fewer rounds, or fewer gradients
+_SHARE = 0.5  # of the squared error, which is halved in a round: fewer rounds, or fewer gradients
+_SHORTEST = 4  # an interval of so many units of rounding has no midpoint that the model could tell from its ends
 
 
 class Refinement(NamedTuple):
-    """When to stop: at this estimated relative error, or after so many steps, of so many rows a forward pass."""
+    """When to stop: at this relative error, or after so many steps; and the most rows of a forward pass."""
 
     tol: float
     max_steps: int
@@ -33,12 +33,12 @@ class Refinement(NamedTuple):
 
 @dataclass(frozen=True)
 class Course:
-    """What one example's walk was.
+    """How one example was integrated.
 
     Attributes:
         positions: Where on the path gradients were taken, from 0 to 1, (K,); float64.
         values: F there, (K,).
-        error: The estimated relative L2 error of the map that was left; NaN where it is not estimated.
+        error: The estimated relative L2 error of the map; NaN where it is not estimated.
         reached: Whether the tolerance was reached.
     """
 
@@ -46,33 +46,6 @@ class Course:
     values: Tensor
     error: float
     reached: bool
-
-
-@dataclass
-class _Node:
-    at: float
-    point: Tensors
-    value: Tensor
-    gradients: Tensors
-
-
-@dataclass
-class _Interval:
-    left: _Node
-    right: _Node
-    error: float  # of the map
-    missed: float  # of F's change
-
-
-@dataclass
-class _Example:
-    index: int
-    intervals: list[_Interval] = field(default_factory=list)
-    error: float = float("inf")
-    reached: bool = False
-
-    def nodes(self) -> list[_Node]:
-        return [self.intervals[0].left, *(interval.right for interval in self.intervals)]
 
 
 def adapt(
@@ -84,12 +57,12 @@ def adapt(
     refinement: Refinement,
     progress: Callable[..., Any],
 ) -> tuple[Tensors, Tensor, list[Course]]:
-    """The attributions, their deltas (B,), and how each example was walked.
+    """The attributions, their deltas (B,), and how each example was integrated.
 
-    Every point that was paid for is used. In memory are the gradients of one chunk of examples at all their points.
+    Every gradient that was computed is used. Memory holds the gradients of one chunk of examples at all their points.
 
     Args:
-        path: One that can look ahead.
+        path: One that looks ahead.
         quadrature: One that estimates its errors.
         evaluate: F and its gradient, with values, for all examples.
         inputs: The ends of the path, each (B, ...).
@@ -100,18 +73,21 @@ def adapt(
     ends = tuple(tensor.detach().to(sum_dtype(tensor)) for tensor in inputs)
     starts = path.start(ends, baselines)
     chunks, _ = split(inputs, 1, refinement.internal_batch_size, True)
+    shortest = _SHORTEST * max(torch.finfo(float_dtype(tensor)).eps for tensor in inputs)
     parts: list[Tensors] = []
     rises: list[Tensor] = []
     courses: list[Course] = []
     with progress(total=len(inputs[0])) as bar:
         for rows in chunks:
-            end, start = (tuple(tensor[rows] for tensor in tensors) for tensors in (ends, starts))
-            walker = _Walker(path, quadrature, evaluate.rows(rows), end, start, refinement)
-            for example in walker.refined():
-                sums, rise, course = walker.result(example)
-                parts.append(sums)
-                rises.append(rise)
-                courses.append(course)
+            laid_out = [
+                _Example(path, quadrature, tuple(end[k : k + 1] for end in ends), tuple(s[k : k + 1] for s in starts))
+                for k in range(rows.start, rows.stop)
+            ]
+            _refine(laid_out, evaluate.rows(rows), refinement, shortest)
+            for example in laid_out:
+                parts.append(example.attributions)
+                rises.append(example.change)
+                courses.append(example.course(refinement.tol))
                 bar.update()
     if courses:
         evaluate.check_gradient()
@@ -120,126 +96,174 @@ def adapt(
     return attributions, delta, courses
 
 
-class _Walker:
-    def __init__(
-        self,
-        path: Path,
-        quadrature: Quadrature,
-        evaluate: Evaluator,
-        end: Tensors,
-        start: Tensors,
-        refinement: Refinement,
-    ) -> None:
+def _refine(examples: list[_Example], evaluate: Evaluator, refinement: Refinement, shortest: float) -> None:
+    first = min(_FIRST, refinement.max_steps)
+    visits = [(k, [j / first for j in range(first + 1)]) for k in range(len(examples))]
+    while visits:
+        _visit(examples, visits, evaluate, refinement.internal_batch_size)
+        visits = [
+            (k, midpoints)
+            for k, example in enumerate(examples)
+            if (midpoints := example.midpoints(refinement.tol, refinement.max_steps, shortest))
+        ]
+
+
+def _visit(
+    examples: list[_Example],
+    visits: Sequence[tuple[int, list[float]]],
+    evaluate: Evaluator,
+    internal_batch_size: int | None,
+) -> None:
+    """Evaluate these positions of each example's path, in shared forward passes, and hand the results over."""
+    rows = torch.tensor([k for k, positions in visits for _ in positions], device="cpu")
+    pieces = [examples[k].points(positions) for k, positions in visits]
+    points = tuple(torch.cat(parts) for parts in zip(*pieces, strict=True))
+    values, gradients = [], []
+    for chunk in split(points, 1, internal_batch_size, True)[0]:
+        value, gradient = evaluate.rows(rows[chunk])(tuple(point[chunk].unsqueeze(0) for point in points))
+        assert value is not None, "asked for"
+        values.append(value[0])
+        gradients.append(tuple(part[0] for part in gradient))
+    sizes = [len(positions) for _, positions in visits]
+    for_each = zip(
+        visits,
+        torch.cat(values).split(sizes),
+        zip(*(torch.cat(parts).split(sizes) for parts in zip(*gradients, strict=True)), strict=True),
+        pieces,
+        strict=True,
+    )
+    for (k, positions), value, gradient, point in for_each:
+        examples[k].insert(positions, _Nodes(point, value, gradient))
+
+
+class _Nodes(NamedTuple):
+    """K points of one example's path, each tensor (K, ...)."""
+
+    points: Tensors
+    values: Tensor
+    gradients: Tensors
+
+    def pick(self, indices: list[int]) -> _Nodes:
+        index = torch.tensor(indices, device=self.values.device)
+        return _Nodes(tuple(p[index] for p in self.points), self.values[index], tuple(g[index] for g in self.gradients))
+
+    def join(self, others: _Nodes) -> _Nodes:
+        return _Nodes(
+            tuple(torch.cat(pair) for pair in zip(self.points, others.points, strict=True)),
+            torch.cat([self.values, others.values]),
+            tuple(torch.cat(pair) for pair in zip(self.gradients, others.gradients, strict=True)),
+        )
+
+
+class _Example:
+    """One example's path with the points that were visited, and what is known of the error between them."""
+
+    def __init__(self, path: Path, quadrature: Quadrature, end: Tensors, start: Tensors) -> None:
         self._path = path
         self._quadrature = quadrature
-        self._evaluate = evaluate
-        self._end = end
-        self._start = start
-        self._refinement = refinement
+        self._ends = end, start
+        self.positions: list[float] = []
+        self._nodes: _Nodes | None = None
+        # Of each interval, in order: its map's error, and the change of F that the gradients at its ends leave over.
+        self._map_errors = torch.zeros(0, dtype=torch.float64, device="cpu")
+        self._unexplained = torch.zeros(0, dtype=torch.float64, device="cpu")
+        self.attributions: Tensors = ()
+        self._errors = IntegrationErrors(math.inf, math.inf, math.inf)
+        self._scales = 1.0, 1.0
 
-    def refined(self) -> list[_Example]:
-        examples = [_Example(index) for index in range(len(self._end[0]))]
-        first = min(_FIRST, self._refinement.max_steps)
-        grid = [k / first for k in range(first + 1)]
-        for example, nodes in zip(examples, self._visit([(e, grid) for e in examples]), strict=True):
-            example.intervals = [self._interval(*pair) for pair in pairwise(nodes)]
-        pending = examples
-        while pending := [example for example in pending if not self._done(example)]:
-            halved = [(example, self._worst(example)) for example in pending]
-            middles = self._visit([(e, [(w.left.at + w.right.at) / 2 for w in worst]) for e, worst in halved])
-            for (example, worst), nodes in zip(halved, middles, strict=True):
-                self._halve(example, worst, nodes)
-        return examples
-
-    def _done(self, example: _Example) -> bool:
-        size = float(torch.stack([part.double().square().sum() for part in self._sums(example)]).sum().sqrt())
-        # As if the intervals' errors pointed in directions that have nothing to do with each other.
-        error = math.sqrt(sum(interval.error**2 for interval in example.intervals))
-        example.error = error / size if size else (0.0 if error == 0 else math.inf)
-        missed = sum(interval.missed for interval in example.intervals)
-        change = float(example.intervals[-1].right.value - example.intervals[0].left.value)
-        example.reached = self._quadrature.relative_error(example.error, missed, change) <= self._refinement.tol
-        return example.reached or len(example.intervals) >= self._refinement.max_steps
-
-    def _worst(self, example: _Example) -> list[_Interval]:
-        """The intervals with the largest errors, which make up a share of their squares' sum."""
-        room = self._refinement.max_steps - len(example.intervals)
-        by_error = sorted(example.intervals, key=lambda interval: -interval.error)
-        wanted = _SHARE * sum(interval.error**2 for interval in by_error)
-        chosen: list[_Interval] = []
-        for interval in by_error[:room]:
-            chosen.append(interval)
-            wanted -= interval.error**2
-            if wanted <= 0:
-                break
-        return chosen
-
-    def _halve(self, example: _Example, worst: list[_Interval], middles: list[_Node]) -> None:
-        middle_of = {id(interval): node for interval, node in zip(worst, middles, strict=True)}
-        intervals: list[_Interval] = []
-        for interval in example.intervals:
-            node = middle_of.get(id(interval))
-            if node is None:
-                intervals.append(interval)
-            else:
-                intervals += [self._interval(interval.left, node), self._interval(node, interval.right)]
-        example.intervals = intervals
-
-    def _visit(self, wanted: Sequence[tuple[_Example, list[float]]]) -> list[list[_Node]]:
-        """The nodes at these positions of each example's path, in shared forward passes."""
-        at = [position for _, positions in wanted for position in positions]
-        rows = torch.tensor([example.index for example, positions in wanted for _ in positions])
-        pieces = [self._points(example, positions) for example, positions in wanted]
-        points = tuple(torch.cat(parts) for parts in zip(*pieces, strict=True))
-        nodes: list[_Node] = []
-        for chunk in split(points, 1, self._refinement.internal_batch_size, True)[0]:
-            some = tuple(point[chunk].unsqueeze(0) for point in points)
-            values, gradients = self._evaluate.rows(rows[chunk])(some)
-            assert values is not None, "asked for"
-            for k, position in enumerate(at[chunk]):
-                nodes.append(
-                    _Node(position, tuple(p[0, k] for p in some), values[0, k], tuple(g[0, k] for g in gradients))
-                )
-        rest = iter(nodes)
-        return [[next(rest) for _ in positions] for _, positions in wanted]
-
-    def _points(self, example: _Example, positions: list[float]) -> Tensors:
+    def points(self, positions: list[float]) -> Tensors:
+        """The path's points there, each (K, ...)."""
         nodes = tuple(positions)
-        trace = self._path.trace(*self._of(example), Grid(nodes, nodes, nodes))
+        trace = self._path.trace(*self._ends, Grid(nodes, nodes, nodes))
         return tuple(point[:, 0] for point in trace.points(slice(0, len(nodes))))
 
-    def _of(self, example: _Example) -> tuple[Tensors, Tensors]:
-        one = slice(example.index, example.index + 1)
-        return tuple(tensor[one] for tensor in self._end), tuple(tensor[one] for tensor in self._start)
+    def insert(self, positions: list[float], nodes: _Nodes) -> None:
+        """Take further points into account, of which no two are in the same interval (but for the first ones)."""
+        everything = self.positions + positions
+        order = sorted(range(len(everything)), key=everything.__getitem__)
+        is_new = [index >= len(self.positions) for index in order]
+        joined = nodes if self._nodes is None else self._nodes.join(nodes).pick(order)
+        changed = [k for k in range(len(order) - 1) if is_new[k] or is_new[k + 1]]
+        kept = [k for k in range(len(order) - 1) if not (is_new[k] or is_new[k + 1])]
+        before = [order[k] for k in kept]  # where the intervals that stay were
+        errors = torch.zeros(2, len(order) - 1, dtype=torch.float64, device="cpu")
+        errors[:, kept] = torch.stack([self._map_errors, self._unexplained])[:, before]
+        errors[:, changed] = self._interval_errors(joined, changed)
+        self._map_errors, self._unexplained = errors
+        self.positions, self._nodes = [everything[index] for index in order], joined
+        self._summarize()
 
-    def _interval(self, left: _Node, right: _Node) -> _Interval:
-        move = tuple(after - before for before, after in zip(left.point, right.point, strict=True))
-        error, missed = self._quadrature.interval_error(
-            (left.value, right.value), (left.gradients, right.gradients), move
-        )
-        return _Interval(left, right, float(error), float(missed))
+    def _interval_errors(self, nodes: _Nodes, intervals: list[int]) -> Tensor:
+        left, right = nodes.pick(intervals), nodes.pick([k + 1 for k in intervals])
+        moves = tuple(after - before for before, after in zip(left.points, right.points, strict=True))
+        values, gradients = (left.values, right.values), (left.gradients, right.gradients)
+        explained = torch.stack(
+            [_dot(before + after, move) / 2 for before, after, move in zip(*gradients, moves, strict=True)]
+        ).sum(0)
+        map_errors = self._quadrature.interval_errors(values, gradients, moves)
+        # One transfer to the host for a round.
+        return torch.stack([map_errors, explained - (right.values - left.values)]).cpu().double()
 
-    def _sums(self, example: _Example) -> Tensors:
-        nodes = example.nodes()
-        at = tuple(node.at for node in nodes)
-        grid = Grid(at, (at[0], *at[:-1]), (*at[1:], at[-1]))
-        trace = self._path.trace(*self._of(example), grid)
-        everything = slice(0, len(at))
+    def _summarize(self) -> None:
+        assert self._nodes is not None
+        at, nodes = tuple(self.positions), self._nodes
+        trace = self._path.trace(*self._ends, Grid(at, (at[0], *at[:-1]), (*at[1:], at[-1])))
         running = self._quadrature.begin()
         running.update(
             Segment(
-                tuple(torch.stack(parts).unsqueeze(1) for parts in zip(*(node.point for node in nodes), strict=True)),
-                torch.stack([node.value for node in nodes]).unsqueeze(1),
-                tuple(torch.stack(p).unsqueeze(1) for p in zip(*(node.gradients for node in nodes), strict=True)),
-                lambda before, after: trace.increments(everything, before, after),
+                tuple(point.unsqueeze(1) for point in nodes.points),
+                nodes.values.unsqueeze(1),
+                tuple(gradient.unsqueeze(1) for gradient in nodes.gradients),
+                lambda before, after: trace.increments(slice(0, len(at)), before, after),
             )
         )
-        return running.result()
-
-    def result(self, example: _Example) -> tuple[Tensors, Tensor, Course]:
-        nodes = example.nodes()
-        values = torch.stack([node.value for node in nodes])
-        course = Course(
-            torch.tensor([node.at for node in nodes], dtype=torch.float64), values, example.error, example.reached
+        self.attributions = running.result()
+        flat = torch.cat([part.flatten() for part in self.attributions])
+        norm, total, change = torch.stack([flat.norm(), flat.sum(), self.change[0]]).tolist()
+        explained = self._unexplained.sum() if self._quadrature.uses_increments else total - change
+        self._scales = 1 / (norm or 1.0), 1 / (abs(change) or 1.0)
+        self._errors = IntegrationErrors(
+            map=_ratio(float(self._map_errors.norm()), norm),
+            completeness=_ratio(abs(float(explained)), abs(change)),
+            unexplained=_ratio(float(self._unexplained.norm()), abs(change)),
         )
-        return self._sums(example), values[-1:] - values[:1], course
+
+    @property
+    def change(self) -> Tensor:
+        """F(end) - F(start), (1,)."""
+        assert self._nodes is not None
+        return self._nodes.values[-1:] - self._nodes.values[:1]
+
+    def midpoints(self, tol: float, max_steps: int, shortest: float) -> list[float]:
+        """The middles of the intervals to halve: those with the largest errors; none if the example is done."""
+        room = max_steps - len(self._map_errors)
+        if room <= 0 or self._converged(tol):
+            return []
+        error = torch.maximum(self._map_errors * self._scales[0], self._unexplained.abs() * self._scales[1])
+        at = torch.tensor(self.positions, dtype=torch.float64, device="cpu")
+        # Where F jumps or is not finite, halving does not help; if most of the error is there, the example is done.
+        helps = (at.diff() > shortest) & error.isfinite() & (error > 0)
+        largest = error.nan_to_num(torch.inf).sort(descending=True, stable=True)
+        before = largest.values.square().cumsum(0) - largest.values.square()
+        needed = before < _SHARE * error.square().sum()
+        chosen = largest.indices[needed]
+        chosen = chosen[helps[chosen]][:room].sort().values
+        return ((at[chosen] + at[chosen + 1]) / 2).tolist()
+
+    def _converged(self, tol: float) -> bool:
+        return self._quadrature.relative_error(self._errors) <= tol
+
+    def course(self, tol: float) -> Course:
+        """How the example was integrated, for its diagnostics."""
+        assert self._nodes is not None
+        positions = torch.tensor(self.positions, dtype=torch.float64, device="cpu")
+        return Course(positions, self._nodes.values, self._errors.map, self._converged(tol))
+
+
+def _dot(one: Tensor, other: Tensor) -> Tensor:
+    """The inner products of K pairs, (K, ...) each; (K,)."""
+    return by_example(one * other).sum(1)
+
+
+def _ratio(error: float, size: float) -> float:
+    return error / size if size else (0.0 if error == 0 else math.inf)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -11,7 +10,7 @@ from torch import Tensor
 
 from captum_ext._evaluate import Evaluator, sum_dtype
 from captum_ext._grid import shared_grid
-from captum_ext._segment import Segment, Tensors
+from captum_ext._segment import Segment, Tensors, by_example
 from captum_ext._walk import split, walk
 from captum_ext._warn import warn
 from captum_ext.paths import Path
@@ -94,8 +93,3 @@ def finish(parts: list[Tensors], rises: list[Tensor] | None, inputs: Tensors) ->
         )
     total = sum((by_example(tensor).sum(1) for tensor in attributions[1:]), by_example(attributions[0]).sum(1))
     return attributions, None if rises is None else total - torch.cat(rises)
-
-
-def by_example(tensor: Tensor) -> Tensor:
-    """(B, ...) as (B, features), for no examples too."""
-    return tensor.reshape(len(tensor), math.prod(tensor.shape[1:]))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from typing import NamedTuple, TypeAlias
 
+import torch
 from torch import Tensor
 
 Tensors: TypeAlias = tuple[Tensor, ...]
@@ -31,3 +33,13 @@ class Segment(NamedTuple):
 def per_node(weights: Tensor, like: Tensor) -> Tensor:
     """(K,) or (K, B) weights, shaped to multiply (K, B, ...)."""
     return weights.reshape(*weights.shape, *(1,) * (like.dim() - weights.dim()))
+
+
+def by_example(tensor: Tensor) -> Tensor:
+    """(B, ...) as (B, features), for no examples too."""
+    return tensor.reshape(len(tensor), math.prod(tensor.shape[1:]))
+
+
+def squared_norms(parts: Sequence[Tensor]) -> Tensor:
+    """The sum of squares over all features of several (B, ...); (B,)."""
+    return torch.stack([by_example(part).square().sum(1) for part in parts]).sum(0)

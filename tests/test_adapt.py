@@ -1,11 +1,25 @@
 """Steps by themselves: closed forms, limits, conservation, budgets, any batching; and what diagnostics tell."""
 
+import functools
+
+import captum.attr
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.datasets import load_digits
 
-from captum_ext.attr import IDGI, PGIG, BlurIG, GuidedIG, IntegratedGradients, PathAttribution
+from captum_ext.attr import (
+    IDGI,
+    PGIG,
+    BlurIG,
+    Expected,
+    GuidedIG,
+    IntegratedGradients,
+    LayerIntegratedGradients,
+    NeuronIntegratedGradients,
+    PathAttribution,
+)
 from captum_ext.paths import BlurPath
 from captum_ext.patterns import fit_patterns
 from captum_ext.quadratures import ImportantDirection, WeightedSum
@@ -120,6 +134,156 @@ def test_each_example_stops_when_it_is_done():
     assert found.gradients.tolist() == [int(one.gradients) for one in alone]
     assert found.gradients[0] == 5
     assert found.gradients[1] > 5
+
+
+def saturated(x):
+    return 1e-4 * x[:, 0] + torch.sigmoid(400 * (x[:, 1] - 0.6))
+
+
+def late(x):
+    return torch.sigmoid(400 * (x.sum(1) - 2.7))
+
+
+@pytest.mark.parametrize("cls", [IntegratedGradients, IDGI])
+@pytest.mark.parametrize(("function", "features"), [(saturated, 2), (late, 3)])
+@pytest.mark.parametrize("tol", [0.1, 0.01])
+def test_steps_are_found_that_no_gradient_at_the_first_points_shows(cls, function, features, tol):
+    """Between two of the first points F rises by 1, and its gradient at both is 0."""
+    x = torch.ones(1, features)
+    ours, found = cls(function).attribute(x, n_steps="auto", tol=tol, return_diagnostics=True)
+    fine = cls(function).attribute(x, n_steps=8192, method="riemann_trapezoid")
+    assert bool(found.reached.all())
+    assert found.gradients[0] < 64
+    assert distance(ours, fine).max() <= 3 * tol
+
+
+@pytest.mark.parametrize("cls", [IntegratedGradients, IDGI])
+@pytest.mark.parametrize("temperature", [1, 10, 30, 100, 1000])
+@pytest.mark.filterwarnings("ignore:n_steps='auto'")
+def test_no_map_of_sharp_digits_is_called_converged_that_is_not(cls, temperature):
+    net, images, target = digits_network()
+    method = cls(lambda x: (temperature * net(x)).softmax(1))
+    # At a temperature of 1,000 the map of 8,192 uniform steps is itself 14% off.
+    steps = 8192 if temperature < 1000 else 65536
+    fine = method.attribute(images, target=target, n_steps=steps, method="riemann_trapezoid")
+    for tol in (0.05, 0.01):
+        ours, found = method.attribute(images, target=target, n_steps="auto", tol=tol, return_diagnostics=True)
+        assert found.reached.double().mean() > 0.7
+        assert bool((distance(ours, fine)[found.reached] <= 3 * tol).all())
+
+
+@functools.cache
+def digits_network():
+    """A network that was trained on scikit-learn's digits, 12 others, and their predicted classes."""
+    torch.manual_seed(0)
+    data = load_digits()
+    images, labels = torch.tensor(data.data, dtype=torch.float32) / 16, torch.tensor(data.target)
+    net = torch.nn.Sequential(torch.nn.Linear(64, 64), torch.nn.ReLU(), torch.nn.Linear(64, 10))
+    optimizer = torch.optim.Adam(net.parameters(), 3e-3)
+    for _ in range(15):
+        for batch in torch.randperm(1500).split(50):
+            optimizer.zero_grad()
+            torch.nn.functional.cross_entropy(net(images[batch]), labels[batch]).backward()
+            optimizer.step()
+    some = images[1500:1512]
+    return net.eval(), some, net(some).argmax(1)
+
+
+@pytest.mark.parametrize("cls", [IntegratedGradients, IDGI])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_jump_ends_the_search_and_is_reported(cls, dtype):
+    def jump(x):
+        return (x.sum(1) > 1.5).to(x.dtype) + 1e-3 * x.sum(1)
+
+    x = torch.ones(2, 3, dtype=dtype)
+    x[1] = 0.1  # which does not get there
+    with pytest.warns(
+        RuntimeWarning, match=r"1 of 2 examples can't reach tol=0.01 \(the first are \[0\]\): the output jumps"
+    ):
+        _, found = cls(jump).attribute(x, n_steps="auto", return_diagnostics=True)
+    assert found.reached.tolist() == [False, True]
+    assert found.gradients[0] < 64
+    assert found.positions[0].diff().min() > torch.finfo(dtype).eps
+
+
+def test_a_map_that_lost_the_change_of_the_output_is_not_converged():
+    """Steps without any gradient give nothing to IDGI."""
+
+    def plateaus(x):
+        return torch.floor(8 * x.mean(1)) / 8 + 0 * x.sum(1)
+
+    with pytest.warns(RuntimeWarning, match="can't reach tol=0.1"):
+        ours, found = IDGI(plateaus).attribute(torch.ones(1, 4), n_steps="auto", tol=0.1, return_diagnostics=True)
+    assert ours.abs().max() == 0
+    assert not bool(found.reached.any())
+
+
+@pytest.mark.parametrize("cls", [IntegratedGradients, IDGI])
+def test_a_nan_on_the_path_ends_the_search(cls):
+    def broken(x):
+        return torch.where(x.sum(1) > 1.6, torch.nan, 1.0) * (x**2).sum(1)
+
+    with pytest.warns(RuntimeWarning) as caught:
+        _, found = cls(broken).attribute(torch.ones(1, 3), n_steps="auto", return_diagnostics=True)
+    messages = " ".join(str(warning.message) for warning in caught)
+    assert "examples [0] are not finite" in messages
+    assert "can't reach tol=0.01" in messages
+    assert not bool(found.reached.any())
+    assert found.gradients.tolist() == [5]
+
+
+def test_errors_of_a_round_cost_as_many_operations_whatever_the_intervals():
+    """Rounds of many intervals are not slower for it: one call per round and example, not one per interval."""
+    calls = []
+
+    class Counted(WeightedSum):
+        def interval_errors(self, values, gradients, moves):
+            calls.append(len(values[0]))
+            return super().interval_errors(values, gradients, moves)
+
+    method = PathAttribution(step, quadrature=Counted("riemann_trapezoid"))
+    _, found = method.attribute(torch.ones(1, 1, 4, 4), n_steps="auto", tol=1e-4, return_diagnostics=True)
+    assert sum(calls) >= int(found.gradients[0]) - 1
+    assert len(calls) < int(found.gradients[0]) / 2
+
+
+def test_diagnostics_on_another_default_device(net, images):
+    """What is counted on the host stays there, whatever torch's default device is."""
+    target = torch.tensor([0, 2, 1])
+    expected = IDGI(net).attribute(images, target=target, n_steps="auto", tol=0.1, return_diagnostics=True)
+    with torch.device("meta"):
+        ours, found = IDGI(net).attribute(images, target=target, n_steps="auto", tol=0.1, return_diagnostics=True)
+    assert torch.equal(ours, expected[0])
+    assert found.gradients.tolist() == expected[1].gradients.tolist()
+
+
+@pytest.mark.parametrize("shape", [(2, 0), (0, 3), (2, 3, 0), (0, 0)])
+@pytest.mark.parametrize("cls", [IntegratedGradients, IDGI])
+def test_inputs_without_features_or_examples(cls, shape):
+    ours, found = cls(lambda x: x.flatten(1).sum(1)).attribute(
+        torch.ones(shape), n_steps="auto", return_diagnostics=True
+    )
+    assert ours.shape == shape
+    assert found.gradients.dtype == torch.long
+    assert found.reached.tolist() == [True] * shape[0]
+
+
+def test_what_averages_attributions_refuses_diagnostics(net, images):
+    with pytest.raises(ValueError, match="return_diagnostics: NoiseTunnel averages attributions"):
+        captum.attr.NoiseTunnel(IDGI(net)).attribute(images, target=0, return_diagnostics=True)
+    with pytest.raises(ValueError, match="return_diagnostics: each baseline has a path of its own"):
+        Expected(IDGI(net), [0, 1]).attribute(images, target=0, return_diagnostics=True)
+
+
+def test_where_steps_can_not_be_found_yet(net, images):
+    ig = NeuronIntegratedGradients(net, net.conv)
+    for call in (
+        lambda: LayerIntegratedGradients(net, net.conv).attribute(images, target=0, n_steps="auto"),
+        lambda: ig.attribute(images, (0, 0, 0), n_steps="auto"),
+        lambda: IDGI(net).attribute_each([ImportantDirection()], images, target=0, n_steps="auto"),
+    ):
+        with pytest.raises(ValueError, match="got 'auto', which is for attribute"):
+            call()
 
 
 def test_a_linear_function_takes_the_first_steps_only():

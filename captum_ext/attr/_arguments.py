@@ -37,6 +37,11 @@ def format_arguments(
     Raises:
         TypeError, ValueError: If one can't be used.
     """
+    if n_steps == "auto":
+        raise ValueError(
+            "n_steps: expected a positive integer, got 'auto', which is for attribute() of the methods that explain "
+            "inputs. Give attribute_each(), layers and neurons a number."
+        )
     check_positive("n_steps", n_steps)
     if internal_batch_size is not None:
         check_positive("internal_batch_size", internal_batch_size)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from functools import partial
 from numbers import Real
@@ -14,8 +15,8 @@ from captum_ext._adapt import Course, Refinement, adapt
 from captum_ext._compat import NullProgress, progress
 from captum_ext._evaluate import Evaluator
 from captum_ext._grid import shared_grid
-from captum_ext._integrate import Plan, by_example, integrate
-from captum_ext._segment import Tensors
+from captum_ext._integrate import Plan, integrate
+from captum_ext._segment import Tensors, by_example
 from captum_ext._warn import warn
 from captum_ext.attr._arguments import Arguments, check_positive
 from captum_ext.attr.diagnostics import Diagnostics, Trail
@@ -68,6 +69,20 @@ class Task(NamedTuple):
     bar: Callable[..., Any]
 
 
+def check_not_averaged() -> None:
+    """Refuse diagnostics to Captum's NoiseTunnel, which would take them for attributions.
+
+    Raises:
+        ValueError: If a NoiseTunnel calls ``attribute``.
+    """
+    caller = sys._getframe(2).f_globals.get("__name__", "")
+    if caller == "captum.attr._core.noise_tunnel":
+        raise ValueError(
+            "return_diagnostics: NoiseTunnel averages attributions over noisy inputs, and diagnostics have no average. "
+            "Leave it out, or call attribute() of the method itself."
+        )
+
+
 def make_bar(name: str, shown: bool) -> Callable[..., Any]:
     """A maker of progress bars."""
     return partial(progress if shown else NullProgress, desc=f"{name} attribution")
@@ -91,12 +106,21 @@ def _by_itself(task: Task, stop: Stop) -> Explained:
     sums, delta, courses = adapt(
         task.path, task.quadrature, task.evaluate, given.inputs, given.baselines, refinement, task.bar
     )
-    short = [index for index, course in enumerate(courses) if not course.reached]
+    missed = [index for index, course in enumerate(courses) if not course.reached]
+    short = [index for index in missed if len(courses[index].positions) > max_steps]
+    stuck = [index for index in missed if index not in short]
     if short:
         warn(
             f"n_steps='auto': {len(short)} of {len(courses)} examples did not reach tol={tol:g} within "
-            f"max_steps={max_steps} (the first are {short[:5]}). Give more "
-            "max_steps or a larger tol; return_diagnostics=True tells of each.",
+            f"max_steps={max_steps} (the first are {short[:5]}). Give more max_steps or a larger tol; "
+            "return_diagnostics=True shows the error of each.",
+            RuntimeWarning,
+        )
+    if stuck:
+        warn(
+            f"n_steps='auto': {len(stuck)} of {len(courses)} examples can't reach tol={tol:g} (the first are "
+            f"{stuck[:5]}): the output jumps, or is not finite, between points that its dtype can't tell apart, so no "
+            "gradient explains its change. Explain a smoother output, such as the logit, or give inputs in float64.",
             RuntimeWarning,
         )
     return sums, delta, _diagnostics(task, sums, delta, courses)
@@ -114,7 +138,7 @@ def _by_number(task: Task, n_steps: int, rows: int | None) -> Explained:
     (sums, delta), *coarse = found
     assert delta is not None, "planned"
     errors = _distance(sums, coarse[0][0]) if coarse else torch.full_like(delta, torch.nan)
-    at = torch.tensor(grid.nodes, dtype=torch.float64)
+    at = torch.tensor(grid.nodes, dtype=torch.float64, device="cpu")
     courses = [Course(at, values, error, True) for values, error in zip(trail.values(), errors.tolist(), strict=True)]
     return sums, delta, _diagnostics(task, sums, delta, courses)
 
@@ -122,11 +146,12 @@ def _by_number(task: Task, n_steps: int, rows: int | None) -> Explained:
 def _diagnostics(task: Task, sums: Tensors, delta: Tensor, courses: list[Course]) -> Diagnostics:
     change = _flat(sums).sum(1) - delta
     missed = torch.where(delta == 0, 0.0, delta.abs() / change.abs())
+    device = delta.device
     return Diagnostics(
-        torch.tensor([len(course.positions) for course in courses]),
+        torch.tensor([len(course.positions) for course in courses], dtype=torch.long, device=device),
         missed if task.complete else torch.full_like(missed, torch.nan),
-        torch.tensor([course.error for course in courses]),
-        torch.tensor([course.reached for course in courses]),
+        torch.tensor([course.error for course in courses], device=device),
+        torch.tensor([course.reached for course in courses], dtype=torch.bool, device=device),
         tuple(course.positions for course in courses),
         tuple(course.values for course in courses),
     )

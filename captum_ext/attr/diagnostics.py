@@ -23,7 +23,8 @@ class Diagnostics:
         estimated_error: The estimated L2 error of the map, relative to its norm, (B,). By ``n_steps="auto"`` from how
             much the gradients at the two ends of each step disagree. With a number of steps, how much the map changes
             if every other point is left out: for rules on the closed grid and an even number, NaN for others.
-        reached: Whether the tolerance was reached, (B,); all true with a number of steps.
+        reached: Whether the tolerance was reached, (B,); all true with a number of steps. It is false where F
+            changes by more than ``tol`` of its whole change without a gradient that shows it, as at a jump.
         positions: Where on its path each example's gradients were taken, from 0 (the start) to 1 (the input): B
             tensors (K,).
         values: F there: B tensors (K,).

@@ -97,6 +97,11 @@ class Expected(Attribution):
         """
         if "baselines" in kwargs:
             raise TypeError("baselines: the set is given once, as in Expected(method, baselines). Leave it out here.")
+        if kwargs.get("return_diagnostics"):
+            raise ValueError(
+                "return_diagnostics: each baseline has a path of its own, whose diagnostics have no average. Call "
+                "attribute(..., baselines=b, return_diagnostics=True) of the method for the baselines b of interest."
+            )
         if return_convergence_delta:
             if not self.has_convergence_delta():
                 raise ValueError(f"return_convergence_delta: {type(self.method).__name__} has none. Leave it False.")

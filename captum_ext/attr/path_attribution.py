@@ -13,7 +13,7 @@ from captum_ext._integrate import Plan
 from captum_ext._types import BaselineType, TargetType, TensorOrTuple
 from captum_ext.attr._arguments import format_arguments
 from captum_ext.attr._base import PathMethod, paired
-from captum_ext.attr._refined import MAX_STEPS, TOLERANCE, Stop, explained
+from captum_ext.attr._refined import MAX_STEPS, TOLERANCE, Stop, check_not_averaged, explained
 from captum_ext.paths import Path, StraightPath
 from captum_ext.quadratures import Quadrature
 
@@ -159,8 +159,10 @@ class PathAttribution(PathMethod):
                 not timed. On a GPU more is faster.
             return_convergence_delta: Whether to return the delta too.
             show_progress: Whether to show a progress bar, one tick a forward pass (an example, by ``"auto"``).
-            tol: For ``"auto"``: the relative error to reach. For ``WeightedSum`` that is the completeness error, for
-                ``ImportantDirection``, whose sum is always right, the estimated L2 error of the map. Default: 0.01.
+            tol: For ``"auto"``: the relative error to reach. For ``WeightedSum`` that is the completeness error, while
+                the estimated L2 error of the map may be four times as large; for ``ImportantDirection``, whose sum is
+                always right, it is the estimated error of the map, and what the gradients along the path leave over of
+                F's change. Default: 0.01.
             max_steps: For ``"auto"``: the most steps. Default: 512.
             return_diagnostics: Whether to return :class:`~captum_ext.attr.Diagnostics` too.
 
@@ -175,9 +177,11 @@ class PathAttribution(PathMethod):
 
         Warns:
             UserWarning: If the model is in training mode.
-            RuntimeWarning: If F has a NaN or infinite gradient on the path of an example, or ``max_steps`` were not
-                enough for ``tol``.
+            RuntimeWarning: If F has a NaN or infinite gradient on the path of an example, or ``tol`` is not
+                reached: because of ``max_steps``, or because the output jumps.
         """
+        if return_diagnostics:
+            check_not_averaged()
         if isinstance(n_steps, str) or return_diagnostics:
             stop = Stop(n_steps, tol, max_steps, internal_batch_size)
             quadrature = self._by(method) if stop.fixed else self._refinable(method)

@@ -17,6 +17,22 @@ if TYPE_CHECKING:
 Pair: TypeAlias = tuple[Tensor, Tensor]
 
 
+@dataclass(frozen=True)
+class IntegrationErrors:
+    """How far one example's attributions may be from their limit.
+
+    Attributes:
+        map: The estimated L2 error of the attributions, over their L2 norm.
+        completeness: How far their sum is from F(end) - F(start), over that change.
+        unexplained: What the trapezoid rule along the path leaves over of F's change on each interval, combined as the
+            square root of the sum of squares, over F's whole change. Near 1 if F changes where no gradient was taken.
+    """
+
+    map: float
+    completeness: float
+    unexplained: float
+
+
 class RunningSum(ABC):
     """One quadrature over one walk: takes its segments in order and keeps sums only."""
 
@@ -92,25 +108,19 @@ class Quadrature(ABC):
         """
         raise ValueError(f"n_steps: {self.name} estimates no errors, so 'auto' can't tell when to stop. Give a number.")
 
-    def interval_error(self, values: Pair, gradients: tuple[Tensors, Tensors], move: Tensors) -> tuple[Tensor, Tensor]:
-        """How far off the rule may be between two neighbouring points: in the map, and in its sum.
+    def interval_errors(self, values: Pair, gradients: tuple[Tensors, Tensors], moves: Tensors) -> Tensor:
+        """The estimated L2 error of the map on K intervals of one example's path.
 
         Args:
-            values: F at the two points, 0-dimensional.
-            gradients: Its gradient at each, one tensor (...) an input.
-            move: The way from the one to the other, shaped as a gradient.
+            values: F at the two ends of the intervals, each (K,).
+            gradients: Its gradient at each end, one tensor (K, ...) per input.
+            moves: The way from the one end to the other, shaped as a gradient.
 
         Returns:
-            The estimated L2 norm of the map's error there, and by how much its sum misses F's change.
+            The errors, (K,).
         """
         raise NotImplementedError
 
-    def relative_error(self, map_error: float, missed: float, change: float) -> float:
-        """What ``tol`` is compared with.
-
-        Args:
-            map_error: The estimated relative L2 error of the whole map.
-            missed: By how much its sum misses F's change.
-            change: F(end) - F(start).
-        """
-        return map_error
+    def relative_error(self, errors: IntegrationErrors) -> float:
+        """What ``tol`` is compared with: the largest of all errors unless a quadrature weighs them otherwise."""
+        return max(errors.map, errors.completeness, errors.unexplained)

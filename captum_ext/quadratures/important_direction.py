@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from captum_ext._grid import Grid, closed_grid
-from captum_ext._segment import Segment, Tensors, per_node
+from captum_ext._segment import Segment, Tensors, by_example, per_node, squared_norms
 from captum_ext._types import TensorOrTuple
 from captum_ext.quadratures.base import Pair, Quadrature, RunningSum
 
@@ -81,13 +81,10 @@ class ImportantDirection(Quadrature):
         """The mean of the directions at both ends, which are points that stay when steps are halved."""
         return self.with_method("riemann_trapezoid")
 
-    def interval_error(self, values: Pair, gradients: tuple[Tensors, Tensors], move: Tensors) -> tuple[Tensor, Tensor]:
-        """How far the two ends' directions, each with F's whole change, are from their mean; the sum misses nothing."""
-        squares = [tuple((part / _largest(side)).square() for part in side) for side in gradients]
-        norms = [torch.stack([part.sum() for part in side]).sum().clamp(min=1e-30) for side in squares]
-        apart = [before / norms[0] - after / norms[1] for before, after in zip(*squares, strict=True)]
-        distance = torch.stack([part.square().sum() for part in apart]).sum().sqrt()
-        return (values[1] - values[0]).abs() * distance / 2, torch.zeros_like(values[0])
+    def interval_errors(self, values: Pair, gradients: tuple[Tensors, Tensors], moves: Tensors) -> Tensor:
+        """How far the two ends' directions, each with F's whole change, are from their mean."""
+        apart = [before - after for before, after in zip(*map(_directions, gradients), strict=True)]
+        return (values[1] - values[0]).abs() * squared_norms(apart).sqrt() / 2
 
 
 class _Points(NamedTuple):
@@ -160,9 +157,14 @@ class _DirectionSum(RunningSum):
         return self._total
 
 
-def _largest(gradients: Tensors) -> Tensor:
-    largest = torch.stack([part.abs().amax() for part in gradients if part.numel()]).amax()
-    return torch.where(largest == 0, 1, largest)
+def _directions(gradients: Tensors) -> Tensors:
+    """The shares that K squared gradients (K, ...) give to each feature, which sum to 1, or to 0 without a gradient."""
+    largest = [by_example(part).abs().amax(1) for part in gradients if part.numel()]
+    scale = torch.stack(largest).amax(0) if largest else gradients[0].new_ones(len(gradients[0]))
+    scale = torch.where(scale == 0, 1, scale)
+    squares = tuple((part / per_node(scale, part)).square() for part in gradients)
+    total = torch.stack([by_example(part).sum(1) for part in squares]).sum(0).clamp(min=1e-30)
+    return tuple(part / per_node(total, part) for part in squares)
 
 
 def _features(tensor: Tensor) -> Tensor:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from captum_ext._grid import Grid, closed_grid, open_grid
-from captum_ext._segment import Segment, Tensors
-from captum_ext.quadratures.base import Pair, Quadrature, RunningSum
+from captum_ext._segment import Segment, Tensors, squared_norms
+from captum_ext.quadratures.base import IntegrationErrors, Pair, Quadrature, RunningSum
 
 # Which share of the cell (before its point, after its point) a gradient answers for.
 _SIDES = {
@@ -22,6 +20,10 @@ _SIDES = {
     "riemann_middle": (1.0, 1.0),
     "riemann_trapezoid": (0.5, 0.5),
 }
+
+# How many times tol the estimated error of the map may be. Over gradients that jump or wander the estimate is 1.7 times
+# the error on average (the square root of 3), so the map's own error is then about 2 tol.
+_MAP_TOLERANCE = 4.0
 
 
 @dataclass(frozen=True)
@@ -83,19 +85,14 @@ class WeightedSum(Quadrature):
         """The trapezoid rule, whose points stay when steps are halved."""
         return self.with_method("riemann_trapezoid")
 
-    def interval_error(self, values: Pair, gradients: tuple[Tensors, Tensors], move: Tensors) -> tuple[Tensor, Tensor]:
-        """Half the difference of the left and the right rule; and what is missed of F's change, which is known.
+    def interval_errors(self, values: Pair, gradients: tuple[Tensors, Tensors], moves: Tensors) -> Tensor:
+        """Half the difference of the left and the right rule."""
+        parts = zip(*gradients, moves, strict=True)
+        return squared_norms([(after - before) * move for before, after, move in parts]).sqrt() / 2
 
-        The forward passes that gave the gradients gave F too.
-        """
-        parts = list(zip(*gradients, move, strict=True))
-        apart = torch.stack([((after - before) * way).square().sum() for before, after, way in parts]).sum().sqrt()
-        rise = torch.stack([((before + after) * way).sum() for before, after, way in parts]).sum()
-        return apart / 2, rise / 2 - (values[1] - values[0])
-
-    def relative_error(self, map_error: float, missed: float, change: float) -> float:
-        """The completeness error over F's change."""
-        return abs(missed / change) if change else (0.0 if missed == 0 else math.inf)
+    def relative_error(self, errors: IntegrationErrors) -> float:
+        """The completeness error, or a quarter of the map's if that is larger: errors cancel in a sum, not in a map."""
+        return max(errors.completeness, errors.map / _MAP_TOLERANCE)
 
 
 class _MoveSum(RunningSum):
