@@ -51,47 +51,54 @@ def untouched(forward_func: Callable[..., Any]) -> Iterator[None]:
         )
 
 
-def all_modules(function: Any) -> list[nn.Module]:
-    """The modules of a function with their submodules, each once."""
-    return list(dict.fromkeys(module for root in modules_of(function) for module in root.modules()))
-
-
 def modules_of(function: Any) -> list[nn.Module]:
     """The modules that a function is, is a method of, or refers to by name, as far as that can be seen."""
+    return _search(function)[0]
+
+
+def all_modules(function: Any) -> list[nn.Module]:
+    """The same with their submodules, each once."""
+    return _search(function)[1]
+
+
+def _search(function: Any) -> tuple[list[nn.Module], list[nn.Module]]:
     found: list[nn.Module] = []
-    seen: set[tuple[int, ...]] = set()
+    modules: dict[int, nn.Module] = {}
+    seen: set[tuple[int, int]] = set()
     # Things to look at, and the names of the attributes that the function uses which led to them.
     pending: list[tuple[Any, frozenset[str]]] = [(function, _NO_NAMES)]
     while pending and len(seen) < 10 * _MOST:
         thing, names = pending.pop()
-        if isinstance(thing, _UNINTERESTING):
-            continue
-        method = inspect.ismethod(thing)
-        key = (id(thing.__func__), id(thing.__self__)) if method else (id(thing), hash(names))
-        if key in seen:
-            continue
-        seen.add(key)
         if isinstance(thing, nn.Module):
-            if (id(thing),) not in seen:
-                seen.add((id(thing),))
+            if id(thing) not in modules:
                 found.append(thing)
-                pending += [(value, _NO_NAMES) for value in _containers(thing)]
-        else:
-            pending += _method(thing.__self__, thing.__func__) if method else _leads(thing, names)
-    return found
+                pending += [(value, _NO_NAMES) for value in _add(thing, modules)]
+        elif not isinstance(thing, _UNINTERESTING):
+            method = inspect.ismethod(thing)
+            key = (id(thing.__func__), id(thing.__self__)) if method else (id(thing), hash(names))
+            if key not in seen:
+                seen.add(key)
+                pending += _method(thing.__self__, thing.__func__) if method else _leads(thing, names)
+    return found, list(modules.values())
 
 
 _NO_NAMES: frozenset[str] = frozenset()
 _UNINTERESTING = (Tensor, type, str, bytes, int, float, complex, type(None))
 
 
-def _containers(root: nn.Module) -> Iterator[Any]:
-    """The lists and dicts of a module and its submodules, whose modules are not registered."""
-    for module in root.modules():
-        if not type(module).__module__.startswith("torch.nn."):
-            for name, value in vars(module).items():
-                if isinstance(value, dict | list | tuple) and name not in _OWN:
-                    yield value
+def _add(root: nn.Module, modules: dict[int, nn.Module]) -> Iterator[Any]:
+    """Add a module and its submodules; gives their lists and dicts, whose modules are not registered."""
+    pending: list[nn.Module | None] = [root]
+    while pending:
+        module = pending.pop()
+        if module is not None and id(module) not in modules:
+            modules[id(module)] = module
+            pending += module._modules.values()
+            if not type(module).__module__.startswith("torch.nn."):
+                # list(): another thread may add some.
+                for name, value in list(vars(module).items()):
+                    if isinstance(value, dict | list | tuple) and name not in _OWN:
+                        yield value
 
 
 _OWN = frozenset(vars(nn.Module()))
@@ -103,7 +110,8 @@ def _leads(thing: Any, names: frozenset[str]) -> Iterable[tuple[Any, frozenset[s
         values = thing.values() if isinstance(thing, dict) else thing
         return [(value, names) for value in list(values)] if len(thing) <= _MOST else []
     if isinstance(thing, functools.partial):
-        return [(value, _NO_NAMES) for value in (thing.func, *thing.args, *thing.keywords.values())]
+        used = _attributes_in(thing.func)
+        return [(value, used) for value in (thing.func, *thing.args, *thing.keywords.values())]
     if inspect.isfunction(thing):
         return [] if _is_library(thing.__module__) else _referred_to(thing)
     if isinstance(thing, ModuleType):
@@ -134,8 +142,11 @@ def _attribute(thing: Any, name: str, names: frozenset[str]) -> list[tuple[Any, 
 
 
 def _method(owner: Any, function: Any) -> list[tuple[Any, frozenset[str]]]:
-    names = _names(function.__code__)[1] if inspect.isfunction(function) else _NO_NAMES
-    return [(owner, names), (function, _NO_NAMES)]
+    return [(owner, _attributes_in(function)), (function, _NO_NAMES)]
+
+
+def _attributes_in(function: Any) -> frozenset[str]:
+    return _names(function.__code__)[1] if inspect.isfunction(function) else _NO_NAMES
 
 
 def _referred_to(function: FunctionType) -> list[tuple[Any, frozenset[str]]]:
