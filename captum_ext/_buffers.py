@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any
 
@@ -24,6 +24,16 @@ _COMPRESSED = {  # the two methods that give the indices of a compressed sparse 
 }
 _LAYOUTS = (torch.strided, torch.sparse_coo, *_COMPRESSED)
 _lock = threading.Lock()
+
+
+@contextmanager
+def preserve_buffers(modules: Iterable[nn.Module]) -> Iterator[None]:
+    """Put back the modules' buffers at the end, also after an exception."""
+    snapshot = BufferSnapshot(modules)
+    try:
+        yield
+    finally:
+        snapshot.restore()
 
 
 class BufferSnapshot:

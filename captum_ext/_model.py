@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from captum_ext._buffers import BufferSnapshot
+from captum_ext._buffers import preserve_buffers
 from captum_ext._warn import warn
 
 _LIBRARIES = ("torch.", "torchvision.", "captum.", "numpy.")  # whose functions refer to no model of the user's
@@ -39,11 +39,8 @@ def untouched(forward_func: Callable[..., Any]) -> Iterator[None]:
         warn(f"The model has layers in training mode ({', '.join(random)}): {_ADVICE}.")
     unknown = sorted(kind.__name__ for kind in kinds if _may_draw(kind))
     before = _generator_states() if unknown else []
-    snapshot = BufferSnapshot(modules)
-    try:
+    with preserve_buffers(modules):
         yield
-    finally:
-        snapshot.restore()
     if unknown and not all(map(torch.equal, before, _generator_states())):
         warn(
             f"The model has layers in training mode ({', '.join(unknown)}) and draws random numbers, as functional "
