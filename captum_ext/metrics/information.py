@@ -98,6 +98,9 @@ def information_curve(
         TypeError, ValueError: If an argument can't be used: attributions that are not finite, images too small for
             MS-SSIM's five scales, outputs that are no probabilities.
 
+    Warns:
+        UserWarning: If the model is in training mode.
+
     Reference:
         Kapishnikov, Bolukbasi, Viegas, Terry: XRAI: Better Attributions Through Regions. ICCV 2019.
         https://arxiv.org/abs/1906.02825. MS-SSIM: Yang, Wang, Bilgic: IDGI. CVPR 2023.
