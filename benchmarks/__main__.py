@@ -14,6 +14,7 @@ from typing import Any
 
 from benchmarks.allocator import allocator
 from benchmarks.common import FULL, QUICK, Size, machine, others_seconds
+from benchmarks.guard import guard
 from benchmarks.memory import memory
 from benchmarks.metrics import metrics
 from benchmarks.patterns import patterns
@@ -27,6 +28,7 @@ PARTS: dict[str, Callable[[Size], Iterable[dict[str, Any]]]] = {
     "rows": rows,
     "memory": memory,
     "allocator": allocator,
+    "guard": guard,
     "patterns": patterns,
     "metrics": metrics,
 }

@@ -96,6 +96,8 @@ def wanted(results: Results) -> list[Wanted]:
         what = f"{name}, {{images}} photographs x {{steps}} steps: "
         add("paths", what + "faster than PAIR's", _ratio_of(f"PAIR {name}", name), faster, "faster", comparison=name)
         add("paths", what + "own time over its gradients'", _overhead_of(name), own, "share", comparison=name)
+    guarded = "{network}, {images} rows: guard of the buffers over the model's passes"
+    add("guard", guarded, _overhead_of("guarded"), 0.01, "share", comparison="guard")
     add("centre", "IG and IDGI on one path: time over that of two runs", _one_walk, 0.55, "ratio", comparison="IDGI")
     return rows
 

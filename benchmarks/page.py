@@ -38,6 +38,8 @@ def page(results: Results, by_photograph: Mapping[str, fewer.Photograph] = Mappi
         parts += ["## Memory\n", _MEMORY, _plot("memory")]
     if "allocator" in results:
         parts += ["## Memory that is kept\n", _ALLOCATOR, _allocator(results)]
+    if "guard" in results:
+        parts += ["## The guard of the model\n", _GUARD, _guard(results)]
     if "patterns" in results:
         parts += ["## Patterns\n", _patterns(results)]
     if "metrics" in results:
@@ -83,6 +85,10 @@ gradients what can be had for at most so many; that of `auto` is flat where it h
 """
 _ALLOCATOR = """`captum_ext.memory.keep_freed_memory()` at the start of a process, or the variables
 `MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=2147483647`, on Linux with glibc. A process each, in turn.
+"""
+_GUARD = """Before the first and after the last forward pass of a call, the model's buffers are copied, compared and put
+back. The time of this over the time of one forward and backward pass, random weights, images of 224 x 224. The last
+column has the same pass inside the guard over one without it.
 """
 _MEMORY = """A process each: the highest resident memory of the call above what the process had with the network and the
 photographs loaded. The labels say how many photographs and steps. PAIR takes one photograph at a time.
@@ -230,6 +236,17 @@ def _allocator(results: Results) -> str:
         what = f"{entry['contender']}, {entry['images']} photographs x {entry['steps']} steps"
         rows.append([what, f"{usual:.0f}", f"{kept:.0f}", f"{found.median:.2f}{_spread(found)}"])
     return table(["what", "ms a point, usual", "ms a point, kept", "kept over usual"], rows) + "\n"
+
+
+def _guard(results: Results) -> str:
+    rows = []
+    for entry in entries(results, "guard"):
+        own = overhead(entry, "guarded")
+        passes = zip(entry["inside gradients"]["guarded"], entry["seconds"]["bare"], strict=True)
+        whole = summary([inside / bare for inside, bare in passes])
+        what = f"{entry['network']}, {entry['images']} rows"
+        rows.append([what, f"{own.median:.2%}{_spread(own, 'share')}", "<= 1%", f"{whole.median:.2f}{_spread(whole)}"])
+    return table(["network", "guard over one pass", "wanted", "pass inside over bare pass"], rows) + "\n"
 
 
 def _patterns(results: Results) -> str:

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from benchmarks import __main__ as benchmark
-from benchmarks import fewer, page, timing
+from benchmarks import fewer, guard, page, timing
 from benchmarks.common import QUICK, interleaved, others_seconds
 from benchmarks.contenders import CONTENDERS, scene_of
 from benchmarks.figures import read, wanted
@@ -55,6 +55,12 @@ def test_the_parts_run(part, model, images):
         for name, spent in entry["inside gradients"].items():
             assert len(spent) == len(entry["seconds"][name]) == 1
             assert 0 < spent[0] < entry["seconds"][name][0]
+
+
+def test_the_guard_is_measured_apart_from_the_passes_inside_it(model, images):
+    entry = guard.compare("tiny", model, images, TINY)
+    assert entry["seconds"].keys() == {"guarded", "bare"}
+    assert len(entry["inside gradients"]["guarded"]) == len(entry["seconds"]["guarded"]) == 1
 
 
 def test_numpy_is_as_before_after_pairs_calls(model, images):
@@ -105,6 +111,15 @@ PARTS = {
         {"contender": "Captum IG", "images": 8, "steps": 12, "megabytes": 7000},
         {"contender": "IG", "images": 8, "steps": 12, "megabytes": 700},
     ],
+    "guard": [
+        {
+            "comparison": "guard",
+            "network": "ResNet-50",
+            "images": 4,
+            "seconds": {"guarded": [2.01, 4.08], "bare": [2.5, 4.0]},
+            "inside gradients": {"guarded": [2.0, 4.0]},
+        }
+    ],
     "patterns": [
         {"comparison": "attribution", "network": "VGG-11", "images": 2, "seconds": {"IG": [2.0], "PGIG": [2.1]}},
         {"comparison": "fit", "network": "VGG-11", "images": 2, "seconds": {"forward": [1.0], "fit": [3.33]}},
@@ -138,6 +153,7 @@ def test_the_wanted_figures_are_those_of_the_results(folder):
         "Blur IG, 8 photographs x 50 steps: faster than PAIR's": (round(20 / 10.3, 4), False),
         "Blur IG, 8 photographs x 50 steps: own time over its gradients'": (0.03, True),
         "IG and IDGI on one path: time over that of two runs": (0.51, True),
+        "ResNet-50, 4 rows: guard of the buffers over the model's passes": (0.0125, False),
     }
 
 
@@ -160,6 +176,7 @@ def test_the_page_has_the_numbers_of_the_results(folder, tmp_path):
     assert cells["**Guided IG** (own time 25.0% of its gradients')"] == ["400", "1", "25", "40.0"]
     assert cells["photographs"] == ["8", "0.50 (1 round)", "0.51 (1 round)", "does not fit", "100", "10.0"]
     assert cells["fit over forward, VGG-11, 2 photographs"] == ["3.33 (1 round)", "<= 4"]
+    assert cells["ResNet-50, 4 rows"] == ["1.25% (0.5% to 2.0%, 2 rounds)", "<= 1%", "0.90 (0.80 to 1.00, 2 rounds)"]
     assert cells["all metrics, 8 steps"] == ["6.3x (1 round)", ""]
     facts = json.loads((folder / "centre.json").read_text())["machine"]
     assert facts["cpu"] in text

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from captum_ext import baselines
+from captum_ext._buffers import preserve_buffers
 from captum_ext._errors import UserError
 from captum_ext.evaluation.images import LabelledImage
 from captum_ext.evaluation.measures import Maps, Measure, Patches, Scene, Score, name_of, parse
@@ -109,7 +110,7 @@ class Evaluation:
             return files, torch.empty(0)
         inputs = torch.cat([file.tensors[0] for file in files]).contiguous(memory_format=torch.channels_last)
         step = self.settings.rows or len(inputs)
-        with torch.no_grad():
+        with torch.no_grad(), preserve_buffers(self.subject.model.modules()):
             logits = torch.cat([self.subject.model(inputs[at : at + step]) for at in range(0, len(inputs), step)])
         finite = torch.isfinite(logits).all(1)
         for file, fine in zip(files, finite.tolist(), strict=True):

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from captum_ext._buffers import preserve_buffers
 from captum_ext._errors import UserError
 from captum_ext.evaluation.batch import Evaluation
 from captum_ext.evaluation.images import LabelledImage
@@ -83,7 +84,7 @@ def _check_answer(
     name: str, model: nn.Module, image: Tensor, images: Sequence[LabelledImage], settings: Settings
 ) -> None:
     try:
-        with torch.no_grad():
+        with torch.no_grad(), preserve_buffers(model.modules()):
             logits = model(image)
     except Exception as error:  # the model is anybody's
         raise UserError(f"{name}: the model fails on an input of shape {tuple(image.shape)}: {error}") from error

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from captum_ext._compat import NullProgress, progress
+from captum_ext._model import untouched
 from captum_ext.attr._arguments import check_positive
 from captum_ext.metrics._aggregate import AggregateCurves, InformationCurves, aggregate
 from captum_ext.metrics._codecs import check_sides
@@ -97,6 +98,9 @@ def information_curve(
         TypeError, ValueError: If an argument can't be used: attributions that are not finite, images too small for
             MS-SSIM's five scales, outputs that are no probabilities.
 
+    Warns:
+        UserWarning: If the model is in training mode.
+
     Reference:
         Kapishnikov, Bolukbasi, Viegas, Terry: XRAI: Better Attributions Through Regions. ICCV 2019.
         https://arxiv.org/abs/1906.02825. MS-SSIM: Yang, Wang, Bilgic: IDGI. CVPR 2023.
@@ -135,7 +139,7 @@ def information_curve(
         forward_func, transform, listed_targets(target, len(given)), given[0].device, internal_batch_size or 16
     )
     grid = np.linspace(0.0, 1.0, preset.points)
-    with ThreadPoolExecutor(1) as pool:
+    with ThreadPoolExecutor(1) as pool, untouched(forward_func):
         tracks = [
             Pictures(picture(image), rank, mask, seed, preset, pool)
             for image, rank, mask in zip(given, scores, known, strict=True)

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from captum_ext._buffers import preserve_buffers
 from captum_ext.patterns._calls import called_weight
 
 # Functions that hand on a value or its larger neighbours: what is rectified behind them is rectified before them.
@@ -168,8 +169,8 @@ def _rectifies(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool
 
 
 def follow(model: nn.Module, weights: dict[str, Tensor], inputs: Tensor) -> Follow:
-    """Watch one forward pass of the model."""
+    """Watch one forward pass of the model, which leaves its buffers as they were."""
     watching = Follow(model, weights)
-    with torch.no_grad(), watching:
+    with torch.no_grad(), preserve_buffers(model.modules()), watching:
         watching.returned(model(inputs.clone()))
     return watching

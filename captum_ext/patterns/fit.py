@@ -8,6 +8,7 @@ from typing import Any, Literal, get_args
 import torch
 from torch import Tensor, nn
 
+from captum_ext._buffers import preserve_buffers
 from captum_ext._compat import progress
 from captum_ext._model import untouched
 from captum_ext._warn import warn
@@ -107,7 +108,7 @@ class PatternFitter:
                 self._look(inputs)
             self._check_unchanged()
             collected = Collect({id(self._weights[name]): name for name in self._estimators}, self._estimators)
-            with collected:
+            with preserve_buffers(self.model.modules()), collected:  # of the copy that _look may have made
                 self.model(inputs.clone())  # which the model may change
             # Only now: a forward pass that fails half way must leave no layer ahead of the others.
             for name, statistics in collected.statistics.items():

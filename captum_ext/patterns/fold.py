@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, fx, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 
+from captum_ext._buffers import preserve_buffers
 from captum_ext._model import untouched
 from captum_ext.patterns._calls import called_weight
 from captum_ext.patterns._follow import Follow, follow
@@ -49,6 +50,7 @@ def fold_batch_norm(model: nn.Module, example_inputs: Tensor | None = None) -> n
         return copy.deepcopy(model)
     if example_inputs is None:
         return fold(model, _pairs_by_tracing(model))
+    _check_mode(model)  # before BatchNorm takes the example into its statistics
     return fold(model, foldable(model, follow(model, layer_weights(model), example_inputs)), example_inputs)
 
 
@@ -58,9 +60,7 @@ def fold(model: nn.Module, pairs: dict[str, str], example_inputs: Tensor | None 
     Raises:
         ValueError: If a BatchNorm is in training mode, or the copy computes something else for the example.
     """
-    training = [name for name, module in model.named_modules() if isinstance(module, _NORM) and module.training]
-    if training:
-        raise ValueError(f"BatchNorm {training[0]!r} is in training mode. Call model.eval() first.")
+    _check_mode(model)
     folded = copy.deepcopy(model)
     for layer_name, norm_name in pairs.items():
         layer, norm = folded.get_submodule(layer_name), folded.get_submodule(norm_name)
@@ -75,6 +75,12 @@ def fold(model: nn.Module, pairs: dict[str, str], example_inputs: Tensor | None 
     if example_inputs is not None:
         _check_same(model, folded, example_inputs)
     return folded
+
+
+def _check_mode(model: nn.Module) -> None:
+    training = [name for name, module in model.named_modules() if isinstance(module, _NORM) and module.training]
+    if training:
+        raise ValueError(f"BatchNorm {training[0]!r} is in training mode. Call model.eval() first.")
 
 
 def foldable(model: nn.Module, seen: Follow) -> dict[str, str]:
@@ -172,7 +178,7 @@ def _hooked(module: nn.Module) -> bool:
 
 
 def _check_same(model: nn.Module, folded: nn.Module, inputs: Tensor) -> None:
-    with torch.no_grad(), untouched(model):
+    with torch.no_grad(), untouched(model), preserve_buffers(folded.modules()):
         before, after = (list(_tensors(network(inputs.clone()))) for network in (model, folded))
     for one, other in zip(before, after, strict=True):
         tolerance = 0.1 if one.element_size() < 4 else 0.01

@@ -126,7 +126,7 @@ def signal_quality(
         for batch in bar:
             inputs = inputs_of(batch)
             with sample.drawing(generator):
-                model(inputs.to(next(iter(weights.values())).device))
+                model(inputs.to(next(iter(weights.values())).device).clone())  # which the model may change
     rho = {}
     for name, drawn in sample.layers.items():
         positive = patterns.info is not None and patterns.info.layers[name].estimator == "positive"

@@ -1,6 +1,7 @@
 """Models and functions as users write them: what they may do, what is noticed, and what is put back."""
 
 import functools
+import types
 import warnings
 
 import pytest
@@ -40,7 +41,54 @@ class Wrapper:
         return self.model(x)
 
 
+class Holder:
+    """Not callable, and reaches a model through methods, a property and an attribute of an attribute."""
+
+    def __init__(self, model):
+        self.inner = types.SimpleNamespace(models=[model])
+
+    @property
+    def model(self):
+        return self.inner.models[0]
+
+    def predict(self, x):
+        return self._run(x)
+
+    def _run(self, x):
+        return self.model(x)
+
+
+class Slots:
+    __slots__ = ("model",)
+
+    def __init__(self, model):
+        self.model = model
+
+    def predict(self, x):
+        return self.model(x)
+
+
+class Ensemble(nn.Module):
+    """Has models that are not registered as submodules."""
+
+    def __init__(self, *models):
+        super().__init__()
+        self.models = {"all": list(models)}
+
+    def forward(self, x):
+        return sum(model(x) for model in self.models["all"])
+
+
+GLOBAL = {}
+
+
+def global_in_a_nested_function(x):
+    return (lambda y: GLOBAL["model"](y))(x)
+
+
 def forms(model):
+    GLOBAL["model"] = model
+    holder, models = Holder(model), {"first": (model,)}
     return {
         "module": model,
         "lambda": lambda x: model(x),
@@ -49,6 +97,15 @@ def forms(model):
         "object": Wrapper(model),
         "bound forward": model.forward,
         "partial": functools.partial(lambda m, x: m(x), model),
+        "default argument": lambda x, model=model: model(x),
+        "dict of tuples": lambda x: models["first"][0](x),
+        "global dict": global_in_a_nested_function,
+        "method of a holder": holder.predict,
+        "holder's method": lambda x: holder.predict(x),
+        "holder's attributes": lambda x: holder.inner.models[0](x),
+        "partial of a method": functools.partial(Holder.predict, holder),
+        "slots": Slots(model).predict,
+        "list in a module": Ensemble(model).eval(),
     }
 
 
@@ -81,6 +138,85 @@ def test_which_layers_have_two_modes(layer):
         IntegratedGradients(lambda z: model(z).reshape(len(z), -1)).attribute(x, target=0, n_steps=1)
     # InstanceNorm without running statistics does the same in both modes.
     assert bool(caught) != isinstance(layer, nn.InstanceNorm1d)
+
+
+class DropPath(nn.Module):
+    """Stochastic depth as timm and HuggingFace have it."""
+
+    def __init__(self, drop_prob):
+        super().__init__()
+        self.drop_prob = drop_prob
+
+    def forward(self, x):
+        if self.drop_prob == 0 or not self.training:
+            return x
+        return x * torch.empty(len(x), 1).bernoulli_(1 - self.drop_prob)
+
+
+class BeitDropPath(DropPath):
+    pass
+
+
+class Functional(nn.Module):
+    """Has dropout without a layer for it."""
+
+    def __init__(self, rate):
+        super().__init__()
+        self.layer, self.rate = nn.Linear(8, 2), rate
+
+    def forward(self, x):
+        return nn.functional.dropout(self.layer(x), self.rate, self.training)
+
+
+def scripted(rate):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        return torch.jit.script(nn.Sequential(nn.Linear(8, 2), nn.Dropout(rate)))
+
+
+@pytest.mark.parametrize(
+    ("make", "rate"),
+    # Not scripted dropout of nothing, which draws nevertheless.
+    [*((make, rate) for make in (DropPath, BeitDropPath, Functional) for rate in (0.0, 0.5)), (scripted, 0.5)],
+)
+@pytest.mark.parametrize("training", [False, True])
+def test_dropout_of_every_kind_is_noticed_where_it_drops(make, training, rate):
+    model = nn.Sequential(make(rate), nn.Flatten()).train(training)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        IntegratedGradients(model).attribute(X, target=0, n_steps=2)
+    assert [warning.filename for warning in caught] == [__file__] * (training and rate > 0)
+    name = "RecursiveScriptModule" if make is scripted else make.__name__
+    assert all(f"training mode ({name})" in str(warning.message) for warning in caught)
+
+
+def test_random_numbers_drawn_outside_the_model_are_no_reason_to_warn(recwarn):
+    """A model in training mode without dropout, and a function that draws."""
+    model = Wrapper(nn.Sequential(nn.Linear(8, 2), nn.ReLU()).train())
+    IntegratedGradients(lambda x: model(x + torch.rand(()))).attribute(X, target=0, n_steps=2)
+    assert not recwarn.list
+
+
+scale = nn.BatchNorm1d(8).train()
+
+
+def test_an_attribute_named_as_a_global_model_is_no_reference_to_it(recwarn):
+    settings = types.SimpleNamespace(scale=2.0)
+    IntegratedGradients(lambda x: (x * settings.scale).sum(1)).attribute(X, n_steps=2)
+    assert not recwarn.list
+
+
+def test_long_lists_are_not_searched():
+    numbers, searched = list(range(100_000)), []
+
+    class Watched(list):
+        def __iter__(self):
+            searched.append(1)
+            return super().__iter__()
+
+    values = Watched(numbers)
+    IntegratedGradients(lambda x: x.sum(1) * values[1]).attribute(X, n_steps=2)
+    assert not searched
 
 
 def test_dropout_of_nothing_is_no_reason_to_warn(recwarn):

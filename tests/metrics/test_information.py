@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from functools import lru_cache
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 import torch
 from skimage import data
 from skimage.transform import resize
+from torch import nn
 
 from captum_ext.metrics import _codecs, information
 from captum_ext.metrics._codecs import encoded_bytes
@@ -398,3 +400,30 @@ def test_a_missing_library_names_the_extra(monkeypatch, module):
     codec = "ms-ssim" if module.startswith("torchmetrics") else "png"
     with pytest.raises(ImportError, match=r"captum_ext\[metrics\]"):
         information_curve(Texture(image), image[None], some_map(image), 1, protocol=protocol, information=codec)
+
+
+class Counting(nn.Module):
+    """Counts its calls in a buffer, and has BatchNorm."""
+
+    def __init__(self):
+        super().__init__()
+        self.layers = nn.Sequential(nn.Flatten(), nn.BatchNorm1d(64), nn.Linear(64, 2), nn.Softmax(1))
+        self.register_buffer("calls", torch.zeros(()))
+
+    def forward(self, x):
+        self.calls += 1
+        return self.layers(x)
+
+
+@pytest.mark.parametrize("training", [False, True])
+def test_the_models_buffers_are_as_before_and_training_mode_warns(training):
+    model = Counting().train(training)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    image = torch.randint(256, (1, 1, 8, 8), generator=torch.Generator().manual_seed(0)).to(torch.uint8)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        information_curve(lambda x: model(x), image, torch.rand(1, 8, 8), 0)
+    assert [str(warning.message)[:52] for warning in caught] == [
+        "The model has layers in training mode (BatchNorm1d):"
+    ] * training
+    assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())

@@ -1,5 +1,7 @@
 """BatchNorm folded into the layer before it."""
 
+import warnings
+
 import pytest
 import torch
 from torch import nn
@@ -255,3 +257,39 @@ def test_training_mode_raises_also_on_request():
     model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4)).train()
     with pytest.warns(UserWarning, match="training mode"), pytest.raises(ValueError, match=r"model\.eval\(\)"):
         fit_patterns(model, [torch.randn(4, 3, 5, 5)], fold=True)
+
+
+class Counting(nn.Module):
+    """Counts its calls in a buffer."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.bn = nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4)
+        self.register_buffer("calls", torch.zeros(()))
+
+    def forward(self, x):
+        self.calls += 1
+        return self.bn(self.conv(x))
+
+
+@pytest.mark.parametrize("training", [False, True])
+def test_buffers_are_as_before_in_the_model_and_its_copy(training):
+    model = Counting().train(training)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    x = torch.randn(4, 3, 5, 5)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        if training:
+            with pytest.raises(ValueError, match=r"'bn' is in training mode. Call model.eval\(\)"):
+                fold_batch_norm(model, x)
+        else:
+            assert fold_batch_norm(model, x).calls == 0
+    assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
+
+
+def test_fitting_counts_no_calls_in_the_folded_copy():
+    fitter = PatternFitter(Counting().eval(), fold=True)
+    for _ in range(2):
+        fitter.update(torch.randn(4, 3, 5, 5))
+    assert isinstance(fitter.model.bn, nn.Identity)
+    assert fitter.model.calls == 0

@@ -159,3 +159,18 @@ def test_without_data():
             signal_quality(model, patterns, loader)
     with pytest.raises(TypeError, match="batch: expected a tensor"):
         signal_quality(model, patterns, [{"x": torch.randn(3, 4)}])
+
+
+def test_a_model_that_works_in_place_does_not_reach_the_batches():
+    class InPlace(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = nn.Linear(8, 2)
+
+        def forward(self, x):
+            return self.layer(x.mul_(2))
+
+    model, batch = InPlace(), torch.randn(100, 8)
+    kept = batch.clone()
+    signal_quality(model, fit_patterns(model, [batch]), [batch])
+    assert torch.equal(batch, kept)
