@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import uuid
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from captum_ext import __version__
 from captum_ext._warn import warn
 from captum_ext.patterns._layers import check_not_tied, layer_weights, unwrapped
 
-_FORMAT = "captum_ext.patterns/1"
+_FORMAT = "captum_ext.patterns/2"
 
 
 @dataclass(frozen=True)
@@ -130,6 +131,8 @@ class Patterns(Mapping[str, Tensor]):
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write a safetensors file; an existing file is replaced only once the new one is complete.
 
+        Several threads or processes may save to one path: the last to finish wins.
+
         Raises:
             ImportError: If safetensors is not installed.
             OSError: If the file can't be written.
@@ -138,42 +141,51 @@ class Patterns(Mapping[str, Tensor]):
         metadata = {"format": _FORMAT}
         if self.info is not None:
             metadata["info"] = json.dumps(asdict(self.info))
+        metadata["digest"] = _digest(self._tensors, metadata.get("info"))
+        content = save({name: tensor.contiguous() for name, tensor in self._tensors.items()}, metadata)
         path = Path(path)
-        partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+        partial = path.with_name(f".{uuid.uuid4().hex}.partial")
         try:
-            partial.write_bytes(save({name: tensor.contiguous() for name, tensor in self._tensors.items()}, metadata))
+            with partial.open("xb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())  # otherwise a power failure may leave the new name with an empty file
             partial.replace(path)
         finally:
             partial.unlink(missing_ok=True)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], device: torch.device | str = "cpu") -> Patterns:
-        """Read a file that :meth:`save` wrote.
+        """Read a file that :meth:`save` wrote, and check it against its digest.
 
         Raises:
             FileNotFoundError: If there is none.
             ImportError: If safetensors is not installed.
-            ValueError: If it is truncated or holds something else.
+            ValueError: If it is damaged, of another version's format, or holds something else.
         """
         safetensors = _safetensors()
         if not Path(path).is_file():
             raise FileNotFoundError(f"no patterns at {os.fspath(path)}")
+        content = Path(path).read_bytes()  # once: safe_open would open a file twice that may be replaced meanwhile
         try:
-            with safetensors.safe_open(path, framework="pt", device=str(device)) as file:
-                metadata = file.metadata() or {}
-                if metadata.get("format") != _FORMAT:
-                    raise ValueError(
-                        f"{os.fspath(path)}: holds no patterns of this library. Patterns.save writes them."
-                    )
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 -- no mapping
-        except safetensors.SafetensorError as error:
+            tensors = safetensors.torch.load(content)
+        except (safetensors.SafetensorError, LookupError) as error:
             raise ValueError(
                 f"{os.fspath(path)}: truncated, or no safetensors file ({error}). Save the patterns again."
             ) from error
+        size = int.from_bytes(content[:8], "little")
+        metadata = json.loads(content[8 : 8 + size]).get("__metadata__") or {}
+        _check_format(metadata.get("format"), path)
+        if metadata.get("digest") != _digest(tensors, metadata.get("info")):
+            raise ValueError(
+                f"{os.fspath(path)}: damaged, its content does not match its digest. Save or copy the patterns again."
+            )
         try:
             info = _info(json.loads(metadata["info"])) if "info" in metadata else None
-            return cls({name: tensors[name] for name in info.layers} if info else tensors, info)
-        except (LookupError, AttributeError, TypeError, ValueError) as error:
+            # In the model's order, since safetensors sorts by name; the constructor compares the names.
+            ordered = {name: tensors[name] for name in info.layers if name in tensors} if info else {}
+            return cls({name: tensor.to(device) for name, tensor in (ordered | tensors).items()}, info)
+        except (LookupError, AttributeError, RecursionError, TypeError, ValueError) as error:
             raise ValueError(f"{os.fspath(path)}: holds no valid patterns of captum_ext ({error}).") from error
 
     def weights(self, model: nn.Module) -> dict[str, Tensor]:
@@ -234,7 +246,7 @@ def batch_norms(model: nn.Module) -> tuple[str, ...]:
 
 def fingerprint(weight: Tensor) -> str:
     """A digest of a weight's bits."""
-    data = weight.detach().cpu().contiguous().view(torch.uint8).numpy()
+    data = weight.detach().cpu().reshape(-1).view(torch.uint8).numpy()
     return hashlib.blake2b(data.data, digest_size=16).hexdigest()
 
 
@@ -246,9 +258,53 @@ def _safetensors() -> Any:
     return safetensors
 
 
-def _info(plain: dict[str, Any]) -> Info:
-    layers = {name: LayerInfo(**layer) for name, layer in plain.pop("layers").items()}
-    return Info(layers=layers, unfolded=tuple(plain.pop("unfolded")), **plain)
+def _digest(tensors: Mapping[str, Tensor], info: str | None) -> str:
+    """A digest of all that a file holds: the info as written, and the tensors' names, dtypes, shapes, and bits."""
+    parts = [[name, str(t.dtype), list(t.shape), fingerprint(t)] for name, t in sorted(tensors.items())]
+    return hashlib.blake2b(json.dumps([info, parts]).encode(), digest_size=16).hexdigest()
+
+
+def _check_format(written: str | None, path: str | os.PathLike[str]) -> None:
+    if written is None or not written.startswith(_FORMAT.rpartition("/")[0]):
+        raise ValueError(f"{os.fspath(path)}: holds no patterns of this library. Patterns.save writes them.")
+    if written != _FORMAT:
+        raise ValueError(
+            f"{os.fspath(path)}: expected the format {_FORMAT!r}, got {written!r}, which another version of this "
+            "library wrote. Fit the patterns again."
+        )
+
+
+def _info(plain: Any) -> Info:
+    """The info in a file's metadata.
+
+    Raises:
+        TypeError: If a field is missing, unknown or of another type.
+        ValueError: If a field has a value that none can have.
+    """
+    info = dict(_checked(Info, plain))
+    info["layers"] = {name: LayerInfo(**_checked(LayerInfo, layer)) for name, layer in info["layers"].items()}
+    info["unfolded"] = tuple(info["unfolded"])
+    if any(not isinstance(name, str) for name in info["unfolded"]):
+        raise TypeError(f"unfolded: expected names, got {info['unfolded']}")
+    return Info(**info)
+
+
+_JSON_TYPES = {"str": str, "int": int, "dict[str, LayerInfo]": dict, "tuple[str, ...]": list}
+_VALUES = {"mean": ("preactivation", "rectified"), "estimator": ("positive", "linear")}
+
+
+def _checked(cls: type[Info | LayerInfo], plain: Any) -> dict[str, Any]:
+    expected = {item.name: _JSON_TYPES[str(item.type)] for item in fields(cls)}
+    if not isinstance(plain, dict) or plain.keys() != expected.keys():
+        raise TypeError(f"expected the fields {list(expected)}, got {plain!r:.200}")
+    for name, value in plain.items():
+        if type(value) is not expected[name]:
+            raise TypeError(f"{name}: expected {expected[name].__name__}, got {value!r:.200}")
+        if isinstance(value, int) and value < 0:
+            raise ValueError(f"{name}: expected 0 or more, got {value}")
+        if name in _VALUES and value not in _VALUES[name]:
+            raise ValueError(f"{name}: expected {' or '.join(map(repr, _VALUES[name]))}, got {value!r:.200}")
+    return plain
 
 
 def _kind(value: object) -> str:

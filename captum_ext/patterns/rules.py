@@ -5,13 +5,14 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from captum_ext._eager import eager_mode
 from captum_ext.patterns._calls import Call, called_weight, parse
 from captum_ext.patterns._layers import layer_weights, unwrapped
 from captum_ext.patterns.bank import Patterns
@@ -92,38 +93,41 @@ class BoundPatterns:
     def active(self) -> Iterator[None]:
         """Have gradients through the model taken with patterns, in this thread and DataParallel's.
 
+        Compiled models run eagerly meanwhile: what was compiled before knows no patterns.
+
         Raises:
-            ValueError: If layers of the model ran for a gradient, and none of them is patterned.
+            ValueError: If layers ran for a gradient, or a gradient was taken, and no patterned layer ran.
         """
-        here = self._substitute(self._model)
-        with ExitStack() as stack:
-            for handle in self._in_replicas():
+        calls = _Calls()
+        with eager_mode(), ExitStack() as stack:
+            for handle in self._in_replicas(calls):
                 stack.callback(handle.remove)
-            stack.enter_context(here)
+            stack.enter_context(self._substitute(self._model, calls))
             yield
-        if here.others and not here.patterned:
+        if not calls.patterned and (calls.others or (calls.gradients and not calls.without_gradient)):
             raise ValueError(
                 "None of the patterned layers ran: the gradients are those of other weights. Give the module that "
-                "forward_func calls as model=."
+                "forward_func calls as model=. Layers of a traced or scripted model can't be seen: give the model "
+                "itself."
             )
 
-    def _substitute(self, model: nn.Module) -> _Substitute:
+    def _substitute(self, model: nn.Module, calls: _Calls) -> _Substitute:
         weights = layer_weights(model)
         substitutes = {}
         for name, pattern in self._patterns.items():
             weight = weights[name].detach()
             pattern = pattern.to(weight)
             substitutes[id(weights[name])] = pattern * weight if self._mode == "attribution" else pattern
-        return _Substitute(substitutes, keep=list(weights.values()))
+        return _Substitute(substitutes, list(weights.values()), calls)
 
-    def _in_replicas(self) -> list[torch.utils.hooks.RemovableHandle]:
+    def _in_replicas(self, calls: _Calls) -> list[torch.utils.hooks.RemovableHandle]:
         # DataParallel runs copies of the model, with weights of their own, in threads of their own, where the mode of
         # this thread is not in place. The hooks do nothing for anything but such a copy.
         modes = threading.local()
 
         def enter(module: nn.Module, args: Any) -> None:
             if getattr(module, "_is_replica", False):
-                modes.here = self._substitute(module)
+                modes.here = self._substitute(module, calls)
                 modes.here.__enter__()
 
         def leave(module: nn.Module, args: Any, output: Any) -> None:
@@ -143,8 +147,8 @@ def pattern_backward(model: nn.Module, patterns: Patterns, mode: Mode = "attribu
     Captum's own ``IntegratedGradients(model)`` then computes PGIG, and ``Saliency``, ``InputXGradient`` or
     ``NoiseTunnel`` become pattern-guided too. Contexts may be nested; the inner one wins for the layers that it has.
     The parameters of patterned layers have no gradient inside. What counts is where the forward pass runs: gradients of
-    an output that was computed outside are the ordinary ones. Reverse mode only; ``torch.func`` and activation
-    checkpointing are not supported.
+    an output that was computed outside are the ordinary ones. Compiled models run eagerly inside. Reverse mode only;
+    ``torch.func``, activation checkpointing, and traced or scripted models are not supported.
 
     Args:
         model: The module whose layers have patterns; names in DataParallel's or torch.compile's are those inside.
@@ -152,7 +156,8 @@ def pattern_backward(model: nn.Module, patterns: Patterns, mode: Mode = "attribu
         mode: ``"attribution"`` (weight times pattern, default) or ``"signal"`` (pattern).
 
     Raises:
-        TypeError, ValueError: If the patterns do not fit the model, or none of the patterned layers ran.
+        TypeError, ValueError: If the patterns do not fit the model, or a gradient was taken and none of the
+            patterned layers ran.
 
     Reference:
         Kindermans et al.: Learning how to explain neural networks: PatternNet and PatternAttribution. ICLR 2018.
@@ -170,12 +175,29 @@ def pattern_backward(model: nn.Module, patterns: Patterns, mode: Mode = "attribu
         yield
 
 
+@dataclass
+class _Calls:
+    """What happened inside a rule, in all of DataParallel's threads.
+
+    Attributes:
+        patterned: How many calls of patterned layers were given another way back.
+        without_gradient: How many had none, as those whose patterns an inner rule replaces.
+        others: How many calls of layers without a pattern have a gradient.
+        gradients: How many gradients were taken.
+    """
+
+    patterned: int = 0
+    without_gradient: int = 0
+    others: int = 0
+    gradients: int = 0
+
+
 class _Substitute(TorchFunctionMode):
     """Replaces the vector-Jacobian product of the calls that take one of these weights."""
 
-    def __init__(self, substitutes: dict[int, Tensor], keep: list[Tensor]) -> None:
+    def __init__(self, substitutes: dict[int, Tensor], keep: list[Tensor], calls: _Calls) -> None:
         super().__init__()
-        self.patterned = self.others = 0
+        self._calls = calls
         self._substitutes = substitutes
         self._keep = keep  # the weights, so that no other tensor can get the id of one that is gone
 
@@ -188,14 +210,17 @@ class _Substitute(TorchFunctionMode):
     ) -> Any:
         kwargs = kwargs or {}
         weight = called_weight(func, args, kwargs)
-        inputs: Any = args[0] if args else kwargs.get("input")
-        if weight is None or not (torch.is_grad_enabled() and inputs.requires_grad):
+        if weight is None:
+            self._calls.gradients += func is torch.autograd.grad or func is Tensor.backward
             return func(*args, **kwargs)
+        inputs: Any = args[0] if args else kwargs["input"]
+        differentiable = torch.is_grad_enabled() and inputs.requires_grad
         substitute = self._substitutes.get(id(weight))
-        if substitute is None:
-            self.others += 1
+        if substitute is None or not differentiable:
+            self._calls.others += substitute is None and differentiable
+            self._calls.without_gradient += substitute is not None
             return func(*args, **kwargs)
-        self.patterned += 1
+        self._calls.patterned += 1
         with torch.no_grad():
             call = parse(func, args, kwargs)
         return _Vjp.apply(inputs, lambda: func(*args, **kwargs), call, substitute)
@@ -209,7 +234,10 @@ class _Vjp(torch.autograd.Function):
         ctx.save_for_backward(substitute)
         # Of the input only the shape and the layout matter.
         ctx.call = replace(call, input=call.input.to("meta"), weight=call.weight.detach())
-        return run()
+        output = run()
+        # A biased linear layer's output may be a view of its rows, and behind a custom function no view may be written
+        # to in place. .data is the same memory and no view.
+        return output.data if output._is_view() else output
 
     @staticmethod
     def backward(ctx: Any, grad_output: Tensor) -> tuple[Tensor, None, None, None]:

@@ -96,6 +96,83 @@ def test_equals_the_transposed_layers_written_out(model, patterns, mode):
     assert (got - gradient(model, x)).abs().max() > 1e-3
 
 
+class Mixer(nn.Module):
+    """One MLP-mixer block (tokens, then channels) with activations in place, on (B, tokens, channels)."""
+
+    def __init__(self, inplace):
+        super().__init__()
+        self.norms = nn.ModuleList([nn.LayerNorm(6), nn.LayerNorm(6)])
+        self.tokens = nn.Sequential(nn.Linear(5, 8), nn.ReLU(inplace), nn.Linear(8, 5))
+        self.channels = nn.Sequential(nn.Linear(6, 12), nn.Hardswish(inplace), nn.Linear(12, 6))
+        self.inplace = inplace
+
+    def forward(self, x):
+        mixed = self.tokens(self.norms[0](x).mT).mT
+        x = mixed.add_(x) if self.inplace else mixed + x
+        mixed = self.channels(self.norms[1](x))
+        return mixed.mul_(0.5).add_(x) if self.inplace else mixed * 0.5 + x
+
+
+class Transformer(nn.Module):
+    def __init__(self, inplace):
+        super().__init__()
+        self.embed = nn.Linear(6, 8)
+        self.layer = nn.TransformerEncoderLayer(8, 2, 12, activation=nn.ReLU(inplace), batch_first=True)
+        self.inplace = inplace
+
+    def forward(self, x):
+        x = self.embed(x)
+        return self.layer(x.mul_(2) if self.inplace else x * 2)
+
+
+@pytest.mark.parametrize("mode", ["attribution", "signal"])
+@pytest.mark.parametrize(
+    ("block", "width", "shape"), [(Mixer, 6, (7, 5, 6)), (Mixer, 6, (7, 3, 5, 6)), (Transformer, 8, (7, 5, 6))]
+)
+def test_layers_on_tokens_may_be_followed_by_operations_in_place(block, width, shape, mode):
+    """A biased linear layer's output of rank 3 is a view of its rows."""
+    models = []
+    for inplace in (True, False):
+        torch.manual_seed(0)
+        features = torch.Size(shape[1:-1]).numel() * width
+        models.append(nn.Sequential(block(inplace), nn.Flatten(1), nn.Linear(features, 3)).double().eval())
+    inplace, other = models
+    x = torch.randn(shape, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # attention's projection has no pattern
+        patterns = fit_patterns(inplace, [torch.randn(40, *shape[1:], dtype=torch.float64)])
+    output, plain = inplace(x.requires_grad_()), gradient(inplace, x)
+    values = x.detach().clone()
+    with pattern_backward(inplace, patterns, mode):
+        assert torch.equal(inplace(x), output)
+        got = gradient(inplace, x)
+    with pattern_backward(other, patterns, mode):
+        expected = gradient(other, x)
+    torch.testing.assert_close(got, expected, atol=1e-12, rtol=1e-12)
+    assert (got - plain).abs().max() > 1e-3
+    assert torch.equal(gradient(inplace, x), plain)
+    assert torch.equal(x, values)
+    for method in (PGIG, PatternNet, PatternAttribution):
+        attributions = method(inplace, patterns).attribute(x.detach(), target=1)
+        torch.testing.assert_close(attributions, method(other, patterns).attribute(x.detach(), target=1))
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("shape", [(6,), (2, 6), (2, 3, 6), (2, 3, 5, 6)])
+def test_outputs_of_any_rank_may_be_changed_in_place(shape, bias):
+    layer = nn.Linear(6, 4, bias=bias).double()
+    patterns = Patterns({"0": torch.randn(4, 6, dtype=torch.float64)})
+    x = torch.randn(shape, dtype=torch.float64).requires_grad_()
+    for step in ("relu_", "neg_", "exp_"):
+        with pattern_backward(nn.Sequential(layer), patterns, "signal"):
+            output = getattr(layer(x), step)()
+            (got,) = torch.autograd.grad(output.sum(), x)
+        value = layer(x).detach().requires_grad_()
+        (sent,) = torch.autograd.grad(getattr(value.clone(), step)().sum(), value)
+        torch.testing.assert_close(got, sent @ patterns["0"])
+        assert torch.equal(output, getattr(layer(x).detach(), step)())
+
+
 @pytest.mark.parametrize("requires_grad", [True, False])
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
 def test_the_forward_pass_is_the_models_own_bit_for_bit(patterns, dtype, requires_grad):
@@ -337,6 +414,85 @@ def test_compiled_models():
     assert not torch.allclose(expected, IntegratedGradients(model).attribute(x[:4], target=1), rtol=0.01)
 
 
+def run_before(function):
+    """A function whose gradient was taken once, so that torch.compile has it in its cache."""
+    gradient(function, torch.zeros(4, 8))
+    return function
+
+
+def partly(compiled, rest):
+    return lambda x: rest(compiled(x))
+
+
+@pytest.mark.parametrize(
+    "compiled",
+    [
+        lambda model: torch.compile(model, backend="aot_eager", fullgraph=True),
+        lambda model: run_before(torch.compile(model, backend="aot_eager")),
+        lambda model: run_before(torch.compile(lambda x: model(x), backend="aot_eager")),
+        lambda model: run_before(partly(torch.compile(model[:2], backend="aot_eager"), model[2])),
+    ],
+    ids=["whole", "run before", "function", "part"],
+)
+def test_models_run_eagerly_whatever_is_compiled(compiled):
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 3))
+    x = torch.randn(64, 8)
+    patterns = fit_patterns(model, [x])
+    expected = PGIG(model, patterns).attribute(x[:4], target=1)
+    plain = gradient(model, x[:4])
+    function = compiled(model)
+    torch.testing.assert_close(PGIG(function, patterns, model=model).attribute(x[:4], target=1), expected)
+    with pattern_backward(model, patterns):
+        inside = gradient(model, x[:4])
+        torch.testing.assert_close(gradient(function, x[:4]), inside)
+        with pytest.raises(KeyboardInterrupt), pattern_backward(model, patterns, "signal"):
+            raise KeyboardInterrupt
+        torch.testing.assert_close(gradient(function, x[:4]), inside)
+    torch.testing.assert_close(gradient(function, x[:4]), plain)
+
+
+def test_compiled_models_run_as_compiled_afterwards():
+    """The stance is one for all threads: the last to leave puts it back, whatever the order."""
+    calls = []
+
+    def backend(graph, example_inputs):
+        def run(*arguments):
+            calls.append(1)
+            return graph(*arguments)
+
+        return run
+
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 3))
+    patterns = fit_patterns(model, [torch.randn(64, 8)])
+    compiled = torch.compile(model, backend=backend)
+    x = torch.randn(4, 8)
+    gradient(compiled, x)
+    assert len(calls) == 1
+    first, second = pattern_backward(model, patterns), pattern_backward(model, patterns)
+    entered, left = threading.Event(), threading.Event()
+    results = []
+
+    def other():
+        with second:
+            entered.set()
+            left.wait(60)
+            results.append(gradient(compiled, x))
+
+    with first:
+        expected = gradient(model, x)
+        thread = threading.Thread(target=other)
+        thread.start()
+        entered.wait(60)
+    left.set()
+    thread.join()
+    torch.testing.assert_close(results[0], expected)
+    assert len(calls) == 1
+    gradient(compiled, x)
+    assert len(calls) == 2
+
+
 @pytest.mark.parametrize("method", [PGIG, PatternAttribution])
 def test_autocast(method):
     model = branched(torch.float32)
@@ -477,6 +633,32 @@ def test_patterns_that_never_come_into_play_are_noticed(model, patterns):
         PGIG(lambda z: elsewhere(z), patterns, model=model).attribute(inputs(), target=0)
     with pytest.raises(ValueError, match="None of the patterned layers ran"), pattern_backward(model, patterns):
         gradient(elsewhere, inputs())
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit:FutureWarning", "ignore:.*torch.jit:DeprecationWarning")
+def test_a_model_whose_layers_can_not_be_seen_is_noticed(model, patterns):
+    """A trace calls no function of Python's, so that its gradients are the ordinary ones."""
+    x = inputs()
+    traced = torch.jit.trace(model, x)
+    for method in (PGIG, PatternNet, PatternAttribution):
+        with pytest.raises(ValueError, match=r"None of the patterned layers ran.*traced or scripted"):
+            method(traced, patterns, model=model).attribute(x, target=0)
+    with pytest.raises(ValueError, match="None of the patterned layers ran"), pattern_backward(model, patterns):
+        gradient(traced, x)
+    with pytest.raises(ValueError, match="None of the patterned layers ran"), pattern_backward(model, patterns):
+        traced(x.requires_grad_())[:, 1].sum().backward()
+
+
+def test_a_context_may_be_idle_or_hidden_by_an_inner_one(model, patterns):
+    x = inputs()
+    with pattern_backward(model, patterns):
+        pass
+    with pattern_backward(model, patterns), torch.no_grad():
+        model(x)
+    with pattern_backward(model, patterns, "signal"):
+        expected = gradient(model, x)
+    with pattern_backward(model, patterns), pattern_backward(model, patterns, "signal"):
+        assert torch.equal(gradient(model, x), expected)
 
 
 def test_convolutions_of_single_images_raise():
