@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from captum_ext._errors import UserError
+from captum_ext._text import as_unicode
 from captum_ext.evaluation.batch import Evaluation
 from captum_ext.evaluation.images import LabelledImage
 from captum_ext.evaluation.settings import Settings
@@ -36,12 +37,14 @@ def check(
     """
     if not models or not images:
         raise UserError(f"expected models and images, got {len(models)} and {len(images)}")
-    names = [image.name for image in images]
+    names = [as_unicode(image.name) for image in images]
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
         raise UserError(f"images: expected each once, got {twice} {names.count(twice)} times")
     if settings.target == "label" and any(image.label is None for image in images):
         raise UserError("the images have no labels: name a CSV file of labels, or explain the predicted classes")
+    if "" in models:
+        raise UserError("expected a name for each model, got ''")
     for name, (model, _) in models.items():
         if settings.of_pattern_methods() and name not in patterns:
             raise UserError(f"{name}: {', '.join(settings.of_pattern_methods())} need patterns, and there are none")
