@@ -73,10 +73,10 @@ def prepared(
     _check_answer(name, model, some[:1], images, settings)
     folded = None
     if patterns is not None:
-        folded, patterns = fold_batch_norm(model, some[:1]), patterns.to(device)
         try:
+            folded, patterns = fold_batch_norm(model, some[:1]), patterns.to(device)
             patterns.weights(folded)
-        except ValueError as error:
+        except Exception as error:  # the model is anybody's
             raise UserError(f"{name}: {error}") from error
     subject = Subject(model, some, settings.rows, settings.seed, patterns, folded, settings.smoothgrad_ig_samples)
     return Evaluation(subject, transform, settings, device)

@@ -99,8 +99,8 @@ def evaluate(
                     raise UserError(f"{name}: {error}") from error
                 except Exception as error:  # the model is anybody's
                     raise UserError(
-                        f"{name}: fails on the batch from {batches[index][0].name} to {batches[index][-1].name}: "
-                        f"{type(error).__name__}: {error}. What was finished before is intact."
+                        f"{name}: fails on the batch from {batches[index][0].name} to {batches[index][-1].name} "
+                        f"(what was finished before is intact): {type(error).__name__}: {error}"
                     ) from error
                 results.write(name, index, rows)
                 done += each * len(batches[index])
