@@ -64,6 +64,10 @@ def _run(arguments: Sequence[str] | None) -> None:
     options.run(options)
 
 
+class _Interrupt(KeyboardInterrupt):
+    """Ctrl-C. After a plain KeyboardInterrupt inside exec(), which imports use, Python ends itself by the signal."""
+
+
 @contextmanager
 def _interruptible() -> Iterator[None]:
     """Raise KeyboardInterrupt after Ctrl-C, also if an extension module made another exception of it.
@@ -78,14 +82,14 @@ def _interruptible() -> Iterator[None]:
 
     def interrupt(*received: object) -> None:
         interrupts.append(received)
-        raise KeyboardInterrupt
+        raise _Interrupt
 
     signal.signal(signal.SIGINT, interrupt)
     try:
         yield
     except Exception as error:
         if interrupts:
-            raise KeyboardInterrupt from error
+            raise _Interrupt from error
         raise
     finally:
         signal.signal(signal.SIGINT, before)

@@ -43,8 +43,9 @@ def check(
         raise UserError(f"images: expected each once, got {twice} {names.count(twice)} times")
     if settings.target == "label" and any(image.label is None for image in images):
         raise UserError("the images have no labels: name a CSV file of labels, or explain the predicted classes")
-    if "" in models:
-        raise UserError("expected a name for each model, got ''")
+    unnamed = [name for name in models if not name or name != as_unicode(name)]
+    if unnamed:
+        raise UserError(f"models: expected a name in Unicode for each, got {unnamed[0]!r}")
     for name, (model, _) in models.items():
         if settings.of_pattern_methods() and name not in patterns:
             raise UserError(f"{name}: {', '.join(settings.of_pattern_methods())} need patterns, and there are none")

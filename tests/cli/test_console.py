@@ -153,20 +153,26 @@ def test_a_pipe_is_no_image_and_no_output(here, capsys):
 
 
 @pytest.mark.parametrize(
-    "swallowed", ["", "except KeyboardInterrupt: raise ImportError('multiarray failed to import')"]
+    "interrupt",
+    [
+        "signal.raise_signal(signal.SIGINT)",
+        "exec('signal.raise_signal(signal.SIGINT)')",
+        "try: signal.raise_signal(signal.SIGINT)\n            except KeyboardInterrupt: raise ImportError('numpy')",
+    ],
+    ids=["plain", "inside exec", "made an ImportError of"],
 )
-def test_ctrl_c_while_torch_is_imported(swallowed):
+def test_ctrl_c_while_torch_is_imported(tmp_path, interrupt):
     """Also where an extension that was interrupted raises an error of its own."""
-    script = f"""
+    (tmp_path / "sitecustomize.py").write_text(f"""
 import signal, sys
 class Finder:
     def find_spec(self, name, *ignored):
         if name == "torch":
-            try: signal.raise_signal(signal.SIGINT)
-            {swallowed or "finally: pass"}
+            {interrupt}
 sys.meta_path.insert(0, Finder())
-from captum_ext.cli import main
-sys.exit(main(["explain"]))
-"""
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT, check=False)
+""")
+    command = [sys.executable, "-m", "captum_ext", "explain"]
+    done = subprocess.run(
+        command, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(tmp_path)}, cwd=ROOT, check=False
+    )
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "captum-ext: interrupted\n")

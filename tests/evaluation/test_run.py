@@ -214,6 +214,9 @@ def test_labels_and_settings_that_do_not_fit(folder, tmp_path):
         evaluate(tiny, [*images, *images], tmp_path / "r4", few)
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "thesis.txt").write_text("")
+    for name in ("", "n\udcff"):
+        with pytest.raises(UserError, match="models: expected a name in Unicode"):
+            evaluate({name: load()}, images, tmp_path / "r5", few)
     with pytest.raises(UserError, match="has files but no settings"):
         evaluate(tiny, images, tmp_path / "full", few)
 
