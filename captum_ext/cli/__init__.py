@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import argparse
-import sys
-from collections.abc import Sequence
+import signal
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import NoReturn
 
 from captum_ext import __version__
 from captum_ext._errors import UserError
-from captum_ext.cli import evaluate, explain, fit_patterns, report
+from captum_ext.cli.console import complain, flush_output, open_closed_streams
 from captum_ext.cli.errors import CommandError
-from captum_ext.memory import keep_freed_memory
 
 
 class _Parser(argparse.ArgumentParser):
@@ -21,7 +22,35 @@ class _Parser(argparse.ArgumentParser):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; returns the exit code: 0, 2 after a mistake of the user's, 130 after Ctrl-C."""
+    """Run the command.
+
+    Returns:
+        The exit code: 0; 1 if the reader of its output left; 2 after an error; 130 after Ctrl-C.
+    """
+    open_closed_streams()
+    code = 0
+    try:
+        with _interruptible():
+            _run(arguments)
+            flush_output()
+    except BrokenPipeError:
+        code = 1
+    except (UserError, ImportError, OSError) as error:
+        complain(f"error: {' '.join(str(error).split())}")
+        code = 2
+    except KeyboardInterrupt:
+        complain("interrupted")
+        code = 130
+    with suppress(OSError):
+        flush_output()
+    return code
+
+
+def _run(arguments: Sequence[str] | None) -> None:
+    # Imported here: torch takes seconds, in which Ctrl-C must already be handled.
+    from captum_ext.cli import evaluate, explain, fit_patterns, report
+    from captum_ext.memory import keep_freed_memory
+
     parser = _Parser(prog="captum-ext", description="Explain what an image classifier saw.")
     parser.add_argument("--version", action="version", version=f"captum-ext {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
@@ -30,17 +59,37 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sub = commands.add_parser(name, help=command.SUMMARY, description=command.DESCRIPTION, epilog=command.EPILOG)
         command.add_arguments(sub)
         sub.set_defaults(run=command.run)
+    options = parser.parse_args(arguments)
+    keep_freed_memory()
+    options.run(options)
+
+
+class _Interrupt(KeyboardInterrupt):
+    """Ctrl-C. After a plain KeyboardInterrupt inside exec(), which imports use, Python ends itself by the signal."""
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Raise KeyboardInterrupt after Ctrl-C, also if an extension module made another exception of it.
+
+    Extensions that are interrupted while they import others raise an ImportError or a RuntimeError of their own.
+    """
+    before = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or before is not signal.default_int_handler:
+        yield
+        return
+    interrupts = []
+
+    def interrupt(*received: object) -> None:
+        interrupts.append(received)
+        raise _Interrupt
+
+    signal.signal(signal.SIGINT, interrupt)
     try:
-        options = parser.parse_args(arguments)
-        keep_freed_memory()
-        options.run(options)
-    except UserError as error:
-        print(f"captum-ext: error: {error}", file=sys.stderr)
-        return 2
-    except BrokenPipeError:  # the reader of our output left
-        sys.stderr.close()
-        return 1
-    except KeyboardInterrupt:
-        print("captum-ext: interrupted", file=sys.stderr)
-        return 130
-    return 0
+        yield
+    except Exception as error:
+        if interrupts:
+            raise _Interrupt from error
+        raise
+    finally:
+        signal.signal(signal.SIGINT, before)

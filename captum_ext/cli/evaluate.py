@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from captum_ext.cli import models, options, patterned
+from captum_ext.cli.console import say
 from captum_ext.cli.errors import CommandError
 
 if TYPE_CHECKING:
@@ -106,13 +107,13 @@ def run(given: argparse.Namespace) -> None:
     if os.environ.get("RANK", "0") != "0":  # of torchrun's processes one speaks
         return
     for name, reason in found.unreadable.items():
-        print(f"left out: {name}: {reason}")
+        say(f"left out: {name}: {reason}")
     for name in names:
-        print(
+        say(
             f"{name}: {found.explained[name]} images explained, {found.misclassified[name]} misclassified and left "
             f"out, {len(found.unreadable)} unreadable"
         )
-    print(f"results in {given.output}; tables and figures: captum-ext report {given.output}")
+    say(f"results in {given.output}; tables and figures: captum-ext report {given.output}")
 
 
 def _local(device: str | None) -> str | None:

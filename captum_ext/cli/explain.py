@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from captum_ext._text import printable
 from captum_ext.attr import IntegratedGradients
 from captum_ext.cli import methods, models, options, patterned
-from captum_ext.cli.errors import CommandError
+from captum_ext.cli.console import say
+from captum_ext.cli.errors import CommandError, named_failures
 from captum_ext.cli.methods import Question
 from captum_ext.vision.classifier import Classifier
 from captum_ext.vision.pictures import coffee, read
@@ -68,7 +70,7 @@ def run(given: argparse.Namespace) -> None:
         raise CommandError(f"--baseline {given.baseline}: expected one of {', '.join(STARTS)}")
     output = options.writable(given.output, ".png", given.images)
     pictures = [read(name) for name in given.images] or [coffee()]
-    names = [Path(name).name for name in given.images] or ["coffee"]
+    names = [printable(Path(name).name) for name in given.images] or ["coffee"]
     device = options.device(given.device)
     classifier = models.load(given.model, given.weights)
     classifier.model.to(device)
@@ -79,8 +81,8 @@ def run(given: argparse.Namespace) -> None:
         _explain(name, picture, classifier, chosen, steps, given, device)
         for name, picture in zip(names, pictures, strict=True)
     ]
-    draw(rows, output, f"{given.model}, {steps} steps, baseline {given.baseline}")
-    print(f"wrote {output}")
+    draw(rows, output, f"{printable(given.model)}, {steps} steps, baseline {given.baseline}")
+    say(f"wrote {output}")
 
 
 def _explain(
@@ -103,11 +105,13 @@ def _explain(
         model = patterned.folded(classifier.model, patterns, given.patterns, seen.image)
         question = replace(question, patterns=patterns, patterned=model)
     maps = []
-    # The first passes of a process are slow; without these the first method's time would look worse than it is.
-    IntegratedGradients(classifier.model).attribute(seen.image, target=target, n_steps=min(steps, 16))
+    with named_failures(name):
+        # The first passes of a process are slow; without these the first method's time would look worse than it is.
+        IntegratedGradients(classifier.model).attribute(seen.image, target=target, n_steps=min(steps, 16))
     for method in chosen:
         started = time.perf_counter()
-        attributions, delta, told = method.answer(question)
+        with named_failures(f"{name}: {method.title}"):
+            attributions, delta, told = method.answer(question)
         seconds = time.perf_counter() - started
         completeness = None
         if delta is not None:
@@ -116,7 +120,7 @@ def _explain(
         if told is not None:
             course = Course(told.positions[0].numpy(), told.values[0].float().cpu().numpy())
         maps.append(Map(method.title, attributions[0].sum(0).cpu().numpy(), seconds, completeness, course))
-        print(f"{name}: {method.title}: {maps[-1].caption}")
+        say(f"{name}: {method.title}: {maps[-1].caption}")
     return Explained(name, classifier.category(target), target, seen.scores[target].item(), seen.pixels(), maps)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from captum_ext._files import replace_file
 from captum_ext.cli.errors import CommandError
 
 _CLIP = 99.5  # the percentile of |attribution| at which the colours are full: a few pixels outshine the rest
@@ -103,8 +105,10 @@ def draw(rows: list[Explained], output: Path, settings: str) -> None:
         + ("\nPatternNet's map is no share of the output but a signal, with the sign of the input's change." * signal),
         fontsize=8,
     )
+    picture = io.BytesIO()
+    figure.savefig(picture, format="png", dpi=150)
     try:
-        figure.savefig(output, format="png", dpi=150)
+        replace_file(output, picture.getvalue())
     except OSError as error:
         raise CommandError(f"--output {output}: can't be written ({error.strerror})") from error
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import get_args
@@ -14,7 +13,8 @@ from torch import Tensor
 from captum_ext._compat import progress
 from captum_ext._errors import UserError
 from captum_ext.cli import models, options
-from captum_ext.cli.errors import CommandError
+from captum_ext.cli.console import complain, say
+from captum_ext.cli.errors import CommandError, named_failures
 from captum_ext.patterns import PatternFitter, Patterns, signal_quality
 from captum_ext.patterns.fit import Choice
 from captum_ext.vision.classifier import Transform
@@ -67,12 +67,19 @@ def run(given: argparse.Namespace) -> None:
         patterns.save(output)
     except OSError as error:
         raise CommandError(f"--output {given.output}: can't be written ({error.strerror})") from error
-    print(patterns)
+    _say_all(patterns)
     if given.quality:
-        print(signal_quality(model, patterns, batches, show_progress=False))
+        with named_failures(f"--model {given.model}"):
+            quality = signal_quality(model, patterns, batches, show_progress=False)
+        _say_all(quality)
     assert patterns.info is not None, "fitted just now"
     skipped = f", {len(batches.broken)} unreadable files skipped" if batches.broken else ""
-    print(f"wrote {output}: patterns of {len(patterns)} layers from {patterns.info.inputs} images{skipped}")
+    say(f"wrote {output}: patterns of {len(patterns)} layers from {patterns.info.inputs} images{skipped}")
+
+
+def _say_all(table: object) -> None:
+    for line in str(table).splitlines():
+        say(line)
 
 
 class Batches:
@@ -109,20 +116,16 @@ class Batches:
             picture = read(str(file))
         except UserError as error:
             self.broken.add(file)
-            print(f"captum-ext: skipped: {error}", file=sys.stderr)
+            complain(f"skipped: {error}")
             return None
         return transformed(str(file), lambda: self._transform(picture))[0]
 
 
 def _fit(model: torch.nn.Module, given: argparse.Namespace, batches: Batches) -> tuple[Patterns, torch.nn.Module]:
-    try:
+    with named_failures(f"--model {given.model}"):
         fitter = PatternFitter(model, given.estimator, fold=True)
         for batch in batches:
             fitter.update(batch)
         if len(batches.broken) < len(batches.files):
             return fitter.patterns(), fitter.model
-    except UserError:
-        raise
-    except Exception as error:  # the model is anybody's
-        raise CommandError(f"--model {given.model}: {type(error).__name__}: {error}") from error
     raise CommandError(f"--images {given.images}: none of {len(batches.files)} images can be read")

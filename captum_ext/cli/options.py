@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import os
+import tempfile
 from pathlib import Path
 
 import torch
@@ -52,16 +54,19 @@ def writable(name: str, suffix: str, inputs: list[str] | None = None) -> Path:
         raise CommandError(f"--output {name}: expected a name that ends in {suffix}")
     try:
         taken = any(path.exists() and Path(given).exists() and path.samefile(given) for given in inputs or [])
-        new = not path.exists()
-        if not taken:
-            with path.open("ab"):  # before the work, not after it
+        regular = path.is_file() or not path.exists()
+        if regular and not taken:  # before the work, not after it
+            if path.exists():
+                with path.open("ab"):
+                    pass
+            with tempfile.TemporaryFile(dir=Path(os.path.realpath(path)).parent):  # it is written beside and renamed
                 pass
-        if new:
-            path.unlink()
     except (OSError, ValueError) as error:
         raise CommandError(
             f"--output {name}: can't be written ({getattr(error, 'strerror', None) or error})"
         ) from error
+    if not regular:  # opening a pipe would wait for a reader
+        raise CommandError(f"--output {name}: can't be written (not a regular file)")
     if taken:
         raise CommandError(f"--output {name}: is one of the images to explain")
     return path

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from captum_ext import evaluation
+from captum_ext.cli.console import say
 from captum_ext.cli.errors import CommandError
 from captum_ext.evaluation.store import ResultsError
 
@@ -34,4 +35,4 @@ def run(given: argparse.Namespace) -> None:
         raise CommandError(str(error)) from error
     folders = [[file for file in files if file.parent.name == name] for name in ("tables", "figures")]
     counts = " and ".join(f"{len(some)} files in {some[0].parent}" for some in folders if some)
-    print(f"wrote {files[0]}, {counts}")
+    say(f"wrote {files[0]}, {counts}")

@@ -7,16 +7,17 @@ from pathlib import Path
 from typing import NamedTuple
 
 from captum_ext._errors import UserError
+from captum_ext._text import as_unicode
 from captum_ext.vision.folder import image_files
 
 _COLUMNS = {"file": ("file", "filename", "image", "path"), "label": ("class_index", "label", "target")}
 
 
 class LabelledImage(NamedTuple):
-    """A file, its name below the folder, and its class, if it is known.
+    r"""A file, its name below the folder, and its class, if it is known.
 
     Args:
-        name: What the results call it.
+        name: What the results call it. In the name of a file, bytes that are not UTF-8 become ``\udcXX``.
         path: The file.
         label: The class; ``None`` where it is not known.
         folders: Of how many folders of classes it is in one; ``None`` where the label is from a table.
@@ -58,9 +59,15 @@ def find_images(folder: str | Path, labels: str | Path | None = None) -> list[La
         >>> from captum_ext.evaluation import find_images
         >>> find_images("photographs", "labels.csv")  # doctest: +SKIP
     """
-    root = Path(folder)
+    try:
+        return _find_images(Path(folder), labels)
+    except OSError as error:
+        raise UserError(f"{error.filename or folder}: can't be read ({error.strerror or error})") from error
+
+
+def _find_images(root: Path, labels: str | Path | None) -> list[LabelledImage]:
     if not root.is_dir():
-        raise UserError(f"{folder}: no such folder")
+        raise UserError(f"{root}: no such folder")
     table = Path(labels) if labels is not None else root / "labels.csv"
     if labels is not None or table.is_file():
         return _from_table(root, table)
@@ -68,10 +75,10 @@ def find_images(folder: str | Path, labels: str | Path | None = None) -> list[La
     names = [file.relative_to(root).as_posix() for file in files]
     groups = sorted({name.split("/")[0] for name in names if "/" in name})
     if not groups or any("/" not in name for name in names):
-        return [LabelledImage(name, file, None) for name, file in zip(names, files, strict=True)]
+        return [LabelledImage(as_unicode(name), file, None) for name, file in zip(names, files, strict=True)]
     groups = sorted(path.name for path in root.iterdir() if path.is_dir())
     return [
-        LabelledImage(name, file, groups.index(name.split("/")[0]), len(groups))
+        LabelledImage(as_unicode(name), file, groups.index(name.split("/")[0]), len(groups))
         for name, file in zip(names, files, strict=True)
     ]
 

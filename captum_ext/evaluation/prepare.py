@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from captum_ext._buffers import preserve_buffers
 from captum_ext._errors import UserError
+from captum_ext._text import as_unicode
 from captum_ext.evaluation.batch import Evaluation
 from captum_ext.evaluation.images import LabelledImage
 from captum_ext.evaluation.settings import Settings
@@ -37,12 +38,15 @@ def check(
     """
     if not models or not images:
         raise UserError(f"expected models and images, got {len(models)} and {len(images)}")
-    names = [image.name for image in images]
+    names = [as_unicode(image.name) for image in images]
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
         raise UserError(f"images: expected each once, got {twice} {names.count(twice)} times")
     if settings.target == "label" and any(image.label is None for image in images):
         raise UserError("the images have no labels: name a CSV file of labels, or explain the predicted classes")
+    unnamed = [name for name in models if not name or name != as_unicode(name)]
+    if unnamed:
+        raise UserError(f"models: expected a name in Unicode for each, got {unnamed[0]!r}")
     for name, (model, _) in models.items():
         if settings.of_pattern_methods() and name not in patterns:
             raise UserError(f"{name}: {', '.join(settings.of_pattern_methods())} need patterns, and there are none")
@@ -71,10 +75,10 @@ def prepared(
     _check_answer(name, model, some[:1], images, settings)
     folded = None
     if patterns is not None:
-        folded, patterns = fold_batch_norm(model, some[:1]), patterns.to(device)
         try:
+            folded, patterns = fold_batch_norm(model, some[:1]), patterns.to(device)
             patterns.weights(folded)
-        except ValueError as error:
+        except Exception as error:  # the model is anybody's
             raise UserError(f"{name}: {error}") from error
     subject = Subject(model, some, settings.rows, settings.seed, patterns, folded, settings.smoothgrad_ig_samples)
     return Evaluation(subject, transform, settings, device)

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from captum_ext._errors import UserError
 from captum_ext._optional import optional
+from captum_ext._text import printable
 from captum_ext.evaluation.images import LabelledImage
 from captum_ext.evaluation.prepare import Models, check, described, prepared
 from captum_ext.evaluation.settings import Settings
@@ -91,11 +92,16 @@ def evaluate(
                 if name != current:
                     current = name
                     evaluation = prepared(name, models[name], images, settings, patterns.get(name))
-                    bar.set_description(name)
+                    bar.set_description(printable(name))
                 try:
                     rows = evaluation.rows(batches[index], bar.update)
                 except UserError as error:
                     raise UserError(f"{name}: {error}") from error
+                except Exception as error:  # the model is anybody's
+                    raise UserError(
+                        f"{name}: fails on the batch from {batches[index][0].name} to {batches[index][-1].name} "
+                        f"(what was finished before is intact): {type(error).__name__}: {error}"
+                    ) from error
                 results.write(name, index, rows)
                 done += each * len(batches[index])
                 bar.update(done - bar.n)  # images that were left out have no maps

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 import json
-import os
-from collections.abc import Iterable
+import time
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from captum_ext._errors import UserError
+from captum_ext._files import replace_file
 from captum_ext._optional import optional
+from captum_ext._text import as_unicode
 
 if TYPE_CHECKING:
     import pandas as pd
 
 SETTINGS = "settings.json"
+_MARK, _HEX_DIGITS = b"captum_ext.sha256:", 64
+_ABANDONED = 86_400  # seconds without a change, after which no process is still writing a file
 EXPLAINED, MISCLASSIFIED, UNREADABLE = "explained", "misclassified", "unreadable"
 
 
@@ -75,13 +81,16 @@ class Results:
         """
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            for left in self.folder.rglob(".*.tmp"):  # of a run that was killed
-                left.unlink()
+            parts = [*self.folder.glob(f".{SETTINGS}.*.tmp"), *self.folder.glob("*/.batch-*.parquet.*.tmp")]
+            for part in parts:
+                _remove_abandoned(part)
             path = self.folder / SETTINGS
             if not path.exists():
-                if any(self.folder.iterdir()):
+                if set(self.folder.iterdir()) - set(parts):
                     raise ResultsError(f"{self.folder}: has files but no {SETTINGS}. Name an empty or a new folder.")
-                _replace(path, json.dumps(settings, indent=1, sort_keys=True).encode())
+                # Sorted, the digest comes last.
+                stored = {"settings": settings, "sha256": (_MARK + b"0" * _HEX_DIGITS).decode()}
+                replace_file(path, _sealed(json.dumps(stored, indent=1, sort_keys=True).encode()))
         except OSError as error:
             raise ResultsError(f"{self.folder}: can't be written ({error.strerror or error}).") from error
         found = self.settings()
@@ -97,14 +106,21 @@ class Results:
         """The settings that the results were made with.
 
         Raises:
-            ResultsError: If there are none.
+            ResultsError: If there are none, or they are damaged.
         """
+        path = self.folder / SETTINGS
         try:
-            settings: dict[str, Any] = json.loads((self.folder / SETTINGS).read_text())
-        except (OSError, ValueError) as error:
+            content = path.read_bytes()
+        except OSError as error:
             raise ResultsError(
-                f"{self.folder}: no results of captum-ext evaluate: {SETTINGS} can't be read ({error})."
+                f"{self.folder}: no results of captum-ext evaluate: {SETTINGS} can't be read ({error.strerror})."
             ) from error
+        if not _intact(content):
+            raise ResultsError(
+                f"{path}: changed, damaged, or not written by this version of captum-ext evaluate. Restore it from a "
+                "copy, or evaluate again into a new folder."
+            )
+        settings: dict[str, Any] = json.loads(content)["settings"]
         return settings
 
     def has(self, model: str, batch: int) -> bool:
@@ -121,14 +137,17 @@ class Results:
         kinds = [pa.string()] * 2 + [pa.int32()] + [pa.string()] * 2
         kinds += [pa.float64(), pa.list_(pa.float32()), pa.string()]
         names = [field.name for field in fields(Row)]
-        schema = pa.schema([("model", pa.string()), *zip(names, kinds, strict=True)])
-        table = pa.Table.from_pylist([{"model": model, **asdict(row)} for row in rows], schema)
+        batch_of = json.dumps({"model": model, "batch": batch})
+        metadata = {b"captum_ext": batch_of.encode(), b"captum_ext.digest": _MARK + b"0" * _HEX_DIGITS}
+        schema = pa.schema([("model", pa.string()), *zip(names, kinds, strict=True)], metadata)
+        stored = [{key: _storable(value) for key, value in {"model": model, **asdict(row)}.items()} for row in rows]
         buffer = pa.BufferOutputStream()
-        parquet.write_table(table, buffer, compression="zstd")
+        table = pa.Table.from_pylist(stored, schema)
+        parquet.write_table(table, buffer, compression="zstd", write_page_checksum=True)
         path = self._path(model, batch)
         try:
             path.parent.mkdir(exist_ok=True)
-            _replace(path, buffer.getvalue())
+            replace_file(path, _sealed(buffer.getvalue().to_pybytes()))
         except OSError as error:
             raise ResultsError(
                 f"{path}: can't be written ({error.strerror or error}). What was finished before is intact; the same "
@@ -142,35 +161,74 @@ class Results:
             columns: Only these; without ``curve`` it takes far less memory. Default ``None``: all.
 
         Raises:
-            ResultsError: If there are none or a file is damaged.
+            ResultsError: If there are none, or a file is damaged, foreign, or there twice.
         """
         pandas = optional("pandas", "evaluation")
         optional("pyarrow", "evaluation")  # or pandas would call each file damaged
-        files = sorted(self.folder.glob("*/batch-*.parquet"))
-        if not files:
-            raise ResultsError(f"{self.folder}: no finished batch yet.")
         frames = []
-        for file in files:
-            try:
-                frames.append(pandas.read_parquet(file, columns=columns))
-            except Exception as error:  # what a damaged file makes of the reader knows no bounds
-                raise ResultsError(f"{file}: can't be read ({error}). Remove it and evaluate again.") from error
+        try:
+            for file in self._files():
+                frames.append(self._read(file, columns))
+        except OSError as error:
+            raise ResultsError(f"{error.filename}: can't be read ({error.strerror}).") from error
+        if not frames:
+            raise ResultsError(f"{self.folder}: no finished batch yet.")
         frame: pd.DataFrame = pandas.concat(frames, ignore_index=True)
         return frame
 
+    def _files(self) -> Iterator[Path]:
+        """The files of batches. (Path.glob would pass over folders that can't be read.)"""
+        for folder in sorted(self.folder.iterdir()):
+            if folder.is_dir():
+                yield from sorted(file for file in folder.iterdir() if file.match("batch-*.parquet"))
+
+    def _read(self, file: Path, columns: list[str] | None) -> pd.DataFrame:
+        pandas, parquet = optional("pandas", "evaluation"), optional("pyarrow.parquet", "evaluation")
+        content = file.read_bytes()
+        if not _intact(content):
+            raise ResultsError(
+                f"{file}: can't be read: damaged, or not written by this version of captum-ext evaluate. Remove it and "
+                "evaluate again."
+            )
+        try:
+            batch_of = json.loads(parquet.read_metadata(io.BytesIO(content)).metadata[b"captum_ext"])
+            frame: pd.DataFrame = pandas.read_parquet(
+                io.BytesIO(content), columns=columns, page_checksum_verification=True
+            )
+        except Exception as error:  # of many kinds, such as for a column that isn't there
+            raise ResultsError(f"{file}: can't be read ({error}). Remove it and evaluate again.") from error
+        own = self._path(batch_of["model"], batch_of["batch"])
+        if own != file:
+            raise ResultsError(f"{file}: is a copy of {own}, or was renamed from it. Remove it or move it there.")
+        return frame
+
     def _path(self, model: str, batch: int) -> Path:
-        return self.folder / quote(model, safe="") / f"batch-{batch:06d}.parquet"
+        name = quote(as_unicode(model), safe="")
+        name = name if name.strip(".") else name.replace(".", "%2E")  # "." and ".." are other folders
+        return self.folder / name / f"batch-{batch:06d}.parquet"
 
 
-def _replace(path: Path, content: Any) -> None:
-    """Write a file under another name and rename it, so that it is never there in part."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+def _storable(value: Any) -> Any:
+    return as_unicode(value) if isinstance(value, str) else value
+
+
+def _sealed(content: bytes) -> bytes:
+    """The content with the SHA-256 digest of all other bytes after the last mark, in the place of what is there."""
+    head, mark, tail = content.rpartition(_MARK)
+    assert mark, "the writer puts one there"
+    digest = hashlib.sha256(head + mark + tail[_HEX_DIGITS:]).hexdigest().encode()
+    return head + mark + digest + tail[_HEX_DIGITS:]
+
+
+def _intact(content: bytes) -> bool:
+    """Whether no bit has changed since the content was sealed; nothing that was never sealed is."""
+    return _MARK in content and _sealed(content) == content
+
+
+def _remove_abandoned(part: Path) -> None:
+    """Remove an unfinished file of a run that was killed, and none that another process may be writing now."""
     try:
-        with part.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
+        if time.time() - part.stat().st_mtime > _ABANDONED:
+            part.unlink()
+    except FileNotFoundError:  # finished or removed since it was listed
+        pass

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+from typing import NoReturn
 
 from captum_ext._errors import UserError
 
@@ -13,12 +15,20 @@ def image_files(option: str, name: str) -> list[Path]:
     """The image files in a folder and those below it, by name.
 
     Raises:
-        UserError: If it is no folder or has none.
+        UserError: If it is no folder, has none, or it or a folder below it can't be read.
     """
-    folder = Path(name)
-    if not folder.is_dir():
-        raise UserError(f"{option} {name}: no such folder")
-    files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in _SUFFIXES and path.is_file())
+    try:
+        if not Path(name).is_dir():
+            raise UserError(f"{option} {name}: no such folder")
+        # Path.rglob would pass over folders that can't be read, and so leave out images without a word.
+        found = (Path(folder) / file for folder, _, files in os.walk(name, onerror=_raise) for file in files)
+        files = sorted(path for path in found if path.suffix.lower() in _SUFFIXES and path.is_file())
+    except OSError as error:
+        raise UserError(f"{option} {error.filename or name}: can't be read ({error.strerror or error})") from error
     if not files:
         raise UserError(f"{option} {name}: has no image files ({', '.join(sorted(_SUFFIXES))})")
     return files
+
+
+def _raise(error: OSError) -> NoReturn:
+    raise error

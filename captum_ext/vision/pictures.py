@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import stat
 import warnings
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,6 +24,7 @@ def read(name: str) -> Image:
     from PIL import Image, ImageOps, UnidentifiedImageError
 
     try:
+        _check_regular(name)
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(name) as file:
@@ -32,6 +35,13 @@ def read(name: str) -> Image:
         raise UserError(f"{name}: {error}") from error
     except Exception as error:  # what a broken file makes of Pillow's decoders knows no bounds
         raise UserError(f"{name}: {getattr(error, 'strerror', None) or error}") from error
+
+
+def _check_regular(name: str) -> None:
+    """Refuse pipes and devices, of which opening one may wait forever."""
+    mode = Path(name).stat().st_mode
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        raise UserError("not a regular file")
 
 
 def _eight_bits(image: Image) -> Image:

@@ -37,13 +37,18 @@ def test_a_second_report_takes_the_place_of_the_first(here):
 
 
 def begun():
-    Path("begun").mkdir()
-    Path("begun/settings.json").write_text('{"models": ["net"], "methods": ["ig"], "steps": [8]}')
+    write(Path("begun"), {}, models=["net"])
 
 
 def damaged():
     write(Path("damaged"), {"net": [Row("x.png", "ig", 8, "deletion", "signed", 0.5)]}, models=["net"])
     next(Path("damaged").rglob("*.parquet")).write_bytes(b"PAR1")
+
+
+def malformed():
+    for name, text in {"list": "[1, 2]", "other": '{"models": 3}', "binary": "\udcff\0"}.items():
+        Path(name).mkdir()
+        Path(name, "settings.json").write_bytes(text.encode("utf-8", "surrogateescape"))
 
 
 @pytest.mark.parametrize(
@@ -52,6 +57,9 @@ def damaged():
         (["nowhere"], "nowhere: no results of captum-ext evaluate: settings.json can't be read"),
         (["begun"], "begun: no finished batch yet."),
         (["damaged"], "can't be read"),
+        (["list"], "list/settings.json: changed, damaged, or not written by this version"),
+        (["other"], "other/settings.json: changed, damaged, or not written by this version"),
+        (["binary"], "binary/settings.json: changed, damaged, or not written by this version"),
         (["results", "--output", "file"], "file/tables: can't be written (Not a directory)"),
         (["results", "--output", "results/settings.json/deep"], "can't be written"),
         ([], "the following arguments are required: RESULTS"),
@@ -60,6 +68,7 @@ def damaged():
 def test_a_mistake_is_one_line_and_exit_code_2(here, capsys, arguments, message):
     begun()
     damaged()
+    malformed()
     Path("file").write_text("")
     assert main(["report", *arguments]) == 2
     error = capsys.readouterr().err

@@ -1,5 +1,8 @@
 """Which images an evaluation finds, and with which labels."""
 
+import os
+from pathlib import Path
+
 import pytest
 from PIL import Image
 
@@ -68,3 +71,37 @@ def test_nothing_to_find(tmp_path):
         find_images(tmp_path)
     with pytest.raises(UserError, match="can't be read"):
         find_images(tmp_path, tmp_path / "none.csv")
+
+
+def test_bytes_that_are_no_utf_8_become_escapes(folder):
+    name = os.fsencode(folder) + b"/a/caf\xe9.png"
+    os.rename(folder / "a" / "y.png", name)  # noqa: PTH104
+    found = find_images(folder)
+    (image,) = (image for image in found if "caf" in image.name)
+    assert (image.name, image.label) == ("a/caf\\udce9.png", 0)
+    assert os.fsencode(image.path) == name
+    image.name.encode()
+
+
+@pytest.mark.parametrize("place", ["", "a"])
+def test_a_folder_that_can_not_be_read_is_named(folder, monkeypatch, place):
+    """Root may read everything, so the refusal is made here. Images in it must not be left out without a word."""
+    scandir = os.scandir
+
+    def refuse(path):
+        if Path(path) == folder / place:
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    with pytest.raises(UserError, match="can't be read \\(Permission denied\\)"):
+        find_images(folder)
+
+
+def test_a_folder_below_one_that_can_not_be_read_is_named(folder, monkeypatch):
+    def refuse(self):
+        raise PermissionError(13, "Permission denied", str(self))
+
+    monkeypatch.setattr(Path, "is_dir", refuse)
+    with pytest.raises(UserError, match="images: can't be read \\(Permission denied\\)"):
+        find_images(folder)

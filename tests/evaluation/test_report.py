@@ -269,6 +269,7 @@ def test_numbers_and_text_as_they_are_shown():
         "0.123", "-1.500", "0.000", "2.0e-05", "1.23e+04", "inf", "-",
     ]  # fmt: skip
     assert cell(None) == "-"
+    assert escaped("\x1b[2J") == r"\\x1b\[2J"
     assert escaped("a|b\nc_d _e_ *f* `g` [h](i) <j>") == r"a\|b c_d \_e\_ \*f\* \`g\` \[h\](i) &lt;j>"
 
 

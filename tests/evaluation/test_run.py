@@ -214,6 +214,9 @@ def test_labels_and_settings_that_do_not_fit(folder, tmp_path):
         evaluate(tiny, [*images, *images], tmp_path / "r4", few)
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "thesis.txt").write_text("")
+    for name in ("", "n\udcff"):
+        with pytest.raises(UserError, match="models: expected a name in Unicode"):
+            evaluate({name: load()}, images, tmp_path / "r5", few)
     with pytest.raises(UserError, match="has files but no settings"):
         evaluate(tiny, images, tmp_path / "full", few)
 
@@ -276,6 +279,51 @@ def test_noise_for_an_image_depends_on_no_other(folder, tmp_path):
         evaluate({"tiny": net}, images, tmp_path / str(size), settings)
         found.append(table(tmp_path / str(size)).value.to_numpy())
     torch.testing.assert_close(*map(torch.tensor, found), rtol=1e-3, atol=1e-4, equal_nan=True)
+
+
+def test_a_name_that_is_no_utf_8_is_an_image_like_any(tmp_path):
+    folder = pictures(tmp_path / "images", 3)
+    (folder / "labels.csv").unlink()
+    os.rename(folder / "001.png", os.fsencode(folder) + b"/caf\xe9.png")  # noqa: PTH104
+    (Path(os.fsdecode(os.fsencode(folder) + b"/broken\xe9.png"))).write_bytes(b"")
+    settings = Settings(methods=("ig", "vargrad"), measures=("insertion:signed",), steps=(2,), target="predicted")
+    found = evaluate({"tiny": load()}, find_images(folder), tmp_path / "r", settings)
+    assert found.explained == {"tiny": 3}
+    assert list(found.unreadable) == ["broken\\udce9.png"]
+    assert set(table(tmp_path / "r").image) == {"000.png", "002.png", "caf\\udce9.png", "broken\\udce9.png"}
+    assert evaluate({"tiny": load()}, find_images(folder), tmp_path / "r", settings) == found
+
+
+def test_a_model_that_fails_midway_is_named_and_the_run_goes_on(folder, tmp_path):
+    net, _ = load()
+    failing = True
+
+    class Midway(torch.nn.Module):
+        def forward(self, x):
+            if failing and results.folder.exists() and results.has("m", 0):
+                raise RuntimeError("out of\nmemory")
+            return net(x)
+
+    results = Results(tmp_path / "r")
+    few = Settings(methods=("ig",), measures=("insertion:signed",), steps=(2,), target="predicted", batch_size=3)
+    run = ({"m": (Midway().eval(), transform)}, find_images(folder), tmp_path / "r", few)
+    message = r"m: fails on the batch from 003.png to 005.png \(.* intact\): RuntimeError: out of memory"
+    with pytest.raises(UserError, match=message):
+        evaluate(*run)
+    failing = False
+    assert evaluate(*run).explained == {"m": 7}
+
+
+def test_a_model_without_a_gradient_is_told(folder, tmp_path):
+    net, _ = load()
+
+    class Detached(torch.nn.Module):
+        def forward(self, x):
+            return net(x).detach()
+
+    few = Settings(methods=("ig",), measures=("insertion:signed",), steps=(2,), target="predicted")
+    with pytest.raises(UserError, match=r"m: fails on the batch from 000.png to 006.png .* it has no gradient"):
+        evaluate({"m": (Detached().eval(), transform)}, find_images(folder), tmp_path / "r", few)
 
 
 def test_models_of_like_names_keep_their_own_results(folder, tmp_path):
@@ -351,6 +399,7 @@ def test_killed_at_any_moment_it_goes_on_where_it_was(tmp_path):
     assert 0 < len(done) < 12
     part = next(iter(done)).parent / ".batch-000011.parquet.99.tmp"  # as a kill while writing leaves it
     part.write_bytes(b"PAR1")
+    os.utime(part, (0, 0))  # long ago: a new one may be another process's
     subprocess.run(command(tmp_path / "r", folder, *options), check=True, cwd=ROOT, env=environment())
     assert all(path.stat().st_mtime_ns == when for path, when in done.items()), "finished images are not done again"
     assert not part.exists()

@@ -7,6 +7,7 @@ import io
 import re
 from collections.abc import Iterable, Sequence
 
+from captum_ext._text import printable
 from captum_ext.evaluation.reporting.estimates import NOTHING, Estimate
 from captum_ext.evaluation.reporting.tables import Cell, Table
 
@@ -33,7 +34,7 @@ def cell(found: Estimate | None) -> str:
 
 def escaped(text: object) -> str:
     """Text that Markdown shows as it is, also inside a table."""
-    line = " ".join(str(text).split())
+    line = printable(" ".join(str(text).split()))
     line = re.sub(r"(?<![^\W_])_|_(?![^\W_])", r"\_", re.sub(r"([\\`*\[\]|~$])", r"\\\1", line))
     return line.replace("&", "&amp;").replace("<", "&lt;")
 
