@@ -5,10 +5,11 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from captum_ext.attr import IDGI, GuidedIG, IntegratedGradients, PathAttribution
-from captum_ext.paths import GuidedPath
-from captum_ext.paths.guided import _selected
+from captum_ext.paths import GuidedPath, guided
+from captum_ext.paths.guided import _kth_smallest, _selected
 from tests.references import naive
 
 SETTINGS = [(0.25, 0.02), (0.5, 1.0), (0.1, 0.3), (1.0, 0.1), (0.05, 0.005)]
@@ -170,3 +171,62 @@ def test_selection_equals_sorting(seed, size, share, kind):
     before = values.copy()
     assert _selected(values, index) == np.sort(values)[index]
     assert (values == before).all()
+
+
+@pytest.mark.parametrize("features", [1, 2, 3, 5, 12, 61, 130, 999])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_attributions_do_not_depend_on_which_examples_move_together(monkeypatch, features, dtype):
+    torch.manual_seed(features)
+    weight = torch.randn(features, 4, dtype=dtype)
+    x, baselines = torch.randn(2, 23, features, dtype=dtype)
+    x[3], baselines[3] = 1, 1  # an example with no way to go
+    x[4, : features // 2] = baselines[4, : features // 2]
+
+    def net(z):
+        return torch.tanh(z @ weight).prod(1) + torch.relu(z @ weight).sum(1)
+
+    maps = []
+    for group in (1, 3 * features, 2**15, 2**30):
+        monkeypatch.setattr(guided, "_GROUP", group)
+        for fraction, max_dist in SETTINGS:
+            maps.append(GuidedIG(net, fraction, max_dist).attribute(x, baselines, n_steps=9, internal_batch_size=23))
+    for position, attributions in enumerate(maps):
+        assert torch.equal(attributions, maps[position % len(SETTINGS)])
+
+
+class _Operations(TorchDispatchMode):
+    """Counts what torch is asked to do."""
+
+    def __init__(self):
+        super().__init__()
+        self.count = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        self.count += 1
+        return func(*args, **(kwargs or {}))
+
+
+def test_the_rows_of_a_table_move_together():
+    """393 rows took 393 times the operations of one."""
+    torch.manual_seed(0)
+    model = torch.nn.Sequential(torch.nn.Linear(12, 32), torch.nn.ReLU(), torch.nn.Linear(32, 2))
+    x = torch.randn(393, 12)
+    counts = []
+    for rows in (1, 393):
+        with _Operations() as operations:
+            GuidedIG(model).attribute(x[:rows], target=1)
+        counts.append(operations.count)
+    assert counts[1] <= 2 * counts[0]
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.integers(0, 9999), st.integers(1, 40), st.integers(1, 200), st.floats(0, 1), st.booleans())
+def test_selection_of_many_rows_equals_sorting(seed, rows, size, share, ties):
+    torch.manual_seed(seed)
+    values = torch.randn(rows, size).square()
+    values = values.round() if ties else values
+    values[torch.rand(rows, size) < 0.2] = torch.inf
+    k = 1 + min(int(share * size), size - 1)
+    before = values.clone()
+    assert torch.equal(_kth_smallest(values, k), values.sort(1).values[:, k - 1])
+    assert torch.equal(values, before)
