@@ -116,9 +116,7 @@ class _GuidedTrace(Trace):
             magnitude = _flat(tuple(gradient[0] for gradient in gradients)).abs()
             examples, features = magnitude.shape
             each = max(1, _GROUP // max(features, 1)) if magnitude.device.type == "cpu" else examples
-            self._next = torch.cat(
-                [self._move(slice(at, at + each), magnitude) for at in range(0, examples, each)]
-            )
+            self._next = torch.cat([self._move(slice(at, at + each), magnitude) for at in range(0, examples, each)])
 
     def increments(self, nodes: slice, before: float, after: float) -> Tensors:
         move = self._next - self._here
