@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from numbers import Real
 from typing import ClassVar
 
 import numpy as np
@@ -13,6 +12,7 @@ import torch
 from torch import Tensor
 
 from captum_ext._grid import Grid, closed_grid
+from captum_ext._numbers import check_number
 from captum_ext._segment import Tensors
 from captum_ext.paths.base import Path, Trace
 
@@ -63,8 +63,7 @@ class GuidedPath(Path):
     def __post_init__(self) -> None:
         """Check the settings."""
         for name, value in (("fraction", self.fraction), ("max_dist", self.max_dist)):
-            if not isinstance(value, Real):
-                raise TypeError(f"{name}: expected a number, got {type(value).__name__}.")
+            check_number(name, value)
         if not 0 < self.fraction <= 1:
             raise ValueError(f"fraction: expected a share of the features in (0, 1], got {self.fraction}.")
         if not 0 <= self.max_dist <= 1:
