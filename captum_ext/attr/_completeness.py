@@ -21,22 +21,21 @@ class ValueRange:
     def __init__(self, nodes: int) -> None:
         self._nodes = nodes
         self._seen = 0
-        self._chunks: list[Tensor] = []  # each (3, B): F at the start, its least and its greatest value
+        self._values: list[Tensor] = []  # of the chunk that is walked now, each (K, B)
+        self._chunks: list[Tensor] = []  # each (3, B)
 
     def __call__(self, segment: Segment) -> None:
         """Take the next segment's values."""
-        values = segment.values
-        assert values is not None, "asked for"
-        least, greatest = values.amin(0), values.amax(0)
-        if self._seen % self._nodes == 0:
-            self._chunks.append(torch.stack([values[0], least, greatest]))
-        else:
-            start, low, high = self._chunks[-1]
-            self._chunks[-1] = torch.stack([start, low.minimum(least), high.maximum(greatest)])
-        self._seen += len(values)
+        assert segment.values is not None, "asked for"
+        self._values.append(segment.values)
+        self._seen += len(segment.values)
+        if self._seen == self._nodes:
+            values = torch.cat(self._values)
+            self._chunks.append(torch.stack([values[0], values.amin(0), values.amax(0)]))
+            self._values, self._seen = [], 0
 
     def result(self) -> Tensor:
-        """The three for all examples, (3, B)."""
+        """F at the start, its least and its greatest value, of all examples, (3, B)."""
         return torch.cat(self._chunks, 1)
 
 
