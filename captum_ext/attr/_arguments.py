@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from numbers import Integral, Real
-from typing import Any, NamedTuple, SupportsInt, TypeGuard
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from captum_ext._compat import format_additional_forward_args
 from captum_ext._evaluate import sum_dtype
+from captum_ext._numbers import check_positive, is_boolean, is_integer, is_number
 from captum_ext._segment import Tensors
 from captum_ext._types import BaselineType, TargetType
 
@@ -104,7 +104,7 @@ def format_baselines(
 
 
 def _format_baseline(baseline: object, like: Tensor, dtype: torch.dtype) -> Tensor:
-    if isinstance(baseline, Real):
+    if is_number(baseline):
         try:
             return torch.full_like(like, float(baseline), dtype=dtype)
         except OverflowError:
@@ -138,9 +138,12 @@ def format_target(target: object, inputs: Tensors) -> TargetType:
         ValueError: If there are not as many as examples.
     """
     examples = len(inputs[0])
+    for entry in target if isinstance(target, list) else (target,):
+        if isinstance(entry, tuple) and any(map(is_boolean, entry)):
+            raise TypeError(f"target: expected a tuple of ints, got {entry}.")
     if target is None or isinstance(target, tuple):
         return target
-    if _is_index(target):
+    if is_integer(target):
         return int(target)
     if isinstance(target, Tensor):
         if target.is_floating_point() or target.is_complex() or target.dtype == torch.bool:
@@ -158,7 +161,7 @@ def format_target(target: object, inputs: Tensors) -> TargetType:
             raise ValueError(
                 f"target: expected one index for each of {examples} examples, got a list of {len(target)}."
             )
-        if not all(isinstance(entry, tuple) or _is_index(entry) for entry in target):
+        if not all(isinstance(entry, tuple) or is_integer(entry) for entry in target):
             raise TypeError(f"target: expected a list of ints or of tuples of ints, got {target[:6]}.")
         return [entry if isinstance(entry, tuple) else int(entry) for entry in target]  # type: ignore[return-value]
     raise TypeError(
@@ -182,23 +185,6 @@ def format_forward_args(arguments: object, inputs: Tensors) -> tuple[Any, ...] |
                 "tensor that belongs to the whole call (captum_ext.attr.Unrepeated)."
             )
     return formatted
-
-
-def _is_index(value: object) -> TypeGuard[SupportsInt]:
-    return isinstance(value, Integral) and not isinstance(value, bool)
-
-
-def check_positive(name: str, number: object) -> None:
-    """Check a count.
-
-    Raises:
-        TypeError: If it is not an integer.
-        ValueError: If it is below 1.
-    """
-    if not isinstance(number, Integral):
-        raise TypeError(f"{name}: expected a positive integer, got {_kind(number)}.")
-    if number < 1:
-        raise ValueError(f"{name}: expected a positive integer, got {number}.")
 
 
 def _check_kind(name: str, tensor: Tensor) -> None:

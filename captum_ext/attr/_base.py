@@ -14,11 +14,13 @@ from torch import Tensor
 from captum_ext._backward import BackwardRule
 from captum_ext._evaluate import Evaluator
 from captum_ext._gradients import compute_gradients
+from captum_ext._grid import shared_grid
 from captum_ext._integrate import Plan, integrate
 from captum_ext._model import untouched
 from captum_ext._segment import Tensors
 from captum_ext.attr._arguments import Arguments
-from captum_ext.attr._parts import check_local, check_parts, check_quadratures
+from captum_ext.attr._completeness import ValueRange, check_sums
+from captum_ext.attr._parts import check_flag, check_local, check_parts, check_quadratures
 from captum_ext.attr._refined import Task, make_bar
 from captum_ext.paths import Path
 from captum_ext.quadratures import Quadrature, WeightedSum
@@ -37,12 +39,13 @@ class PathMethod(GradientAttribution):
     ) -> None:
         """Check the parts."""
         check_parts(forward_func, path, quadrature, backward)
+        check_flag(multiply_by_inputs)
         GradientAttribution.__init__(self, forward_func)
         self.gradient_func: Any = compute_gradients
         self.path = path if multiply_by_inputs else path.local()
         self.quadrature = quadrature if quadrature is not None else WeightedSum(path.default_method)
         self._backward = None if backward is None else backward.bind(forward_func)
-        self._multiply_by_inputs = multiply_by_inputs
+        self._multiply_by_inputs = bool(multiply_by_inputs)
         check_local(multiply_by_inputs, [self.quadrature])
 
     @property
@@ -90,12 +93,34 @@ class PathMethod(GradientAttribution):
         given: Arguments,
         plan: Plan,
         show_progress: bool,
+        has_values: bool = True,
     ) -> list[tuple[Tensors, Tensor | None]]:
-        """Attributions, and deltas if the plan has them, for a function of ``given``."""
+        """Attributions, and deltas if the plan has them, for a function of ``given`` that gives F of each example.
+
+        ``has_values`` is whether it gives F, or only what has F's gradient.
+        """
         needs_values = any(quadrature.needs_values for quadrature in quadratures)
-        evaluate = self._evaluator(function, given, needs_values)
         bar = make_bar(self.get_name(), show_progress)
-        return integrate(self.path, quadratures, evaluate, given.inputs, given.baselines, plan, bar)
+        if not (has_values and self._is_checked(quadratures)):
+            evaluate = self._evaluator(function, given, needs_values)
+            return integrate(self.path, quadratures, evaluate, given.inputs, given.baselines, plan, bar)
+        evaluate = self._evaluator(function, given, True)
+        grid = self.path.fit(shared_grid([quadrature.grid(plan.n_steps) for quadrature in quadratures]))
+        values = ValueRange(len(grid))
+        results = integrate(self.path, quadratures, evaluate, given.inputs, given.baselines, plan, bar, values)
+        for quadrature, (sums, _) in zip(quadratures, results, strict=True):
+            if quadrature.uses_increments and len(given.inputs[0]):
+                check_sums(sums, values.result(), evaluate, given.inputs, plan.internal_batch_size)
+        return results
+
+    def _is_checked(self, quadratures: Sequence[Quadrature]) -> bool:
+        """Whether the attributions should sum to F's change, may miss it grossly, and F's values are free.
+
+        A guided path takes the gradient at its start, which other paths' default rules do not. What stands in for
+        ``gradient_func`` (Captum's wrappers) need not pass through F's output.
+        """
+        complete = self.has_convergence_delta() and any(quadrature.uses_increments for quadrature in quadratures)
+        return complete and not self.path.look_ahead and self.gradient_func is compute_gradients
 
     def _evaluator(self, function: Callable[..., Any], given: Arguments, needs_values: bool) -> Evaluator:
         return Evaluator(function, self.gradient_func, given.target, given.forward_args, given.inputs, needs_values)

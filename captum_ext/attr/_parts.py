@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from captum_ext._backward import BackwardRule
+from captum_ext._numbers import is_boolean, is_integer
 from captum_ext.paths import Path
 from captum_ext.quadratures import Quadrature
 
@@ -37,6 +38,43 @@ def check_local(multiply_by_inputs: bool, quadratures: Iterable[Quadrature]) -> 
                 "multiply_by_inputs=False leaves out the factor (inputs - baselines) of WeightedSum; "
                 f"{type(quadrature).__name__} has none. Use multiply_by_inputs=True."
             )
+
+
+def check_flag(multiply_by_inputs: object) -> None:
+    """Check that ``multiply_by_inputs`` is a truth value, and not another argument in its place.
+
+    Raises:
+        TypeError: If it is something else.
+    """
+    if not (is_boolean(multiply_by_inputs) or is_integer(multiply_by_inputs)):
+        raise TypeError(f"multiply_by_inputs: expected True or False, got {_name(multiply_by_inputs)}.")
+
+
+def check_not_flag(name: str, value: object, expected: str) -> None:
+    """Check that the argument in the place of Captum's ``multiply_by_inputs`` is no truth value.
+
+    Raises:
+        TypeError: If it is one.
+    """
+    if is_boolean(value):
+        raise TypeError(
+            f"{name}: expected {expected}, got {value}. If that is Captum's multiply_by_inputs, write "
+            f"multiply_by_inputs={value}."
+        )
+
+
+def check_has_factor(name: str, multiply_by_inputs: object) -> None:
+    """Check that a method without the factor (inputs - baselines) is not asked to leave it out.
+
+    Raises:
+        ValueError: If it is.
+    """
+    check_flag(multiply_by_inputs)
+    if not multiply_by_inputs:
+        raise ValueError(
+            f"multiply_by_inputs=False leaves out the factor (inputs - baselines), which {name} does not have. Use "
+            "multiply_by_inputs=True."
+        )
 
 
 def check_quadratures(quadratures: object) -> tuple[Quadrature, ...]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from functools import partial
-from numbers import Real
 from typing import Any, NamedTuple
 
 import torch
@@ -16,9 +15,10 @@ from captum_ext._compat import NullProgress, progress
 from captum_ext._evaluate import Evaluator
 from captum_ext._grid import shared_grid
 from captum_ext._integrate import Plan, integrate
+from captum_ext._numbers import check_number, check_positive
 from captum_ext._segment import Tensors, by_example
 from captum_ext._warn import warn
-from captum_ext.attr._arguments import Arguments, check_positive
+from captum_ext.attr._arguments import Arguments
 from captum_ext.attr.diagnostics import Diagnostics, Trail
 from captum_ext.paths import Path
 from captum_ext.quadratures import Quadrature, Subsampled
@@ -46,8 +46,7 @@ class Stop(NamedTuple):
         """
         if isinstance(self.n_steps, str) and self.n_steps != "auto":
             raise ValueError(f"n_steps: expected a positive integer or 'auto', got {self.n_steps!r}.")
-        if not isinstance(self.tol, Real):
-            raise TypeError(f"tol: expected a relative error such as 0.01, got {type(self.tol).__name__}.")
+        check_number("tol", self.tol, "a relative error such as 0.01")
         if not self.tol > 0:
             raise ValueError(f"tol: expected a relative error above 0, such as 0.01, got {self.tol}.")
         check_positive("max_steps", self.max_steps)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from torch import Tensor
 
 from captum_ext._gaussian import PaddingMode
+from captum_ext.attr._parts import check_not_flag
 from captum_ext.attr.path_attribution import PathAttribution
 from captum_ext.paths import BlurPath
 from captum_ext.paths.blur import Schedule
@@ -26,11 +27,12 @@ class BlurIG(PathAttribution):
         schedule: How sigma falls along the path, ``"linear"`` (default), ``"square"`` or ``"sqrt"``.
         padding_mode: ``"constant"`` (zeros, default), ``"reflect"`` or ``"replicate"``.
         spatial_dims: The dimensions to blur. Default: all after (batch, channel).
+        multiply_by_inputs: Taken for Captum's keyword. Only True, the default, has a meaning here.
 
     See :class:`~captum_ext.paths.BlurPath` for details of these.
 
     Raises:
-        TypeError, ValueError: If a setting is none of these; see there.
+        TypeError, ValueError: If a setting is none of these, see there, or ``multiply_by_inputs=False``.
 
     Reference:
         Xu, Venugopalan, Sundararajan: Attribution in Scale and Space. CVPR 2020.
@@ -51,6 +53,10 @@ class BlurIG(PathAttribution):
         schedule: Schedule = "linear",
         padding_mode: PaddingMode = "constant",
         spatial_dims: Sequence[int] | None = None,
+        *,
+        multiply_by_inputs: bool = True,
     ) -> None:
         """See the class."""
-        super().__init__(forward_func, BlurPath(max_sigma, schedule, padding_mode, spatial_dims))
+        check_not_flag("max_sigma", max_sigma, "a number of pixels")
+        path = BlurPath(max_sigma, schedule, padding_mode, spatial_dims)
+        super().__init__(forward_func, path, multiply_by_inputs=multiply_by_inputs)

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from captum_ext._numbers import check_integer
 from captum_ext._segment import Segment
 
 
@@ -50,6 +51,7 @@ class Diagnostics:
         Raises:
             ImportError: If matplotlib is not installed.
         """
+        check_integer("example", example)
         if axes is None:
             from matplotlib.figure import Figure
 

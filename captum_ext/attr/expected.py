@@ -12,6 +12,7 @@ from torch import Tensor
 
 from captum_ext._types import TargetType
 from captum_ext.attr._baseline_set import BaselineSet, check_set, one_by_one
+from captum_ext.attr._parts import check_flag
 
 
 class Expected(Attribution):
@@ -27,10 +28,12 @@ class Expected(Attribution):
         baselines: The set: a tensor (N, ...) of N baselines for every example, or a tuple of such tensors, one an
             input; or a list of what the method takes as ``baselines`` (numbers, tensors (1, ...) or (B, ...), tuples),
             and of functions that make such from the inputs, as ``captum_ext.baselines.blurred``.
+        multiply_by_inputs: Taken for Captum's keyword. Only True, the default, has a meaning here; give the method
+            ``multiply_by_inputs=False``.
 
     Raises:
         TypeError: If the method takes no baselines, or these are no set.
-        ValueError: If the set is empty.
+        ValueError: If the set is empty, or ``multiply_by_inputs=False``.
 
     Reference:
         Sturmfels, Lundberg, Lee: Visualizing the Impact of Feature Attribution Baselines. Distill 2020.
@@ -45,8 +48,14 @@ class Expected(Attribution):
         torch.Size([2, 3, 8, 8])
     """
 
-    def __init__(self, method: Attribution, baselines: BaselineSet) -> None:
+    def __init__(self, method: Attribution, baselines: BaselineSet, *, multiply_by_inputs: bool = True) -> None:
         """See the class."""
+        check_flag(multiply_by_inputs)
+        if not multiply_by_inputs:
+            raise ValueError(
+                "multiply_by_inputs: expected True. It is the method's to leave the factor (inputs - baselines) out, "
+                "as in Expected(IntegratedGradients(model, multiply_by_inputs=False), baselines)."
+            )
         attribute = getattr(method, "attribute", None)
         if isinstance(method, type) or attribute is None:
             raise TypeError(f"method: expected one such as IntegratedGradients(model), got {method!r:.80}.")

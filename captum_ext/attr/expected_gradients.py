@@ -14,12 +14,13 @@ from captum_ext._compat import NullProgress, progress
 from captum_ext._evaluate import Evaluator, sum_dtype
 from captum_ext._gradients import compute_gradients
 from captum_ext._model import untouched
+from captum_ext._numbers import check_positive
 from captum_ext._segment import Tensors, per_node
 from captum_ext._types import TargetType
 from captum_ext._walk import split, walk
-from captum_ext.attr._arguments import check_positive, format_arguments
+from captum_ext.attr._arguments import format_arguments
 from captum_ext.attr._baseline_set import BaselineSet, check_set, stacked
-from captum_ext.attr._parts import check_parts
+from captum_ext.attr._parts import check_flag, check_parts
 from captum_ext.paths import StraightPath, Trace
 from captum_ext.quadratures import WeightedSum
 
@@ -59,11 +60,12 @@ class ExpectedGradients(GradientAttribution):
     ) -> None:
         """See the class."""
         check_parts(forward_func, StraightPath(), None, None)
+        check_flag(multiply_by_inputs)
         check_set(baselines)
         super().__init__(forward_func)
         self.gradient_func: Any = compute_gradients
         self.baselines = baselines
-        self._multiply_by_inputs = multiply_by_inputs
+        self._multiply_by_inputs = bool(multiply_by_inputs)
 
     @property
     def multiplies_by_inputs(self) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from torch import Tensor
 
+from captum_ext.attr._parts import check_not_flag
 from captum_ext.attr.path_attribution import PathAttribution
 from captum_ext.paths import GuidedPath
 
@@ -20,11 +21,12 @@ class GuidedIG(PathAttribution):
         forward_func: The model, or any function that takes the inputs and returns one row an example.
         fraction: The share of all features, in (0, 1], that moves at a time. Default: 0.25.
         max_dist: How far a feature may stray from the straight line, in [0, 1]. Default: 0.02.
+        multiply_by_inputs: Taken for Captum's keyword. Only True, the default, has a meaning here.
 
     See :class:`~captum_ext.paths.GuidedPath`, also for what its chaotic path means for the attributions.
 
     Raises:
-        TypeError, ValueError: If a setting is out of range.
+        TypeError, ValueError: If a setting is out of range, or ``multiply_by_inputs=False``.
 
     Reference:
         Kapishnikov et al.: Guided Integrated Gradients: An Adaptive Path Method for Removing Noise. CVPR 2021.
@@ -36,6 +38,14 @@ class GuidedIG(PathAttribution):
         torch.Size([1, 2])
     """
 
-    def __init__(self, forward_func: Callable[..., Tensor], fraction: float = 0.25, max_dist: float = 0.02) -> None:
+    def __init__(
+        self,
+        forward_func: Callable[..., Tensor],
+        fraction: float = 0.25,
+        max_dist: float = 0.02,
+        *,
+        multiply_by_inputs: bool = True,
+    ) -> None:
         """See the class."""
-        super().__init__(forward_func, GuidedPath(fraction, max_dist))
+        check_not_flag("fraction", fraction, "a share of the features")
+        super().__init__(forward_func, GuidedPath(fraction, max_dist), multiply_by_inputs=multiply_by_inputs)

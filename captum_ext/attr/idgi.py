@@ -7,6 +7,7 @@ from collections.abc import Callable
 from torch import Tensor
 
 from captum_ext._backward import BackwardRule
+from captum_ext.attr._parts import check_not_flag
 from captum_ext.attr.path_attribution import PathAttribution
 from captum_ext.paths import Path, StraightPath
 from captum_ext.quadratures import ImportantDirection
@@ -26,6 +27,7 @@ class IDGI(PathAttribution):
         forward_func: The model, or any function that takes the inputs and returns one row an example.
         path: The points between baseline and input. Default: the straight line.
         backward: Which vector-Jacobian product is the gradient. Default: the ordinary one.
+        multiply_by_inputs: Taken for Captum's keyword. Only True, the default, has a meaning here.
 
     Raises:
         TypeError, ValueError: As :class:`~captum_ext.attr.PathAttribution`.
@@ -47,6 +49,9 @@ class IDGI(PathAttribution):
         forward_func: Callable[..., Tensor],
         path: Path = StraightPath(),  # noqa: B008 -- immutable
         backward: BackwardRule | None = None,
+        *,
+        multiply_by_inputs: bool = True,
     ) -> None:
         """See the class."""
-        super().__init__(forward_func, path, ImportantDirection(), backward)
+        check_not_flag("path", path, "a path such as StraightPath()")
+        super().__init__(forward_func, path, ImportantDirection(), backward, multiply_by_inputs)

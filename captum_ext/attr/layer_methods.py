@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from captum_ext._backward import BackwardRule
 from captum_ext._gaussian import PaddingMode
+from captum_ext.attr._parts import check_not_flag
 from captum_ext.attr.layer import LayerPathAttribution
 from captum_ext.paths import BlurPath, GuidedPath, Path, StraightPath
 from captum_ext.paths.blur import Schedule
@@ -64,6 +65,7 @@ class LayerIDGI(LayerPathAttribution):
         device_ids: The order of the devices of a DataParallel model that ``forward_func`` wraps. Default: ``None``.
         path: The points between the two activations. Default: the straight line.
         backward: Which vector-Jacobian product is the gradient. Default: the ordinary one.
+        multiply_by_inputs: Taken for Captum's keyword. Only True, the default, has a meaning here.
 
     Raises:
         TypeError, ValueError: As :class:`~captum_ext.attr.LayerPathAttribution`.
@@ -86,9 +88,12 @@ class LayerIDGI(LayerPathAttribution):
         device_ids: list[int] | None = None,
         path: Path = StraightPath(),  # noqa: B008 -- immutable
         backward: BackwardRule | None = None,
+        *,
+        multiply_by_inputs: bool = True,
     ) -> None:
         """See the class."""
-        super().__init__(forward_func, layer, device_ids, path, ImportantDirection(), backward)
+        check_not_flag("path", path, "a path such as StraightPath()")
+        super().__init__(forward_func, layer, device_ids, path, ImportantDirection(), backward, multiply_by_inputs)
 
 
 class LayerGuidedIG(LayerPathAttribution):
@@ -102,6 +107,7 @@ class LayerGuidedIG(LayerPathAttribution):
         device_ids: The order of the devices of a DataParallel model that ``forward_func`` wraps. Default: ``None``.
         fraction: The share of all features, in (0, 1], that moves at a time. Default: 0.25.
         max_dist: How far a feature may stray from the straight line, in [0, 1]. Default: 0.02.
+        multiply_by_inputs: Taken for Captum's keyword. Only True, the default, has a meaning here.
 
     Raises:
         TypeError, ValueError: As :class:`~captum_ext.attr.LayerPathAttribution`.
@@ -124,9 +130,13 @@ class LayerGuidedIG(LayerPathAttribution):
         device_ids: list[int] | None = None,
         fraction: float = 0.25,
         max_dist: float = 0.02,
+        *,
+        multiply_by_inputs: bool = True,
     ) -> None:
         """See the class."""
-        super().__init__(forward_func, layer, device_ids, GuidedPath(fraction, max_dist))
+        check_not_flag("fraction", fraction, "a share of the features")
+        path = GuidedPath(fraction, max_dist)
+        super().__init__(forward_func, layer, device_ids, path, multiply_by_inputs=multiply_by_inputs)
 
 
 class LayerBlurIG(LayerPathAttribution):
@@ -143,6 +153,7 @@ class LayerBlurIG(LayerPathAttribution):
         schedule: How sigma falls along the path, ``"linear"`` (default), ``"square"`` or ``"sqrt"``.
         padding_mode: ``"constant"`` (zeros, default), ``"reflect"`` or ``"replicate"``.
         spatial_dims: The activation's dimensions to blur. Default: all after (batch, channel).
+        multiply_by_inputs: Taken for Captum's keyword. Only True, the default, has a meaning here.
 
     Raises:
         TypeError, ValueError: As :class:`~captum_ext.attr.LayerPathAttribution`.
@@ -167,6 +178,10 @@ class LayerBlurIG(LayerPathAttribution):
         schedule: Schedule = "linear",
         padding_mode: PaddingMode = "constant",
         spatial_dims: Sequence[int] | None = None,
+        *,
+        multiply_by_inputs: bool = True,
     ) -> None:
         """See the class."""
-        super().__init__(forward_func, layer, device_ids, BlurPath(max_sigma, schedule, padding_mode, spatial_dims))
+        check_not_flag("max_sigma", max_sigma, "a number of pixels")
+        path = BlurPath(max_sigma, schedule, padding_mode, spatial_dims)
+        super().__init__(forward_func, layer, device_ids, path, multiply_by_inputs=multiply_by_inputs)

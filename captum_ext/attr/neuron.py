@@ -13,6 +13,7 @@ from captum_ext._backward import BackwardRule
 from captum_ext._compat import select_neuron
 from captum_ext._integrate import Plan
 from captum_ext._layers import Tap
+from captum_ext._numbers import is_boolean
 from captum_ext._segment import Tensors
 from captum_ext._types import BaselineType, TensorOrTuple
 from captum_ext.attr._arguments import format_arguments
@@ -117,13 +118,15 @@ class NeuronPathAttribution(PathMethod, NeuronAttribution):
         tap = Tap(self.forward_func, (_one(self.layer),), attribute_to_neuron_input, self.device_ids)
         needs_values = return_convergence_delta or quadratures[0].needs_values
         neuron = _Neuron(tap, neuron_selector, needs_values)
+        # A function may sum over the rows, which gives no example's value.
+        has_values = needs_values or not callable(neuron_selector)
         plan = Plan(n_steps, internal_batch_size, return_convergence_delta)
 
         def as_given(parts: Tensors) -> Any:
             return parts if isinstance(inputs, tuple) else parts[0]
 
         with self._at_work():
-            results = self._integrate(neuron, quadratures, given, plan, show_progress)
+            results = self._integrate(neuron, quadratures, given, plan, show_progress, has_values)
         return paired(results, as_given, return_convergence_delta)[0]
 
 
@@ -174,10 +177,12 @@ class _Neuron:
     """A neuron as a function of what the model takes: one number a row."""
 
     def __init__(self, tap: Tap, selector: NeuronSelector, needs_values: bool) -> None:
-        if not callable(selector) and not isinstance(selector, int | tuple):
+        indices = selector if isinstance(selector, tuple) else (selector,)
+        known = callable(selector) or isinstance(selector, int | tuple)
+        if not known or any(map(is_boolean, indices)):
             raise TypeError(
                 "neuron_selector: expected an int, a tuple of ints and slices, or a function of the layer's tensor, "
-                f"got {type(selector).__name__}."
+                f"got {selector!r:.80}."
             )
         self._tap = tap
         self._selector = selector

@@ -16,6 +16,7 @@ from captum_ext._model import untouched
 from captum_ext._types import TargetType, TensorOrTuple
 from captum_ext._walk import split
 from captum_ext.attr._arguments import format_arguments
+from captum_ext.attr._parts import check_has_factor
 from captum_ext.patterns import PatternRule, Patterns
 from captum_ext.patterns.rules import Mode
 
@@ -25,8 +26,16 @@ class _PatternGradient(GradientAttribution):
 
     _mode: ClassVar[Mode]
 
-    def __init__(self, forward_func: Callable[..., Tensor], patterns: Patterns, model: nn.Module | None = None) -> None:
+    def __init__(
+        self,
+        forward_func: Callable[..., Tensor],
+        patterns: Patterns,
+        model: nn.Module | None = None,
+        *,
+        multiply_by_inputs: bool = True,
+    ) -> None:
         """See the subclasses."""
+        check_has_factor(type(self).__name__, multiply_by_inputs)
         super().__init__(forward_func)
         self.gradient_func: Any = compute_gradients_from_output
         self._backward = PatternRule(patterns, self._mode, model).bind(forward_func)
@@ -91,6 +100,7 @@ class PatternNet(_PatternGradient):
             explains logits.
         patterns: The patterns, by layer name.
         model: The module that the names are of, if ``forward_func`` is not it.
+        multiply_by_inputs: Taken for Captum's keyword. Only True, the default, has a meaning here.
 
     Raises:
         TypeError, ValueError: If the patterns do not fit the model.
@@ -121,6 +131,7 @@ class PatternAttribution(_PatternGradient):
             explains logits.
         patterns: The patterns, by layer name.
         model: The module that the names are of, if ``forward_func`` is not it.
+        multiply_by_inputs: Taken for Captum's keyword. Only True, the default, has a meaning here.
 
     Raises:
         TypeError, ValueError: If the patterns do not fit the model.

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from numbers import Real
 
 import torch
 from torch import Tensor
 
 from captum_ext._evaluate import float_dtype
 from captum_ext._gaussian import PaddingMode
+from captum_ext._numbers import check_number
 from captum_ext.paths import BlurPath
 
 
@@ -160,8 +160,8 @@ def _floating(inputs: Tensor) -> Tensor:
 
 
 def _broadcast(name: str, value: Tensor | float, inputs: Tensor) -> Tensor:
-    if not isinstance(value, Tensor | Real):
-        raise TypeError(f"{name}: expected a number or a tensor, got {type(value).__name__}.")
+    if not isinstance(value, Tensor):
+        check_number(name, value, "a number or a tensor")
     tensor = torch.as_tensor(value, dtype=inputs.dtype, device=inputs.device).detach()
     try:
         return tensor.expand_as(inputs)

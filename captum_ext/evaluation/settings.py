@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
-from captum_ext.attr._arguments import check_positive
+from captum_ext._numbers import check_integer, check_positive
 from captum_ext.evaluation.measures import parse
 from captum_ext.evaluation.methods import METHODS, STEPPED
 from captum_ext.vision.starts import STARTS
@@ -79,6 +79,7 @@ class Settings:
             check_positive(name, getattr(self, name))
         if self.rows is not None:
             check_positive("rows", self.rows)
+        check_integer("seed", self.seed)
         _check("steps_protocol", (self.steps_protocol,), get_args(StepsProtocol))
         _check("target", (self.target,), get_args(Target))
         _check("baseline", (self.baseline,), tuple(STARTS))

@@ -14,6 +14,7 @@ from captum_ext._evaluate import float_dtype, sum_dtype
 from captum_ext._forward_args import repeated, rows_of
 from captum_ext._gradients import one_value_a_row
 from captum_ext._model import untouched
+from captum_ext._numbers import check_positive
 from captum_ext._walk import split
 from captum_ext.attr._arguments import Arguments
 
@@ -70,6 +71,8 @@ def curve(
     description: str,
 ) -> PerturbationCurve:
     """The score of every example at every point."""
+    if internal_batch_size is not None:
+        check_positive("internal_batch_size", internal_batch_size)
     points = len(replacement.counts)
     examples, fractions = len(replacement.before), replacement.counts.double() / replacement.total
     rows = torch.arange(examples * points, device=replacement.before.device)

@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from captum_ext._numbers import check_integer, check_positive
 from captum_ext._optional import optional
-from captum_ext.attr._arguments import check_positive
 from captum_ext.metrics._maps import Ranking, checked_maps
 
 Normalization = Literal["signed", "absolute", "rank"]
@@ -136,6 +136,7 @@ def model_randomization(
         >>> model_randomization(lambda m: IDGI(m).attribute(x, target=1), model).layers
         ('2', '0')
     """
+    check_integer("generator_seed", generator_seed)
     shuffled = copy.deepcopy(model)
     layers = [
         (name, module)

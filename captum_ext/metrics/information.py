@@ -14,7 +14,7 @@ from torch import Tensor
 
 from captum_ext._compat import NullProgress, progress
 from captum_ext._model import untouched
-from captum_ext.attr._arguments import check_positive
+from captum_ext._numbers import check_integer, check_number, check_positive
 from captum_ext.metrics._aggregate import AggregateCurves, InformationCurves, aggregate
 from captum_ext.metrics._codecs import check_sides
 from captum_ext.metrics._maps import Ranking
@@ -122,6 +122,9 @@ def information_curve(
         raise ValueError(f"protocol: expected one of {get_args(ProtocolName)}, got {protocol!r}.")
     if information not in (None, *get_args(Information)):
         raise ValueError(f"information: expected one of {get_args(Information)} or None, got {information!r}.")
+    if min_confidence is not None:
+        check_number("min_confidence", min_confidence)
+    check_integer("seed", seed)
     preset = PROTOCOLS[protocol]
     preset = replace(
         preset,

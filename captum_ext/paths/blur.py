@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from numbers import Real
 from typing import ClassVar, Literal, get_args
 
 import torch
@@ -12,6 +11,7 @@ from torch import Tensor
 
 from captum_ext._gaussian import PaddingMode, blur
 from captum_ext._grid import Grid
+from captum_ext._numbers import check_number
 from captum_ext._segment import Tensors
 from captum_ext.paths.base import Path, Trace
 
@@ -81,8 +81,7 @@ class BlurPath(Path):
 
     def __post_init__(self) -> None:
         """Check the settings."""
-        if not isinstance(self.max_sigma, Real):
-            raise TypeError(f"max_sigma: expected a number of pixels, got {type(self.max_sigma).__name__}.")
+        check_number("max_sigma", self.max_sigma, "a number of pixels")
         if not 0 < self.max_sigma <= _WIDEST:
             raise ValueError(f"max_sigma: expected a number of pixels in (0, {_WIDEST:.0f}], got {self.max_sigma}.")
         if self.schedule not in get_args(Schedule):

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from captum_ext._compat import progress
 from captum_ext._model import untouched
+from captum_ext._numbers import check_integer, check_positive
 from captum_ext.patterns._layers import inputs_of, unwrapped
 from captum_ext.patterns._sample import Sample, Samples
 from captum_ext.patterns.bank import Patterns
@@ -117,6 +118,9 @@ def signal_quality(
         >>> quality.mean("2", "pattern") > quality.mean("2", "random")
         True
     """
+    check_positive("samples", samples)
+    check_positive("units", units)
+    check_integer("seed", seed)
     model = unwrapped(model)
     weights = patterns.weights(model)
     generator = torch.Generator().manual_seed(seed)

@@ -1,14 +1,25 @@
 """Guided IG against PAIR's code, closed forms and limits."""
 
+import warnings
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch.utils._python_dispatch import TorchDispatchMode
 
-from captum_ext.attr import IDGI, GuidedIG, IntegratedGradients, PathAttribution
-from captum_ext.paths import GuidedPath
-from captum_ext.paths.guided import _selected
+from captum_ext.attr import (
+    IDGI,
+    GuidedIG,
+    IntegratedGradients,
+    LayerGuidedIG,
+    NeuronPathAttribution,
+    PathAttribution,
+)
+from captum_ext.paths import GuidedPath, guided
+from captum_ext.paths.guided import _kth_smallest, _selected
+from captum_ext.quadratures import ImportantDirection, WeightedSum
 from tests.references import naive
 
 SETTINGS = [(0.25, 0.02), (0.5, 1.0), (0.1, 0.3), (1.0, 0.1), (0.05, 0.005)]
@@ -170,3 +181,212 @@ def test_selection_equals_sorting(seed, size, share, kind):
     before = values.copy()
     assert _selected(values, index) == np.sort(values)[index]
     assert (values == before).all()
+
+
+@pytest.mark.parametrize("features", [1, 2, 3, 5, 12, 61, 130, 999])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_attributions_do_not_depend_on_which_examples_move_together(monkeypatch, features, dtype):
+    torch.manual_seed(features)
+    weight = torch.randn(features, 4, dtype=dtype)
+    x, baselines = torch.randn(2, 23, features, dtype=dtype)
+    x[3], baselines[3] = 1, 1  # an example with no way to go
+    x[4, : features // 2] = baselines[4, : features // 2]
+
+    def net(z):
+        return torch.tanh(z @ weight).prod(1) + torch.relu(z @ weight).sum(1)
+
+    maps = []
+    for group in (1, 3 * features, 2**15, 2**30):
+        monkeypatch.setattr(guided, "_GROUP", group)
+        for fraction, max_dist in SETTINGS:
+            maps.append(GuidedIG(net, fraction, max_dist).attribute(x, baselines, n_steps=9, internal_batch_size=23))
+    for position, attributions in enumerate(maps):
+        assert torch.equal(attributions, maps[position % len(SETTINGS)])
+
+
+class _Operations(TorchDispatchMode):
+    """Counts what torch is asked to do."""
+
+    def __init__(self):
+        super().__init__()
+        self.count = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        self.count += 1
+        return func(*args, **(kwargs or {}))
+
+
+def test_the_rows_of_a_table_move_together():
+    """393 rows took 393 times the operations of one."""
+    torch.manual_seed(0)
+    model = torch.nn.Sequential(torch.nn.Linear(12, 32), torch.nn.ReLU(), torch.nn.Linear(32, 2))
+    x = torch.randn(393, 12)
+    counts = []
+    for rows in (1, 393):
+        with _Operations() as operations:
+            GuidedIG(model).attribute(x[:rows], target=1)
+        counts.append(operations.count)
+    assert counts[1] <= 2 * counts[0]
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.integers(0, 9999), st.integers(1, 40), st.integers(1, 200), st.floats(0, 1), st.booleans())
+def test_selection_of_many_rows_equals_sorting(seed, rows, size, share, ties):
+    torch.manual_seed(seed)
+    values = torch.randn(rows, size).square()
+    values = values.round() if ties else values
+    values[torch.rand(rows, size) < 0.2] = torch.inf
+    k = 1 + min(int(share * size), size - 1)
+    before = values.clone()
+    assert torch.equal(_kth_smallest(values, k), values.sort(1).values[:, k - 1])
+    assert torch.equal(values, before)
+
+
+# Sums that are far from F's change ----------------------------------------------------------------------------------
+
+REFERENCE = torch.randn(1, 12, generator=torch.Generator().manual_seed(1))
+READOUT = torch.randn(12, generator=torch.Generator().manual_seed(2))
+SINGULAR_AT_ZERO = {
+    "cosine similarity": lambda x: torch.nn.functional.cosine_similarity(x, REFERENCE),
+    "normalize": lambda x: torch.nn.functional.normalize(x, dim=1) @ READOUT,
+    "layer norm": lambda x: torch.nn.functional.layer_norm(x, (12,)) @ READOUT,
+}
+
+
+class _Counter:
+    """F, and how many rows each forward pass had."""
+
+    def __init__(self, function):
+        self.function = function
+        self.rows = []
+
+    def __call__(self, x):
+        self.rows.append(len(x))
+        return self.function(x)
+
+
+def table(rows=7):
+    return torch.randn(rows, 12, generator=torch.Generator().manual_seed(3)) + 1
+
+
+@pytest.mark.parametrize("name", SINGULAR_AT_ZERO)
+@pytest.mark.parametrize("batch", [None, 2])
+def test_a_singular_gradient_at_the_baseline_warns(name, batch):
+    function, x = SINGULAR_AT_ZERO[name], table()
+    steps = 4 if name == "layer norm" else 50
+    change = function(x) - function(torch.zeros_like(x))
+    with pytest.warns(RuntimeWarning, match="7 of 7 examples .*sum to .*, where F changes by .*mean of your data"):
+        attributions = GuidedIG(function).attribute(x, n_steps=steps, internal_batch_size=batch)
+    assert ((attributions.sum(1) - change).abs() > 10 * change.abs()).all()
+
+
+@pytest.mark.parametrize("name", SINGULAR_AT_ZERO)
+def test_what_the_warning_advises_helps(name):
+    function, x = SINGULAR_AT_ZERO[name], table()
+    mean = x.mean(0, keepdim=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        attributions = GuidedIG(function).attribute(x, mean)
+        idgi = IDGI(function, path=GuidedPath()).attribute(x)
+    change = function(x) - function(mean.expand_as(x))
+    assert ((attributions.sum(1) - change).abs() <= 0.1 * change.abs() + 0.01).all()
+    torch.testing.assert_close(idgi.sum(1), function(x) - function(torch.zeros_like(x)), atol=1e-5, rtol=0)
+
+
+def test_only_the_examples_that_are_off_are_named():
+    x = table(4)
+
+    def mixed(z):
+        steep = torch.nn.functional.normalize(z, dim=1) @ READOUT
+        return torch.where(torch.arange(len(z)) % 2 == 1, steep, z @ READOUT)
+
+    with pytest.warns(RuntimeWarning, match=r"2 of 4 examples \(the first are \[1, 3\]\)"):
+        GuidedIG(mixed).attribute(x, n_steps=5)
+
+
+def test_the_warning_costs_no_forward_pass(net, images):
+    counter = _Counter(net)
+    GuidedIG(counter).attribute(images, target=1, n_steps=10)
+    assert counter.rows == [3] * 10
+
+
+def test_the_warning_keeps_to_the_internal_batch_size():
+    counter = _Counter(SINGULAR_AT_ZERO["normalize"])
+    with pytest.warns(RuntimeWarning, match="far from F's change"):
+        GuidedIG(counter).attribute(table(), n_steps=5, internal_batch_size=3)
+    assert max(counter.rows) <= 3
+
+
+def test_the_check_changes_no_bit(net, images, monkeypatch):
+    checked = GuidedIG(net).attribute(images, target=1)
+    monkeypatch.setattr(PathAttribution, "_is_checked", lambda *arguments: False)
+    assert torch.equal(GuidedIG(net).attribute(images, target=1), checked)
+
+
+@pytest.mark.parametrize("n_steps", [8, 50])
+@pytest.mark.parametrize("settings", SETTINGS)
+@pytest.mark.parametrize("activation", [torch.nn.ReLU(), torch.nn.Tanh(), torch.nn.SiLU()])
+def test_ordinary_networks_raise_no_alarm(activation, settings, n_steps):
+    torch.manual_seed(0)
+    x = torch.randn(40, 12)
+    layers = [torch.nn.Linear(12, 64), activation, torch.nn.Linear(64, 64), activation, torch.nn.Linear(64, 3)]
+    model = torch.nn.Sequential(*layers)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        GuidedIG(model, *settings).attribute(x, target=1, n_steps=n_steps)
+        GuidedIG(lambda z: model(z).softmax(1), *settings).attribute(x, target=1, n_steps=n_steps)
+        GuidedIG(model.half(), *settings).attribute(x.half(), target=1, n_steps=n_steps)
+
+
+@pytest.mark.parametrize("n_steps", [1, 2, 8, 50])
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda z: 1e4 + 1e-6 * z.sum(1),  # a change that float32 rounds away
+        lambda z: 1 + 0 * z.sum(1),
+        lambda z: (5 * z[:, 0]).exp(),
+        lambda z: 1e4 * z[:, 0] ** 40,  # flat at all nodes but the last
+    ],
+    ids=["rounded away", "constant", "exp", "late"],
+)
+def test_f_whose_change_is_small_or_late_raises_no_alarm(function, n_steps):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        GuidedIG(function).attribute(torch.ones(2, 3), n_steps=n_steps)
+
+
+def test_layers_and_neurons_warn_too():
+    model = torch.nn.Sequential(torch.nn.Identity(), torch.nn.LayerNorm(12, eps=1e-12), torch.nn.Linear(12, 2))
+    x = table()
+    with pytest.warns(RuntimeWarning, match="7 of 7 examples"):
+        LayerGuidedIG(model, model[0]).attribute(x, target=1)
+    neuron = NeuronPathAttribution(model, model[2], path=GuidedPath())
+    with pytest.warns(RuntimeWarning, match="7 of 7 examples"):
+        neuron.attribute(x, 1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        neuron.attribute(x, lambda activation: activation.sum())  # gives no example's value
+
+
+def test_several_quadratures_warn_once_each_where_they_may_miss():
+    method = PathAttribution(SINGULAR_AT_ZERO["normalize"], path=GuidedPath())
+    with pytest.warns(RuntimeWarning) as caught:
+        method.attribute_each([WeightedSum("riemann_left"), ImportantDirection()], table(), n_steps=5)
+    assert len(caught) == 1
+
+
+def test_a_gradient_func_of_ones_own_is_not_checked():
+    method = GuidedIG(SINGULAR_AT_ZERO["normalize"])
+    ours = method.gradient_func
+
+    def elsewhere(forward_fn, inputs, target_ind=None, additional_forward_args=None):
+        return ours(lambda *given: SINGULAR_AT_ZERO["normalize"](*given), inputs)
+
+    method.gradient_func = elsewhere
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        method.attribute(table(), n_steps=5)
+
+
+def test_no_examples(net, images):
+    assert GuidedIG(net).attribute(images[:0], target=1).shape == images[:0].shape
