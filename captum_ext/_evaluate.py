@@ -9,7 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from captum_ext._compat import expand_target, run_forward
+from captum_ext._compat import expand_target
+from captum_ext._devices import has_float64, run
 from captum_ext._forward_args import repeated, rows_of
 from captum_ext._gradients import GradientFunc, one_value_a_row
 from captum_ext._layout import Layouts
@@ -59,10 +60,14 @@ class Evaluator:
         return some
 
     def __call__(self, points: Tensors) -> tuple[Tensor | None, Tensors]:
-        """F (K, B), if asked for, and its gradients at points (K, B, ...), in at least float32."""
-        return self._layouts.attempt(lambda: self._evaluate(points))
+        """F (K, B), if asked for, and its gradients at points (K, B, ...), in at least float32; copies, to be kept."""
+        return self._layouts.attempt(lambda: self._evaluate(points, copy=True))
 
-    def _evaluate(self, points: Tensors) -> tuple[Tensor | None, Tensors]:
+    def transient(self, points: Tensors) -> tuple[Tensor | None, Tensors]:
+        """The same, but the next pass may overwrite the gradients: for who has used them by then."""
+        return self._layouts.attempt(lambda: self._evaluate(points, copy=False))
+
+    def _evaluate(self, points: Tensors, copy: bool) -> tuple[Tensor | None, Tensors]:
         steps, rows = points[0].shape[:2]
         flat = self._as_inputs(tuple(point.flatten(0, 1) for point in points))
         target = expand_target(self._target, steps)
@@ -78,9 +83,9 @@ class Evaluator:
         self._found[0] |= found
         values = None
         if self._needs_values:
-            values = _widen(recorder.value(target, steps * rows, found)).reshape(steps, rows)
+            values = _widened(recorder.value(target, steps * rows, found), points[0], copy=True).reshape(steps, rows)
         return values, tuple(
-            torch.zeros_like(point) if gradient is None else _widen(gradient.detach()).reshape(point.shape)
+            torch.zeros_like(point) if gradient is None else _widened(gradient, point, copy).reshape(point.shape)
             for gradient, point in zip(gradients, points, strict=True)
         )
 
@@ -104,8 +109,8 @@ class Evaluator:
     def _value(self, points: Tensors) -> Tensor:
         # Cloned, since a model that works in place must not get at the caller's tensors.
         inputs = tuple(tensor.clone() for tensor in self._as_inputs(points))
-        output = run_forward(self._forward_func, inputs, None, repeated(self._args, 1))
-        return _widen(one_value_a_row(output, self._target, len(points[0])))
+        output = run(self._forward_func, inputs, repeated(self._args, 1))
+        return _widened(one_value_a_row(output, self._target, len(points[0])), points[0], copy=True)
 
     def _as_inputs(self, flat: Tensors) -> Tensors:
         return self._layouts.apply(
@@ -151,5 +156,11 @@ def sum_dtype(tensor: Tensor) -> torch.dtype:
     return torch.promote_types(float_dtype(tensor), torch.float32)
 
 
-def _widen(tensor: Tensor) -> Tensor:
-    return tensor.to(sum_dtype(tensor))
+def _widened(result: Tensor, like: Tensor, copy: bool) -> Tensor:
+    """What a pass gave, in at least float32 and on the device of ``like``.
+
+    Whatever outlives the pass is copied: a model with static buffers (a CUDA graph) writes the next one to the same
+    memory.
+    """
+    dtype = sum_dtype(result) if has_float64(like.device) else torch.float32
+    return result.detach().to(like.device, dtype, copy=copy)
