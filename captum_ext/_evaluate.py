@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -11,9 +12,9 @@ from torch import Tensor
 
 from captum_ext._compat import expand_target
 from captum_ext._devices import has_float64, run
-from captum_ext._forward_args import repeated, rows_of
+from captum_ext._forward_args import ForwardArgs, repeated, rows_of
 from captum_ext._gradients import GradientFunc, one_value_a_row
-from captum_ext._layout import Layouts
+from captum_ext._layout import Layouts, in_layouts
 from captum_ext._segment import Tensors
 from captum_ext._types import TargetType
 
@@ -45,7 +46,7 @@ class Evaluator:
         self._args = additional_forward_args
         self._inputs = inputs
         self._needs_values = needs_values
-        self._layouts = Layouts(forward_func, inputs)
+        self._layouts = Layouts(forward_func, inputs, partial(_example, forward_func, additional_forward_args, inputs))
         self._found = [False]  # whether any pass had a gradient; shared with the evaluators of some rows
 
     def rows(self, rows: slice | Tensor) -> Evaluator:
@@ -144,6 +145,20 @@ class _Recorder:
                 "forward_fn, as Captum's layer and neuron wrappers do. Use WeightedSum there."
             )
         return one_value_a_row(self._outputs[0], target, rows)
+
+
+def _example(
+    forward_func: Callable[..., Any],
+    arguments: ForwardArgs,
+    inputs: Tensors,
+    index: int,
+    layouts: list[torch.memory_format],
+) -> Any:
+    """F's output for one of the examples, given in these layouts as a pass would be."""
+    one = slice(index, index + 1)
+    row = in_layouts(tuple(tensor[one].detach().to(dtype=float_dtype(tensor)) for tensor in inputs), layouts)
+    given = tuple(tensor.clone().requires_grad_().clone() for tensor in row)
+    return run(forward_func, given, repeated(rows_of(arguments, one), 1))
 
 
 def float_dtype(tensor: Tensor) -> torch.dtype:
