@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -28,6 +29,18 @@ def has_float64(device: torch.device) -> bool:
 def widest_dtype(device: torch.device) -> torch.dtype:
     """float64, or float32 on a device without it."""
     return torch.float64 if has_float64(device) else torch.float32
+
+
+def float64_device(device: torch.device) -> torch.device:
+    """The device itself, or the CPU for one without float64."""
+    return device if has_float64(device) else torch.device("cpu")
+
+
+def full_precision(device: torch.device) -> AbstractContextManager[Any]:
+    """A context without autocast."""
+    if not torch.amp.is_autocast_available(device.type):  # MPS before torch 2.5
+        return nullcontext()
+    return torch.autocast(device.type, enabled=False)
 
 
 def run(forward_func: Callable[..., Any], inputs: tuple[Tensor, ...], arguments: Any) -> Any:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.weak import WeakIdKeyDictionary
 
+from captum_ext._devices import full_precision
 from captum_ext._model import modules_of
 from captum_ext._segment import Tensors
 
@@ -96,7 +97,7 @@ class Layouts:
             return False
         # What is random is drawn alike for both, and the user's numbers stay in their order. In full precision, where
         # rounding is far below the difference between two pictures.
-        precise = torch.autocast("cpu", enabled=False)
+        precise = full_precision(torch.device("cpu"))
         with torch.random.fork_rng(devices=[]), torch.enable_grad(), precise, _eagerly():
             state = torch.get_rng_state()
             try:
@@ -192,6 +193,6 @@ def _agree(own: object, other: object, forward_func: Callable[..., Any]) -> bool
     parameters = (parameter for root in modules_of(forward_func) for parameter in root.parameters())
     dtypes = {tensor.dtype for tensor in (own, *parameters) if tensor.is_floating_point()}
     eps = max((torch.finfo(dtype).eps for dtype in dtypes), default=0.0)
-    first, second = own.detach().double(), other.detach().double()
+    first, second = own.detach().cpu().double(), other.detach().cpu().double()
     size = float(first.abs().nan_to_num(0, 0, 0).amax()) if first.numel() else 0.0
     return torch.allclose(second, first, rtol=0, atol=math.sqrt(eps) * size, equal_nan=True)
