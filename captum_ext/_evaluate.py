@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from captum_ext._compat import expand_target, run_forward
-from captum_ext._forward_args import repeated, rows_of
+from captum_ext._compat import expand_target
+from captum_ext._devices import has_float64, run
+from captum_ext._forward_args import ForwardArgs, repeated, rows_of
 from captum_ext._gradients import GradientFunc, one_value_a_row
-from captum_ext._layout import Layouts
+from captum_ext._layout import Layouts, in_layouts
 from captum_ext._segment import Tensors
 from captum_ext._types import TargetType
 
@@ -44,7 +46,7 @@ class Evaluator:
         self._args = additional_forward_args
         self._inputs = inputs
         self._needs_values = needs_values
-        self._layouts = Layouts(forward_func, inputs)
+        self._layouts = Layouts(forward_func, inputs, partial(_example, forward_func, additional_forward_args, inputs))
         self._found = [False]  # whether any pass had a gradient; shared with the evaluators of some rows
 
     def rows(self, rows: slice | Tensor) -> Evaluator:
@@ -59,10 +61,14 @@ class Evaluator:
         return some
 
     def __call__(self, points: Tensors) -> tuple[Tensor | None, Tensors]:
-        """F (K, B), if asked for, and its gradients at points (K, B, ...), in at least float32."""
-        return self._layouts.attempt(lambda: self._evaluate(points))
+        """F (K, B), if asked for, and its gradients at points (K, B, ...), in at least float32; copies, to be kept."""
+        return self._layouts.attempt(lambda: self._evaluate(points, copy=True))
 
-    def _evaluate(self, points: Tensors) -> tuple[Tensor | None, Tensors]:
+    def transient(self, points: Tensors) -> tuple[Tensor | None, Tensors]:
+        """The same, but the next pass may overwrite the gradients: for who has used them by then."""
+        return self._layouts.attempt(lambda: self._evaluate(points, copy=False))
+
+    def _evaluate(self, points: Tensors, copy: bool) -> tuple[Tensor | None, Tensors]:
         steps, rows = points[0].shape[:2]
         flat = self._as_inputs(tuple(point.flatten(0, 1) for point in points))
         target = expand_target(self._target, steps)
@@ -78,9 +84,9 @@ class Evaluator:
         self._found[0] |= found
         values = None
         if self._needs_values:
-            values = _widen(recorder.value(target, steps * rows, found)).reshape(steps, rows)
+            values = _widened(recorder.value(target, steps * rows, found), points[0], copy=True).reshape(steps, rows)
         return values, tuple(
-            torch.zeros_like(point) if gradient is None else _widen(gradient.detach()).reshape(point.shape)
+            torch.zeros_like(point) if gradient is None else _widened(gradient, point, copy).reshape(point.shape)
             for gradient, point in zip(gradients, points, strict=True)
         )
 
@@ -104,8 +110,8 @@ class Evaluator:
     def _value(self, points: Tensors) -> Tensor:
         # Cloned, since a model that works in place must not get at the caller's tensors.
         inputs = tuple(tensor.clone() for tensor in self._as_inputs(points))
-        output = run_forward(self._forward_func, inputs, None, repeated(self._args, 1))
-        return _widen(one_value_a_row(output, self._target, len(points[0])))
+        output = run(self._forward_func, inputs, repeated(self._args, 1))
+        return _widened(one_value_a_row(output, self._target, len(points[0])), points[0], copy=True)
 
     def _as_inputs(self, flat: Tensors) -> Tensors:
         return self._layouts.apply(
@@ -141,6 +147,20 @@ class _Recorder:
         return one_value_a_row(self._outputs[0], target, rows)
 
 
+def _example(
+    forward_func: Callable[..., Any],
+    arguments: ForwardArgs,
+    inputs: Tensors,
+    index: int,
+    layouts: list[torch.memory_format],
+) -> Any:
+    """F's output for one of the examples, given in these layouts as a pass would be."""
+    one = slice(index, index + 1)
+    row = in_layouts(tuple(tensor[one].detach().to(dtype=float_dtype(tensor)) for tensor in inputs), layouts)
+    given = tuple(tensor.clone().requires_grad_().clone() for tensor in row)
+    return run(forward_func, given, repeated(rows_of(arguments, one), 1))
+
+
 def float_dtype(tensor: Tensor) -> torch.dtype:
     """The dtype in which a model is given points between a baseline and this input."""
     return tensor.dtype if tensor.is_floating_point() else torch.get_default_dtype()
@@ -151,5 +171,11 @@ def sum_dtype(tensor: Tensor) -> torch.dtype:
     return torch.promote_types(float_dtype(tensor), torch.float32)
 
 
-def _widen(tensor: Tensor) -> Tensor:
-    return tensor.to(sum_dtype(tensor))
+def _widened(result: Tensor, like: Tensor, copy: bool) -> Tensor:
+    """What a pass gave, in at least float32 and on the device of ``like``.
+
+    Whatever outlives the pass is copied: a model with static buffers (a CUDA graph) writes the next one to the same
+    memory.
+    """
+    dtype = sum_dtype(result) if has_float64(like.device) else torch.float32
+    return result.detach().to(like.device, dtype, copy=copy)

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from captum_ext._devices import full_precision
+
 PaddingMode = Literal["constant", "reflect", "replicate"]
 
 _TRUNCATE = 4.0  # scipy's: the kernel reaches this many standard deviations
@@ -29,7 +31,7 @@ def blur(tensor: Tensor, dim: int, sigma: float, padding_mode: PaddingMode, matr
         return tensor
     lines = tensor.movedim(dim, -1)
     # A product in lower precision would blur more than the image.
-    with torch.autocast(tensor.device.type, enabled=False):
+    with full_precision(tensor.device):
         if size > _LONG and 2 * len(kernel) < size:
             lines = _convolve(lines, kernel, padding_mode)
         else:

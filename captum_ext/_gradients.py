@@ -8,7 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from captum_ext._compat import run_forward, select_targets
+from captum_ext._compat import select_targets
+from captum_ext._devices import run
 from captum_ext._segment import Tensors
 from captum_ext._types import TargetType
 
@@ -53,7 +54,7 @@ def _gradients(
     with torch.enable_grad():
         # Cloned, so that a model may work in place on its input, which it may not on a leaf.
         given = tuple(tensor.clone() for tensor in inputs)
-        output = one_value_a_row(run_forward(forward_fn, given, None, additional_forward_args), target, len(inputs[0]))
+        output = one_value_a_row(run(forward_fn, given, additional_forward_args), target, len(inputs[0]))
         if not output.requires_grad:
             return (None,) * len(inputs)
         return torch.autograd.grad(output, inputs, start(output), allow_unused=True)
@@ -79,6 +80,8 @@ def one_value_a_row(output: object, target: TargetType, rows: int) -> Tensor:
             f"forward_func: expected one row of output for each of {rows} rows of input, got shape {shape}. A function "
             "that sums over its rows can't be explained."
         )
+    if isinstance(target, Tensor):
+        target = target.to(output.device)  # a model may return its outputs on another device than its inputs'
     try:
         _check_bounds(target, output)
         selected = select_targets(output, target)

@@ -18,7 +18,8 @@ class Segment(NamedTuple):
     Attributes:
         points: The points, one tensor (K, B, ...) an input.
         values: F at the points, (K, B); ``None`` unless a quadrature of the walk needs values.
-        gradients: The gradient of F at the points, shaped as ``points``.
+        gradients: The gradient of F at the points, shaped as ``points``. The next forward pass may overwrite it: copy
+            what you keep.
         increments: ``increments(before, after)`` is how far the path moves on the cell of each point:
             ``before`` times the way from the start of the cell to the point plus ``after`` times the way from
             the point to the end of the cell, shaped as ``points``.

@@ -28,7 +28,7 @@ def walk(trace: Trace, evaluate: Evaluator, chunks: list[slice], advance: Callab
     """
     for nodes in chunks:
         points = trace.points(nodes)
-        values, gradients = evaluate(points)
+        values, gradients = evaluate.transient(points)
         trace.follow(gradients)
         advance()
         yield Segment(points, values, gradients, partial(trace.increments, nodes))

@@ -1,7 +1,9 @@
 """The layout in which models are given their inputs: chosen where it is cheaper, and never to be noticed."""
 
+import ctypes
 import functools
 import gc
+import types
 import weakref
 from concurrent.futures import ThreadPoolExecutor
 
@@ -69,6 +71,7 @@ def test_attributions_are_those_of_contiguous_inputs(name, flatten):
         images(), target=1, n_steps=5, return_convergence_delta=True
     )
     assert set(model.layouts) == {"first"}
+    METHODS[name](model).attribute(images(), target=1, n_steps=1)  # the first call compares the layouts
     for cap in (None, 1, 2, 7):
         model.layouts.clear()
         got, delta = METHODS[name](model).attribute(
@@ -100,6 +103,8 @@ def test_which_inputs_are_given_with_their_channels_last(model, x, layout):
         seen.add("first" if z.is_contiguous() else "last")
         return model(z).float().sum(1)
 
+    IntegratedGradients(function).attribute(x, n_steps=3)  # the first call compares the layouts
+    seen.clear()
     IntegratedGradients(function).attribute(x, n_steps=3)
     assert seen == {layout}
 
@@ -119,7 +124,7 @@ def test_a_model_that_needs_contiguous_inputs_is_found_out_once():
     model = Net(view)
     for _ in range(2):
         IntegratedGradients(model).attribute(images(), target=0, n_steps=4, internal_batch_size=3)
-    assert model.layouts == (["last"] if ONEDNN else []) + ["first"] * 8
+    assert model.layouts == (["first", "last"] if ONEDNN else []) + ["first"] * 8
 
 
 def test_the_failed_pass_leaves_nothing_behind():
@@ -141,7 +146,7 @@ def test_the_failed_pass_leaves_nothing_behind():
 
 @pytest.mark.parametrize("own", [True, False])
 def test_other_errors_are_the_users(own):
-    """A model is not run again: neither after another error, nor where the layout was not this library's choice."""
+    """An error in the user's own layout, which may have its channels last too, is raised as it is."""
     message = "out of memory" if not own else "view size is not compatible with input tensor's size and stride"
 
     def flatten(x):
@@ -151,12 +156,14 @@ def test_other_errors_are_the_users(own):
     x = images().to(memory_format=torch.channels_last) if own else images()
     with pytest.raises(RuntimeError, match=message):
         IntegratedGradients(model).attribute(x, target=0)
-    assert len(model.layouts) == 1
+    assert model.layouts == (["last"] if own else ["first"] * (1 + ONEDNN))
 
 
 def test_models_are_not_kept_alive():
     model = Net(view)
+    model.method = types.MethodType(lambda self, x, model=model: model(x), model)
     IntegratedGradients(model).attribute(images(), target=0, n_steps=2)
+    IntegratedGradients(model.method).attribute(images(), target=0, n_steps=2)
     gone = weakref.ref(model)
     del model
     gc.collect()
@@ -180,3 +187,201 @@ def test_without_onednn_inputs_stay_as_they_are():
     with torch.backends.mkldnn.flags(enabled=False):
         IntegratedGradients(model).attribute(images(), target=0, n_steps=2)
     assert set(model.layouts) == {"first"}
+
+
+class Reader(torch.autograd.Function):
+    """A kernel that takes memory in the order in which it lies, as those of extensions do that ignore strides."""
+
+    @staticmethod
+    def forward(ctx, x, read):
+        ctx.layout = torch.contiguous_format if x.is_contiguous() else torch.channels_last
+        return read(x.detach()).reshape(x.shape).clone()
+
+    @staticmethod
+    def backward(ctx, gradient):
+        if ctx.layout is torch.contiguous_format:
+            return gradient, None
+        count, channels, height, width = gradient.shape
+        return gradient.reshape(count, height, width, channels).permute(0, 3, 1, 2), None
+
+
+def by_pointer(x):
+    buffer = (ctypes.c_float * x.numel()).from_address(x.data_ptr())
+    return torch.frombuffer(buffer, dtype=torch.float32)
+
+
+READERS = {
+    "as_strided": lambda x: x.as_strided((x.numel(),), (1,)),
+    "storage": lambda x: torch.empty(0).set_(x.untyped_storage(), x.storage_offset(), (x.numel(),)),
+    "numpy": lambda x: torch.from_numpy(x.numpy().ravel(order="K").copy()),
+    "data_ptr": by_pointer,
+}
+
+
+class ReadsMemory(Net):
+    def __init__(self, read):
+        super().__init__()
+        self.read = read
+
+    def forward(self, x):
+        return super().forward(x) + super().forward(Reader.apply(x, self.read))
+
+
+@pytest.mark.parametrize("read", READERS.values(), ids=READERS)
+@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("refers", ["module", "function", "method", "partial"])
+def test_a_model_that_reads_memory_gets_the_users_layout(read, name, refers):
+    model = ReadsMemory(read)
+    function = {
+        "module": model,
+        "function": lambda x: model(x),
+        "method": model.forward,
+        "partial": functools.partial(model.forward),
+    }[refers]
+    for cap in (1, None):
+        settings = {"target": [0, 1, 2], "n_steps": 4, "internal_batch_size": cap}
+        expected = METHODS[name](hidden(model)).attribute(images(), **settings)
+        assert torch.equal(METHODS[name](function).attribute(images(), **settings), expected)
+
+
+def test_a_picture_in_one_color_tells_nothing():
+    """Its memory reads alike in both layouts, while gradients, and other pictures, do not."""
+    model = ReadsMemory(READERS["as_strided"])
+    noise = images(1)
+    for x, start in ((torch.ones(1, 3, 8, 8), noise), (noise, torch.ones(1, 3, 8, 8))):
+        expected = IntegratedGradients(hidden(model)).attribute(x, start, target=0, n_steps=4)
+        assert torch.equal(IntegratedGradients(model).attribute(x, start, target=0, n_steps=4), expected)
+
+
+def test_an_output_of_zeros_tells_nothing():
+    model = ReadsMemory(READERS["as_strided"])
+    weights = {name: value.clone() for name, value in model.state_dict().items()}
+
+    def logits(x):
+        return model.last(model.flatten(model.conv(Reader.apply(x, model.read))))
+
+    torch.nn.init.zeros_(model.last.weight)
+    torch.nn.init.zeros_(model.last.bias)
+    IntegratedGradients(logits).attribute(images(), target=0, n_steps=2)
+    model.load_state_dict(weights)
+    expected = IntegratedGradients(hidden(logits)).attribute(images(), target=0, n_steps=4)
+    assert torch.equal(IntegratedGradients(logits).attribute(images(), target=0, n_steps=4), expected)
+
+
+def test_each_method_of_a_model_is_compared():
+    class Both(ReadsMemory):
+        def strided(self, x):
+            return Net.forward(self, x)
+
+    model = Both(READERS["as_strided"])
+    IntegratedGradients(model.strided).attribute(images(), target=0, n_steps=2)
+    for method in (model.forward, model):
+        expected = IntegratedGradients(hidden(method)).attribute(images(), target=0, n_steps=4)
+        assert torch.equal(IntegratedGradients(method).attribute(images(), target=0, n_steps=4), expected)
+
+
+class NeedsContiguousGradient(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x):
+        return x.clone()
+
+    @staticmethod
+    def backward(ctx, gradient):
+        assert gradient.is_contiguous(), "contiguous gradients only"
+        return gradient
+
+
+def asserting(x):
+    assert x.is_contiguous(), "contiguous inputs only"
+    return x
+
+
+def raising(x):
+    if not x.is_contiguous():
+        raise KeyError("contiguous inputs only")
+    return x
+
+
+@pytest.mark.parametrize("check", [asserting, raising, NeedsContiguousGradient.apply])
+def test_models_that_refuse_other_layouts_get_the_users(check):
+    model = Net()
+    rows = []
+
+    def function(x):
+        rows.append(len(x))
+        return model(check(x))
+
+    expected = IntegratedGradients(hidden(function)).attribute(images(), target=0, n_steps=4)
+    for _ in range(2):
+        rows.clear()
+        got = IntegratedGradients(function).attribute(images(), target=0, n_steps=4)
+        assert torch.equal(got, expected)
+    assert rows == [12], "found out once"
+
+
+def test_the_error_in_the_users_layout_is_raised():
+    model = Net()
+
+    def function(x):
+        assert len(x) == 1, "too many rows"
+        return model(asserting(x))
+
+    with pytest.raises(AssertionError, match="too many rows"):
+        IntegratedGradients(function).attribute(images(), target=0, n_steps=4)
+
+
+@pytest.mark.skipif(not ONEDNN, reason="one layout without oneDNN")
+@pytest.mark.parametrize("cap", [1, 2, None])
+def test_the_comparison_takes_two_rows_once(cap):
+    model = Net()
+    rows, arguments = [], []
+
+    def function(x, factor, scale):
+        rows.append(len(x))
+        arguments.append(factor.tolist())
+        return model(x) * factor.unsqueeze(1) * scale
+
+    def attribute():
+        return IDGI(function).attribute(
+            images(), target=[0, 1, 2], additional_forward_args=(torch.arange(3.0) + 1, 2.0), n_steps=4,
+            internal_batch_size=cap,
+        )  # fmt: skip
+
+    first = attribute()
+    seen = sum(rows)
+    assert arguments[:2] == [[1.0], [1.0]], "those of the example compared"
+    assert max(rows) <= (cap or 15)
+    rows.clear()
+    assert torch.equal(attribute(), first)
+    assert seen == sum(rows) + 2
+    assert model.calls == 0
+
+
+class Dropping(Net):
+    def forward(self, x):
+        return super().forward(nn.functional.dropout(nn.functional.softplus(x), 0.5))
+
+
+@pytest.mark.parametrize("numbers", [0, 7])
+def test_random_models_keep_their_numbers_and_their_speed(numbers):
+    """Dropout of pictures draws in the order of memory, so the layouts can't be compared."""
+    model = Dropping()
+    results = []
+    for _ in range(3):
+        torch.manual_seed(numbers)
+        results.append(IntegratedGradients(model).attribute(images(), target=0, n_steps=4))
+        results.append(torch.rand(1))
+    assert torch.equal(results[0], results[2])
+    assert torch.equal(results[1], results[5])
+    assert model.layouts.count("last") > model.layouts.count("first") or not ONEDNN
+
+
+def test_compared_in_full_precision_under_autocast():
+    model = Net()
+    with torch.autocast("cpu", torch.bfloat16):
+        IntegratedGradients(model).attribute(images(), target=0, n_steps=4)
+    assert model.layouts == (["first", "last", "last"] if ONEDNN else ["first"])
+    reader = ReadsMemory(READERS["as_strided"])
+    with torch.autocast("cpu", torch.bfloat16):
+        IntegratedGradients(reader).attribute(images(), target=0, n_steps=4)
+    assert set(reader.layouts[4:]) == {"first"}

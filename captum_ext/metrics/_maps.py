@@ -7,6 +7,8 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
+from captum_ext._devices import widest_dtype
+
 Ranking = Literal["signed", "absolute"]
 
 
@@ -36,13 +38,13 @@ def position_scores(inputs: Tensor, attributions: object, ranking: str) -> Tenso
             + f", {allowed[-1]} or {spatial}" * has_channels
             + f", got {tuple(maps.shape)}."
         )
-    maps = maps.to(inputs.device)
+    maps = maps.to(inputs.device, widest_dtype(inputs.device))
     maps = maps.abs() if ranking == "absolute" else maps
     return maps.sum(1) if has_channels else maps
 
 
 def checked_maps(name: str, maps: object) -> Tensor:
-    """Attributions as float64.
+    """Attributions in float64, where their device has it.
 
     Raises:
         TypeError: If they are not a real tensor.
@@ -56,7 +58,7 @@ def checked_maps(name: str, maps: object) -> Tensor:
     if not bool(finite.all()):
         bad = (~finite).nonzero().flatten().tolist()
         raise ValueError(f"{name}: a NaN or infinity in examples {bad[:10]}, which can't be ranked.")
-    return maps.detach().to(torch.float32 if maps.device.type == "mps" else torch.float64)
+    return maps.detach().to(widest_dtype(maps.device))
 
 
 def descending_ranks(scores: Tensor) -> Tensor:

@@ -9,7 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from captum_ext._compat import NullProgress, progress, run_forward
+from captum_ext._compat import NullProgress, progress
+from captum_ext._devices import run
 from captum_ext._evaluate import float_dtype, sum_dtype
 from captum_ext._forward_args import repeated, rows_of
 from captum_ext._gradients import one_value_a_row
@@ -74,7 +75,7 @@ def curve(
     if internal_batch_size is not None:
         check_positive("internal_batch_size", internal_batch_size)
     points = len(replacement.counts)
-    examples, fractions = len(replacement.before), replacement.counts.double() / replacement.total
+    examples, fractions = len(replacement.before), replacement.counts.cpu().double() / replacement.total
     rows = torch.arange(examples * points, device=replacement.before.device)
     every_row = rows.new_empty(1).expand(len(rows), *given.inputs[0].shape[1:])
     chunks = split((every_row,), 1, internal_batch_size, look_ahead=True)[0]
@@ -85,8 +86,10 @@ def curve(
             x = replacement.at(example, point).to(float_dtype(given.inputs[0]))
             target = _rows(given.target, example)
             arguments = rows_of(given.forward_args, example)
-            output = run_forward(forward_func, (x,), None, repeated(arguments, 1))
-            scores.append(one_value_a_row(output, target, len(x)).to(sum_dtype(given.inputs[0])))
+            output = run(forward_func, (x,), repeated(arguments, 1))
+            score = one_value_a_row(output, target, len(x))
+            # Copied: a model with static buffers writes its next pass to the same memory.
+            scores.append(score.to(x.device, sum_dtype(given.inputs[0]), copy=True))
     found = torch.cat(scores).reshape(examples, points) if scores else replacement.before.new_zeros(0, points)
     fractions = fractions.to(found)
     return PerturbationCurve(fractions, found, torch.trapezoid(found, fractions))

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from captum_ext._devices import run
 from captum_ext.attr._arguments import format_target
 from captum_ext.metrics._codecs import Picture
 from captum_ext.metrics._maps import position_scores
@@ -141,7 +142,7 @@ class Viewer:
                     "Resize in transform."
                 )
             with torch.no_grad():
-                probabilities = self._forward_func(torch.cat(inputs))
+                probabilities = run(self._forward_func, (torch.cat(inputs),), None)
             yield from self._judge(probabilities, [self._targets[index] for index, _ in chunk])
 
     def _judge(self, probabilities: Tensor, targets: list[int]) -> Iterator[tuple[float, float]]:

@@ -209,7 +209,7 @@ def _positions(attributions: Tensor, others: Tensor, magnitude: bool = False) ->
         first, second = first.abs(), second.abs()
     if first.dim() > 2:
         first, second = first.sum(1), second.sum(1)
-    return first.flatten(1), second.flatten(1).to(first.device)
+    return first.flatten(1), second.flatten(1).to(first)
 
 
 def _spearman(first: Tensor, second: Tensor) -> Tensor:

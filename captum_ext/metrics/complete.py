@@ -94,4 +94,4 @@ def completeness(
             changes.append(at_input - at_baseline)
     change = torch.cat(changes) if changes else given.inputs[0].new_zeros(0)
     total = torch.stack([checked_maps("attributions", m).flatten(1).sum(1) for m in maps]).sum(0)
-    return Completeness((total.to(change.device) - change).to(change.dtype), change)
+    return Completeness((total - change.to(total)).to(change), change)

@@ -201,7 +201,7 @@ def degradation(
     if spared:
         ranks = torch.where(ranks < 0, total, ranks)
     most = min(n_patches, total - spared)
-    counts = torch.tensor([*range(0, most, patches_per_point), most], device=x.device)
+    counts = torch.tensor([*range(0, most, patches_per_point), most], device="cpu").to(x.device)
     plan = Replacement(x, end, ranks, regions.unsqueeze(0), counts, total)
     return curve(forward_func, plan, given, internal_batch_size, show_progress, "degradation")
 

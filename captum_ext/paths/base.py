@@ -44,7 +44,7 @@ class Trace(ABC):
         """Learn the gradients at the last points; for paths that can't look ahead.
 
         Args:
-            gradients: One tensor (1, B, ...) an input.
+            gradients: One tensor (1, B, ...) an input. They may be overwritten after this call: copy what you keep.
         """
         del gradients
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from captum_ext._devices import full_precision
 from captum_ext.patterns._calls import Call, Watch
 from captum_ext.patterns._statistics import Estimator, Statistics, measure
 
@@ -34,7 +35,7 @@ class Collect(Watch):
             self.samples.append((name, copied, output.detach().to(dtype, copy=True)))
             return
         # The forward pass is the user's, in lower precision if they say so; the sums are not.
-        with torch.autocast(output.device.type, enabled=False):
+        with full_precision(output.device):
             measured = measure(call, output, self._estimators[name])
         if name in self.statistics:
             self.statistics[name].merge(measured)

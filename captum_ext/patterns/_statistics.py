@@ -8,6 +8,7 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
+from captum_ext._devices import float64_device
 from captum_ext.patterns._calls import Call
 
 Estimator = Literal["positive", "linear"]
@@ -60,20 +61,22 @@ class Statistics:
         mask, rectified = (y > 0).to(y.dtype), y.clamp(min=0)
         self.samples += len(y)
         self.noise = max(self.noise, _noise(y))
-        self.y.add_(y.sum(0))
-        self.rectified.add_(rectified.sum(0))
+        here = self.y.device
+        self.y.add_(y.sum(0).to(here))
+        self.rectified.add_(rectified.sum(0).to(here))
         if estimator == "linear":
-            self.x.add_(x.sum(0))
+            self.x.add_(x.sum(0).to(here))
         step = max(1, _CHUNK // max(x.shape[1], 1))
         for first in range(0, y.shape[1], step):
             units = slice(first, first + step)
             if estimator == "positive":
-                self.x[units].add_(mask[:, units].T @ x)
-            self.xy[units].add_((rectified if estimator == "positive" else y)[:, units].T @ x)
+                self.x[units].add_((mask[:, units].T @ x).to(here))
+            self.xy[units].add_(((rectified if estimator == "positive" else y)[:, units].T @ x).to(here))
 
     def double(self) -> Statistics:
-        """A copy in float64, to go on from."""
-        return replace(self, **{name: getattr(self, name).to(torch.float64, copy=True) for name in _SUMS})
+        """A copy in float64, to go on from; on the CPU if the device has no float64."""
+        device = float64_device(self.y.device)
+        return replace(self, **{name: getattr(self, name).to(device, torch.float64, copy=True) for name in _SUMS})
 
     def fit(self, weight: Tensor, estimator: Estimator, mean: Mean, layout: Layout) -> Fit:
         """The pattern (E[x y] - E[x] E[y]) / (w . numerator), in float64.
@@ -82,7 +85,7 @@ class Statistics:
         unit that never fired, or whose numerator is 0 but for rounding, is dead: its pattern is 0.
         """
         mean_y = (self.rectified if mean == "rectified" and estimator == "positive" else self.y) / self.samples
-        weight, xy, x = (layout.by_unit(tensor.double()) for tensor in (weight, self.xy, self.x))
+        weight, xy, x = (layout.by_unit(tensor.to(self.xy)) for tensor in (weight, self.xy, self.x))
         if len(x) < len(xy):
             x = x.repeat_interleave(len(xy) // len(x), 0)
         column = (-1, *(1,) * (xy.dim() - 1))
@@ -134,8 +137,9 @@ def measure(call: Call, output: Tensor, estimator: Estimator) -> Statistics:
 
 
 def zeros(call: Call, estimator: Estimator, dtype: torch.dtype = torch.float64) -> Statistics:
-    """The sums of no samples of a linear layer."""
-    weight = call.weight.new_zeros(call.weight.shape, dtype=dtype)
+    """The sums of no samples of a linear layer; on the CPU if its device does not have the dtype."""
+    device = float64_device(call.weight.device) if dtype == torch.float64 else call.weight.device
+    weight = call.weight.new_zeros(call.weight.shape, dtype=dtype, device=device)
     x = weight.clone() if estimator == "positive" else weight.new_zeros(1, weight.shape[1])
     y, rectified = weight.new_zeros(2, len(weight)).unbind()
     return Statistics(0, x, weight, y, rectified, 0.0)

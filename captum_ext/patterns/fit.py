@@ -155,7 +155,7 @@ class PatternFitter:
             weight, estimator = self._weights[name].detach(), self._estimators[name]
             statistics = self._statistics[name]
             fit = statistics.fit(weight, estimator, self._mean, _layout(self.model.get_submodule(name)))
-            tensors[name] = fit.pattern.to(weight.dtype)
+            tensors[name] = fit.pattern.to(weight)
             if bool(fit.dead.all()):
                 warn(
                     f"No unit of {name!r} varies with its input, as far as {weight.dtype} can tell: its pattern is "

@@ -164,7 +164,7 @@ def _unit(
     if len(halves.search) < 2:
         return None
     unit = int(drawn.units[k])
-    w, a = (tensor[unit].detach().flatten().double().cpu() for tensor in (weight, pattern))
+    w, a = (tensor[unit].detach().flatten().cpu().double() for tensor in (weight, pattern))
     y = halves.x @ w + drawn.bias[unit]
     random = torch.randn(len(w), dtype=torch.float64, generator=generator, device="cpu")
     # A signal estimator's parts of y, (samples, parts), and the direction of each, (parts, features).

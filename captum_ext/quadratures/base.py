@@ -41,7 +41,7 @@ class RunningSum(ABC):
         """Take the next segment into account.
 
         Args:
-            segment: The next points of the walk.
+            segment: The next points of the walk. Its gradients may be overwritten after this call: copy what you keep.
         """
 
     @abstractmethod

@@ -139,6 +139,6 @@ def _one(segment: Segment, k: int) -> Segment:
     return Segment(
         tuple(point[k : k + 1] for point in segment.points),
         None if segment.values is None else segment.values[k : k + 1],
-        tuple(gradient[k : k + 1] for gradient in segment.gradients),
+        tuple(gradient[k : k + 1].clone() for gradient in segment.gradients),  # held until after the next pass
         segment.increments,
     )
