@@ -6,8 +6,7 @@ import torch
 from torch import Tensor
 
 from captum_ext._evaluate import Evaluator
-from captum_ext._integrate import by_example
-from captum_ext._segment import Segment, Tensors
+from captum_ext._segment import Segment, Tensors, by_example
 from captum_ext._walk import split
 from captum_ext._warn import warn
 
