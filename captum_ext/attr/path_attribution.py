@@ -160,7 +160,7 @@ class PathAttribution(PathMethod):
             return_convergence_delta: Whether to return the delta too.
             show_progress: Whether to show a progress bar, one tick a forward pass (an example, by ``"auto"``).
             tol: For ``"auto"``: the relative error to reach. For ``WeightedSum`` that is the completeness error, while
-                the estimated L2 error of the map may be four times as large; for ``ImportantDirection``, whose sum is
+                the estimated L2 error of the map may be three times as large; for ``ImportantDirection``, whose sum is
                 always right, it is the estimated error of the map, and what the gradients along the path leave over of
                 F's change. Default: 0.01.
             max_steps: For ``"auto"``: the most steps. Default: 512.

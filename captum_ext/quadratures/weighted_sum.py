@@ -22,8 +22,8 @@ _SIDES = {
 }
 
 # How many times tol the estimated error of the map may be. Over gradients that jump or wander the estimate is 1.7 times
-# the error on average (the square root of 3), so the map's own error is then about 2 tol.
-_MAP_TOLERANCE = 4.0
+# the error on average (the square root of 3), so the map's own error is then below 2 tol.
+_MAP_TOLERANCE = 3.0
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ class WeightedSum(Quadrature):
         return squared_norms([(after - before) * move for before, after, move in parts]).sqrt() / 2
 
     def relative_error(self, errors: IntegrationErrors) -> float:
-        """The completeness error, or a quarter of the map's if that is larger: errors cancel in a sum, not in a map."""
+        """The completeness error, or a third of the map's if that is larger: errors cancel in a sum, not in a map."""
         return max(errors.completeness, errors.map / _MAP_TOLERANCE)
 
 
