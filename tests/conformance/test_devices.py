@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from captum_ext import baselines
-from captum_ext.attr import PGIG, PatternAttribution
+from captum_ext.attr import PGIG, IntegratedGradients, PatternAttribution
 from captum_ext.metrics import class_sensitivity, degradation, deletion
 from captum_ext.patterns import fit_patterns, signal_quality
 from tests.conformance.methods import METHODS, TAKES_BASELINES
@@ -63,10 +63,16 @@ def test_compiled_models_with_patterns():
     torch._dynamo.reset()
     model = smooth()
     patterns = fit_patterns(model, [images(40)])
+    plain = IntegratedGradients(model).attribute(images(), target=1)
     for method in (PGIG, PatternAttribution):
-        compiled = torch.compile(model, backend="aot_eager")
-        got = method(compiled, patterns).attribute(images(), target=1)
-        assert apart(got, method(model, patterns).attribute(images(), target=1)).max() < 1e-5
+        expected = method(model, patterns).attribute(images(), target=1)
+        for compiled_before in (False, True):  # without patterns; its code must not run with them, and the reverse
+            compiled = torch.compile(model, backend="aot_eager")
+            if compiled_before:
+                assert apart(IntegratedGradients(compiled).attribute(images(), target=1), plain).max() < 1e-5
+            assert apart(method(compiled, patterns).attribute(images(), target=1), expected).max() < 1e-5
+            assert apart(IntegratedGradients(compiled).attribute(images(), target=1), plain).max() < 1e-5
+        assert (apart(expected, plain) > 0.01).all()
 
 
 @every_method
