@@ -1,8 +1,9 @@
 # Everything sets itself up: a virtual environment in .venv, made by plain pip.
 PYTHON ?= python3
 BIN := .venv/bin
+OLDEST := .venv-oldest/bin
 
-.PHONY: help demo test test-slow lint format docs tutorials dist bench bench-quick evidence clean
+.PHONY: help demo test test-slow test-oldest lint format docs tutorials dist bench bench-quick evidence clean
 
 help:  ## the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -20,6 +21,16 @@ test: .venv/test.done  ## the tests
 
 test-slow: .venv/test.done  ## the tests that take minutes
 	$(BIN)/python -m pytest -m slow
+
+.venv-oldest/test.done: pyproject.toml tests/oldest.py
+	test -x $(OLDEST)/python || $(PYTHON) -m venv .venv-oldest
+	$(OLDEST)/python -m pip install --quiet --disable-pip-version-check 'tomli; python_version < "3.11"'
+	$(OLDEST)/python tests/oldest.py > .venv-oldest/constraints.txt
+	$(OLDEST)/python -m pip install --quiet --disable-pip-version-check -c .venv-oldest/constraints.txt -e '.[test]'
+	touch $@
+
+test-oldest: .venv-oldest/test.done  ## the tests with the oldest versions that pyproject.toml promises, in .venv-oldest
+	$(OLDEST)/python -m pytest
 
 lint: .venv/test.done  ## style, format and types
 	$(BIN)/ruff check .
@@ -53,4 +64,4 @@ evidence: .venv/evidence.done  ## docs/evidence.md and its figures, from the sto
 	$(BIN)/python -m evidence.page
 
 clean:
-	rm -rf .venv dist docs/_build docs/images/built
+	rm -rf .venv .venv-oldest dist docs/_build docs/images/built

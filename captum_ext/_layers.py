@@ -223,7 +223,7 @@ def _hooks(layers: Sequence[nn.Module], at_input: bool, see: Callable[[int, Any]
 
 def _uncompiled() -> AbstractContextManager[Any]:
     """Compiled models run eagerly: what was compiled before has no new hook, what is compiled now would keep it."""
-    if "torch._dynamo" in sys.modules and hasattr(torch.compiler, "set_stance"):  # torch 2.6
+    if "torch._dynamo" in sys.modules:
         stance: AbstractContextManager[Any] = torch.compiler.set_stance("force_eager")
         return stance
     return nullcontext()

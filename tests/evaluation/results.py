@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy.integrate import trapezoid
 
 from captum_ext.evaluation.store import Results, Row
 
@@ -34,7 +35,7 @@ def rows(seed: int = 0) -> list[Row]:
             for steps in STEPS.get(method, SETTINGS["steps"]):
                 for score in ("insertion", "deletion"):
                     curve = np.sort(random.random(5)).astype(np.float32)
-                    area = float(np.trapezoid(curve, dx=0.25))
+                    area = float(trapezoid(curve, dx=0.25))
                     made.append(Row(image, method, steps, score, "signed", area, curve.tolist()))
                 for variant, points in {**POINTS, "pair:ms-ssim": 41}.items():
                     for score in ("sic", "aic"):
@@ -43,7 +44,7 @@ def rows(seed: int = 0) -> list[Row]:
                             made.append(Row(image, method, steps, score, variant, np.nan, None, note))
                             continue
                         curve = np.sort(random.random(points)).astype(np.float32)
-                        area = float(np.trapezoid(curve, dx=1 / (points - 1)))
+                        area = float(trapezoid(curve, dx=1 / (points - 1)))
                         made.append(Row(image, method, steps, score, variant, area, curve.tolist()))
                 for variant in ("signed", "absolute"):
                     made.append(Row(image, method, steps, "stability", variant, float(10 ** random.normal(-6, 1))))

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from scipy import stats
+from scipy.integrate import trapezoid
 
 from captum_ext.evaluation.reporting import estimates
 from captum_ext.evaluation.reporting.estimates import (
@@ -92,7 +93,7 @@ def test_curves_of_draws_are_numpys(n):
     assert mean_curve(curves, drawn) == pytest.approx(np.stack([curves[row].mean(0) for row in drawn]))
     assert np.array_equal(curves, before)
     areas = area_under_median(sample_of(curves.mean(1), curves), drawn)
-    assert areas == pytest.approx([np.trapezoid(np.median(curves[row], 0), dx=1 / 8) for row in drawn])
+    assert areas == pytest.approx([trapezoid(np.median(curves[row], 0), dx=1 / 8) for row in drawn])
     assert interval(curves).shape == (2, 9)
 
 
