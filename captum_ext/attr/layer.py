@@ -180,15 +180,14 @@ class LayerPathAttribution(PathMethod, captum.attr.LayerIntegratedGradients):
         given = format_layer_arguments(inputs, baselines, target, additional_forward_args, n_steps, internal_batch_size)
         checked = self._check_quadratures(quadratures, return_convergence_delta)
         tap = Tap(self.forward_func, format_layers(self.layer), attribute_to_layer_input, self.device_ids)
-        with self._at_work():
+        with self._at_work(), tap.hooked():
             ends, starts = self._ends(tap, given, internal_batch_size)
             warn_of_runs(tap, ends.runs)
             activations = _flat(ends)
             rows = internal_batch_size or default_rows(given.inputs + activations)
             at_layer = Arguments(activations, starts, given.target, given.inputs + (given.forward_args or ()))
             plan = Plan(n_steps, rows, return_convergence_delta)
-            with tap.guarded():
-                results = self._integrate(Replaced(tap, ends), checked, at_layer, plan, show_progress)
+            results = self._integrate(Replaced(tap, ends), checked, at_layer, plan, show_progress)
 
         def by_layer(parts: Tensors) -> Any:
             rest = iter(parts)
