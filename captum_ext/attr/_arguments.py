@@ -11,8 +11,15 @@ from torch import Tensor
 
 from captum_ext._compat import format_additional_forward_args
 from captum_ext._evaluate import sum_dtype
+from captum_ext._forward_args import WithoutRows
 from captum_ext._segment import Tensors
 from captum_ext._types import BaselineType, TargetType
+
+PUT_EXAMPLES_FIRST = (
+    "If dimension 1 counts the examples, as in the initial state (layers, B, H) of a recurrent network, put them "
+    "first: give state.transpose(0, 1), and lambda x, state: model(x, state.transpose(0, 1).contiguous()) as "
+    "forward_func."
+)
 
 
 class Arguments(NamedTuple):
@@ -165,18 +172,31 @@ def format_target(target: object, inputs: Tensors) -> TargetType:
 def format_forward_args(arguments: object, inputs: Tensors) -> tuple[Any, ...] | None:
     """The additional arguments as a tuple.
 
-    Raises:
-        ValueError: If a tensor does not have one row an example.
+    A tensor without one row an example can't be sliced or repeated; a pass that needs that raises ``ValueError``.
     """
     formatted: tuple[Any, ...] | None = format_additional_forward_args(arguments)
-    for position, argument in enumerate(formatted or ()):
-        if isinstance(argument, Tensor) and argument.dim() and len(argument) != len(inputs[0]):
-            raise ValueError(
-                f"additional_forward_args[{position}]: expected one row for each of {len(inputs[0])} examples "
-                f"in a tensor, got shape {tuple(argument.shape)}. Write Unrepeated(argument) for a "
-                "tensor that belongs to the whole call (captum_ext.attr.Unrepeated)."
-            )
-    return formatted
+    if formatted is None:
+        return None
+    examples = len(inputs[0])
+    return tuple(
+        WithoutRows(argument, examples, _without_rows(position, argument, examples))
+        if isinstance(argument, Tensor) and argument.dim() and len(argument) != examples
+        else argument
+        for position, argument in enumerate(formatted)
+    )
+
+
+def _without_rows(position: int, argument: Tensor, examples: int) -> str:
+    advice = (
+        "Write Unrepeated(argument) for a tensor that belongs to the whole call (captum_ext.attr.Unrepeated), or "
+        f"internal_batch_size={examples} for passes of exactly your examples."
+    )
+    if argument.dim() > 1 and argument.shape[1] == examples:
+        advice = f"{PUT_EXAMPLES_FIRST} {advice}"
+    return (
+        f"additional_forward_args[{position}]: expected one row for each of {examples} examples in a tensor, got shape "
+        f"{tuple(argument.shape)}. {advice}"
+    )
 
 
 def _is_index(value: object) -> TypeGuard[SupportsInt]:

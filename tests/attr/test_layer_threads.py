@@ -164,7 +164,7 @@ def test_data_parallel_replicas(model, images, at_input):
 
 
 def test_a_thread_that_forward_func_starts_is_named(model, images):
-    with pytest.raises(ValueError, match="did not run in forward_func.*a thread that forward_func starts"):
+    with pytest.raises(ValueError, match=r"did not run in forward_func.*a thread that forward_func starts"):
         LayerIDGI(lambda x: in_thread(lambda: model(x)), model[1]).attribute(images, target=1)
 
 
