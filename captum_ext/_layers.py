@@ -23,10 +23,12 @@ class Activations(NamedTuple):
     Attributes:
         tensors: The tensors of each layer, one row a row of the inputs, copied.
         runs: How often each layer ran. The tensors are those of its last run.
+        output: What the function returned.
     """
 
     tensors: tuple[Tensors, ...]
     runs: tuple[int, ...]
+    output: Any
 
 
 class Tap:
@@ -132,7 +134,7 @@ class Tap:
                 runs[k][tensors[0].device] = runs[k].get(tensors[0].device, 0) + 1
             return value
 
-        self.run(given, keep)
+        output = self.run(given, keep)
         for layer, by_device in zip(self.layers, found, strict=True):
             if not by_device:
                 raise ValueError(
@@ -140,7 +142,7 @@ class Tap:
                     "scripted model, or in a thread that forward_func starts). Give a layer of the very model that "
                     "forward_func calls, before it is scripted."
                 )
-        return Activations(tuple(map(self._gather, found)), tuple(max(counts.values()) for counts in runs))
+        return Activations(tuple(map(self._gather, found)), tuple(max(counts.values()) for counts in runs), output)
 
     def scatter(self, tensors: Tensors) -> dict[torch.device, Tensors]:
         """The rows that DataParallel runs on each device."""

@@ -63,6 +63,19 @@ def format_inputs(inputs: object) -> Tensors:
         TypeError: If they are not real tensors.
         ValueError: If they disagree in the number of examples or hold a NaN or infinity.
     """
+    tensors = format_tensors(inputs)
+    check_equal_lengths(tensors)
+    _check_finite("inputs", tensors)
+    return tensors
+
+
+def format_tensors(inputs: object) -> Tensors:
+    """The inputs as a tuple of tensors of any length and with any numbers.
+
+    Raises:
+        TypeError: If they are not real tensors.
+        ValueError: If there are none, or one is a scalar.
+    """
     tensors = inputs if isinstance(inputs, tuple) else (inputs,)
     if not tensors:
         raise ValueError("inputs: expected at least one tensor, got an empty tuple.")
@@ -75,22 +88,28 @@ def format_inputs(inputs: object) -> Tensors:
         _check_kind("inputs", tensor)
         if tensor.dim() == 0:
             raise ValueError("inputs: expected examples in dimension 0, got a scalar. Write x.unsqueeze(0).")
-        if len(tensor) != len(tensors[0]):
-            raise ValueError(
-                f"inputs: expected as many examples in every tensor of the tuple, got {[len(t) for t in tensors]}."
-            )
-    _check_finite("inputs", tensors)
     return tensors
 
 
+def check_equal_lengths(inputs: Tensors) -> None:
+    """Raise ``ValueError`` if the inputs disagree in the number of examples."""
+    if len({len(tensor) for tensor in inputs}) > 1:
+        raise ValueError(
+            f"inputs: expected as many examples in every tensor of the tuple, got {[len(t) for t in inputs]}."
+        )
+
+
 def format_baselines(
-    baselines: BaselineType, inputs: Tensors, dtype: Callable[[Tensor], torch.dtype] = sum_dtype
+    baselines: BaselineType,
+    inputs: Tensors,
+    dtype: Callable[[Tensor], torch.dtype] = sum_dtype,
+    finite: bool = True,
 ) -> Tensors | None:
     """The baselines in the shape of the inputs, ready to sum with; ``None`` stays ``None``.
 
     Raises:
         TypeError: If one is neither a tensor nor a number.
-        ValueError: If their number, shapes or devices do not fit the inputs, or one is not finite.
+        ValueError: If their number, shapes or devices do not fit the inputs, or one is not finite and must be.
     """
     if baselines is None:
         return None
@@ -101,7 +120,8 @@ def format_baselines(
             "Write a tuple as long as the inputs' (0 for those that start from zeros)."
         )
     tensors = tuple(_format_baseline(one, like, dtype(like)) for one, like in zip(given, inputs, strict=True))
-    _check_finite("baselines", tensors)
+    if finite:
+        _check_finite("baselines", tensors)
     return tensors
 
 
