@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import copy
-import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
-from functools import partial
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, NamedTuple
 
 import torch
@@ -15,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn.parallel.scatter_gather import scatter
 
 from captum_ext._forward_args import Unrepeated
+from captum_ext._hooks import hooks, runs_in
 from captum_ext._segment import Tensors
 
 
@@ -24,14 +23,20 @@ class Activations(NamedTuple):
     Attributes:
         tensors: The tensors of each layer, one row a row of the inputs, copied.
         runs: How often each layer ran. The tensors are those of its last run.
+        output: What the function returned.
     """
 
     tensors: tuple[Tensors, ...]
     runs: tuple[int, ...]
+    output: Any
 
 
 class Tap:
     """Some layers of a function, where activations can be read.
+
+    A tap belongs to the thread that makes it. Its hooks act in the passes of :meth:`run` only, in that thread and in
+    the copies of the layers that DataParallel makes for it. In other threads, and after an interrupt that kept a hook
+    from being removed, they do nothing.
 
     Args:
         forward_func: The function that runs the layers.
@@ -51,43 +56,60 @@ class Tap:
         self.forward_func = forward_func
         self.layers = tuple(layers)
         self.at_input = at_input
-        self._running = False
         self.device_ids = list(device_ids or getattr(forward_func, "device_ids", None) or ())
+        self._thread = threading.get_ident()
+        self._see: Callable[[int, Any], Any] | None = None  # set during a pass
+        self._backward_pass: int | None = None
 
     @property
     def end(self) -> str:
         """Which end of the layers, in words."""
         return "input" if self.at_input else "output"
 
+    def hooked(self) -> AbstractContextManager[None]:
+        """A context in which the layers have the hooks that :meth:`run` needs."""
+        return hooks(self.layers, self._before if self.at_input else self._after, self.at_input)
+
     def run(self, given: Sequence[Any], see: Callable[[int, Any], Any]) -> Any:
         """Run the function; ``see(k, activation)`` gives what layer k's activation is replaced by."""
-        self._running = True
+        self._see = see
         try:
-            return self._run(given, see)
-        finally:
-            self._running = False
-
-    def _run(self, given: Sequence[Any], see: Callable[[int, Any], Any]) -> Any:
-        with _uncompiled(), _hooks(self.layers, self.at_input, see):
             return self.forward_func(*(value.tensor if isinstance(value, Unrepeated) else value for value in given))
+        finally:
+            self._see = None
 
-    @contextmanager
-    def guarded(self) -> Iterator[None]:
-        """Refuse runs of the layers outside :meth:`run`.
+    def guard(self, output: Any) -> None:
+        """Refuse runs of the layers in the backward pass from this output.
 
         Activation checkpointing has such: its backward pass runs the layers anew, when nothing is in their place.
         """
 
-        def check(k: int, value: Any) -> Any:
-            if not self._running:
-                raise ValueError(
-                    f"layer: {_name(self.layers[k])} ran again in the backward pass, so the gradient would be another "
-                    "point's. Turn off activation checkpointing, as in model.gradient_checkpointing_disable()."
-                )
-            return value
+        def note(gradient: Tensor) -> None:
+            # On a GPU, autograd's own threads run the backward passes of all threads: only the id tells whose it is.
+            self._backward_pass = torch._C._current_graph_task_id()
 
-        with _hooks(self.layers, self.at_input, check):
-            yield
+        if isinstance(output, Tensor) and output.requires_grad:
+            output.register_hook(note)
+
+    def _before(self, k: int, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any] | None = None) -> Any:
+        see = self._seen_by(k, module)
+        if see is None or kwargs is None:  # torch may not know yet, in another thread, that the hook takes kwargs
+            return None
+        # Keyword arguments count where no positional one could.
+        return (see(k, args), kwargs) if tensors_of(args) or not tensors_of(kwargs) else (args, see(k, kwargs))
+
+    def _after(self, k: int, module: nn.Module, args: tuple[Any, ...], output: Any) -> Any:
+        see = self._seen_by(k, module)
+        return None if see is None else see(k, output)
+
+    def _seen_by(self, k: int, module: nn.Module) -> Callable[[int, Any], Any] | None:
+        """What the pass under way does with layer k's activation, or ``None`` if this run of it is not the pass's."""
+        if self._backward_pass is not None and torch._C._current_graph_task_id() == self._backward_pass:
+            raise ValueError(
+                f"layer: {_name(self.layers[k])} ran again in the backward pass, so the gradient would be another "
+                "point's. Turn off activation checkpointing, as in model.gradient_checkpointing_disable()."
+            )
+        return self._see if runs_in(self._thread, module) else None
 
     def read(self, given: Sequence[Any]) -> Activations:
         """The layers' activations in one forward pass, in the gradient mode that is on.
@@ -112,14 +134,15 @@ class Tap:
                 runs[k][tensors[0].device] = runs[k].get(tensors[0].device, 0) + 1
             return value
 
-        self.run(given, keep)
+        output = self.run(given, keep)
         for layer, by_device in zip(self.layers, found, strict=True):
             if not by_device:
                 raise ValueError(
                     f"layer: {_name(layer)} did not run in forward_func, or ran where hooks are not called (in a "
-                    "scripted model). Give a layer of the very model that forward_func calls, before it is scripted."
+                    "scripted model, or in a thread that forward_func starts). Give a layer of the very model that "
+                    "forward_func calls, before it is scripted."
                 )
-        return Activations(tuple(map(self._gather, found)), tuple(max(counts.values()) for counts in runs))
+        return Activations(tuple(map(self._gather, found)), tuple(max(counts.values()) for counts in runs), output)
 
     def scatter(self, tensors: Tensors) -> dict[torch.device, Tensors]:
         """The rows that DataParallel runs on each device."""
@@ -168,7 +191,9 @@ class Replaced:
             start = sum(self._sizes[:k])
             return with_tensors(value, by_device[device][start : start + self._sizes[k]])
 
-        return self._tap.run(given[count:], put)
+        output = self._tap.run(given[count:], put)
+        self._tap.guard(output)
+        return output
 
 
 def tensors_of(value: Any) -> Tensors:
@@ -200,33 +225,6 @@ def _rows(parts: Any) -> int | None:
 def _is_activation(part: Any, rows: int | None) -> bool:
     fits = isinstance(part, Tensor) and part.is_floating_point() and part.dim() > 0
     return fits and rows in (None, len(part))
-
-
-@contextmanager
-def _hooks(layers: Sequence[nn.Module], at_input: bool, see: Callable[[int, Any], Any]) -> Iterator[None]:
-    def before(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], k: int) -> Any:
-        # Keyword arguments count where no positional one could.
-        return (see(k, args), kwargs) if tensors_of(args) or not tensors_of(kwargs) else (args, see(k, kwargs))
-
-    def after(module: nn.Module, args: tuple[Any, ...], output: Any, k: int) -> Any:
-        return see(k, output)
-
-    with ExitStack() as stack:
-        for k, layer in enumerate(layers):
-            if at_input:
-                handle = layer.register_forward_pre_hook(partial(before, k=k), with_kwargs=True)
-            else:
-                handle = layer.register_forward_hook(partial(after, k=k))
-            stack.callback(handle.remove)
-        yield
-
-
-def _uncompiled() -> AbstractContextManager[Any]:
-    """Compiled models run eagerly: what was compiled before has no new hook, what is compiled now would keep it."""
-    if "torch._dynamo" in sys.modules:
-        stance: AbstractContextManager[Any] = torch.compiler.set_stance("force_eager")
-        return stance
-    return nullcontext()
 
 
 def _name(layer: nn.Module) -> str:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 from typing import Any, TypeVar
 
 import torch
@@ -13,6 +11,7 @@ from torch import Tensor, nn
 from torch.utils.weak import WeakIdKeyDictionary
 
 from captum_ext._devices import full_precision
+from captum_ext._eager import eager_mode
 from captum_ext._model import modules_of
 from captum_ext._segment import Tensors
 
@@ -98,7 +97,7 @@ class Layouts:
         # What is random is drawn alike for both, and the user's numbers stay in their order. In full precision, where
         # rounding is far below the difference between two pictures.
         precise = full_precision(torch.device("cpu"))
-        with torch.random.fork_rng(devices=[]), torch.enable_grad(), precise, _eagerly():
+        with torch.random.fork_rng(devices=[]), torch.enable_grad(), precise, eager_mode():
             state = torch.get_rng_state()
             try:
                 own = self._evaluate(index, self._own)
@@ -172,14 +171,6 @@ def _channels(forward_func: Callable[..., Any]) -> set[int]:
 
 def _on_cpu(module: nn.Module) -> bool:
     return all(parameter.device.type == "cpu" for parameter in module.parameters())
-
-
-def _eagerly() -> AbstractContextManager[Any]:
-    """Compiled models are not compiled for one example in either layout."""
-    if "torch._dynamo" in sys.modules and hasattr(torch.compiler, "set_stance"):  # torch 2.6
-        stance: AbstractContextManager[Any] = torch.compiler.set_stance("force_eager")
-        return stance
-    return nullcontext()
 
 
 def _agree(own: object, other: object, forward_func: Callable[..., Any]) -> bool:

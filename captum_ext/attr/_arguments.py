@@ -10,9 +10,16 @@ from torch import Tensor
 
 from captum_ext._compat import format_additional_forward_args
 from captum_ext._evaluate import sum_dtype
+from captum_ext._forward_args import WithoutRows
 from captum_ext._numbers import check_positive, is_boolean, is_integer, is_number
 from captum_ext._segment import Tensors
 from captum_ext._types import BaselineType, TargetType
+
+PUT_EXAMPLES_FIRST = (
+    "If dimension 1 counts the examples, as in the initial state (layers, B, H) of a recurrent network, put them "
+    "first: give state.transpose(0, 1), and lambda x, state: model(x, state.transpose(0, 1).contiguous()) as "
+    "forward_func."
+)
 
 
 class Arguments(NamedTuple):
@@ -37,14 +44,7 @@ def format_arguments(
     Raises:
         TypeError, ValueError: If one can't be used.
     """
-    if n_steps == "auto":
-        raise ValueError(
-            "n_steps: expected a positive integer, got 'auto', which is for attribute() of the methods that explain "
-            "inputs. Give attribute_each(), layers and neurons a number."
-        )
-    check_positive("n_steps", n_steps)
-    if internal_batch_size is not None:
-        check_positive("internal_batch_size", internal_batch_size)
+    check_counts(n_steps, internal_batch_size)
     tensors = format_inputs(inputs)
     return Arguments(
         tensors,
@@ -54,12 +54,41 @@ def format_arguments(
     )
 
 
+def check_counts(n_steps: object, internal_batch_size: object) -> None:
+    """Check the numbers of steps and of rows.
+
+    Raises:
+        TypeError, ValueError: If one is not a positive integer.
+    """
+    if n_steps == "auto":
+        raise ValueError(
+            "n_steps: expected a positive integer, got 'auto', which is for attribute() of the methods that explain "
+            "inputs. Give attribute_each(), layers and neurons a number."
+        )
+    check_positive("n_steps", n_steps)
+    if internal_batch_size is not None:
+        check_positive("internal_batch_size", internal_batch_size)
+
+
 def format_inputs(inputs: object) -> Tensors:
     """The inputs as a tuple of tensors.
 
     Raises:
         TypeError: If they are not real tensors.
         ValueError: If they disagree in the number of examples or hold a NaN or infinity.
+    """
+    tensors = format_tensors(inputs)
+    check_equal_lengths(tensors)
+    _check_finite("inputs", tensors)
+    return tensors
+
+
+def format_tensors(inputs: object) -> Tensors:
+    """The inputs as a tuple of tensors of any length and with any numbers.
+
+    Raises:
+        TypeError: If they are not real tensors.
+        ValueError: If there are none, or one is a scalar.
     """
     tensors = inputs if isinstance(inputs, tuple) else (inputs,)
     if not tensors:
@@ -73,22 +102,28 @@ def format_inputs(inputs: object) -> Tensors:
         _check_kind("inputs", tensor)
         if tensor.dim() == 0:
             raise ValueError("inputs: expected examples in dimension 0, got a scalar. Write x.unsqueeze(0).")
-        if len(tensor) != len(tensors[0]):
-            raise ValueError(
-                f"inputs: expected as many examples in every tensor of the tuple, got {[len(t) for t in tensors]}."
-            )
-    _check_finite("inputs", tensors)
     return tensors
 
 
+def check_equal_lengths(inputs: Tensors) -> None:
+    """Raise ``ValueError`` if the inputs disagree in the number of examples."""
+    if len({len(tensor) for tensor in inputs}) > 1:
+        raise ValueError(
+            f"inputs: expected as many examples in every tensor of the tuple, got {[len(t) for t in inputs]}."
+        )
+
+
 def format_baselines(
-    baselines: BaselineType, inputs: Tensors, dtype: Callable[[Tensor], torch.dtype] = sum_dtype
+    baselines: BaselineType,
+    inputs: Tensors,
+    dtype: Callable[[Tensor], torch.dtype] = sum_dtype,
+    finite: bool = True,
 ) -> Tensors | None:
     """The baselines in the shape of the inputs, ready to sum with; ``None`` stays ``None``.
 
     Raises:
         TypeError: If one is neither a tensor nor a number.
-        ValueError: If their number, shapes or devices do not fit the inputs, or one is not finite.
+        ValueError: If their number, shapes or devices do not fit the inputs, or one is not finite and must be.
     """
     if baselines is None:
         return None
@@ -99,7 +134,8 @@ def format_baselines(
             "Write a tuple as long as the inputs' (0 for those that start from zeros)."
         )
     tensors = tuple(_format_baseline(one, like, dtype(like)) for one, like in zip(given, inputs, strict=True))
-    _check_finite("baselines", tensors)
+    if finite:
+        _check_finite("baselines", tensors)
     return tensors
 
 
@@ -173,18 +209,31 @@ def format_target(target: object, inputs: Tensors) -> TargetType:
 def format_forward_args(arguments: object, inputs: Tensors) -> tuple[Any, ...] | None:
     """The additional arguments as a tuple.
 
-    Raises:
-        ValueError: If a tensor does not have one row an example.
+    A tensor without one row an example can't be sliced or repeated; a pass that needs that raises ``ValueError``.
     """
     formatted: tuple[Any, ...] | None = format_additional_forward_args(arguments)
-    for position, argument in enumerate(formatted or ()):
-        if isinstance(argument, Tensor) and argument.dim() and len(argument) != len(inputs[0]):
-            raise ValueError(
-                f"additional_forward_args[{position}]: expected one row for each of {len(inputs[0])} examples "
-                f"in a tensor, got shape {tuple(argument.shape)}. Write Unrepeated(argument) for a "
-                "tensor that belongs to the whole call (captum_ext.attr.Unrepeated)."
-            )
-    return formatted
+    if formatted is None:
+        return None
+    examples = len(inputs[0])
+    return tuple(
+        WithoutRows(argument, examples, _without_rows(position, argument, examples))
+        if isinstance(argument, Tensor) and argument.dim() and len(argument) != examples
+        else argument
+        for position, argument in enumerate(formatted)
+    )
+
+
+def _without_rows(position: int, argument: Tensor, examples: int) -> str:
+    advice = (
+        "Write Unrepeated(argument) for a tensor that belongs to the whole call (captum_ext.attr.Unrepeated), or "
+        f"internal_batch_size={examples} for passes of exactly your examples."
+    )
+    if argument.dim() > 1 and argument.shape[1] == examples:
+        advice = f"{PUT_EXAMPLES_FIRST} {advice}"
+    return (
+        f"additional_forward_args[{position}]: expected one row for each of {examples} examples in a tensor, got shape "
+        f"{tuple(argument.shape)}. {advice}"
+    )
 
 
 def _check_kind(name: str, tensor: Tensor) -> None:

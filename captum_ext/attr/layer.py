@@ -17,9 +17,16 @@ from captum_ext._layers import Activations, Replaced, Tap
 from captum_ext._segment import Tensors
 from captum_ext._types import BaselineType, TargetType
 from captum_ext._walk import default_rows
-from captum_ext.attr._arguments import Arguments
+from captum_ext.attr._arguments import Arguments, format_target
 from captum_ext.attr._base import PathMethod, paired
-from captum_ext.attr._layer_arguments import format_layer_arguments, format_layers, read_all, warn_of_runs
+from captum_ext.attr._layer_arguments import (
+    arguments_at_layer,
+    format_layer_arguments,
+    format_layers,
+    read_all,
+    settle_arguments,
+    warn_of_runs,
+)
 from captum_ext.paths import Path, StraightPath
 from captum_ext.quadratures import Quadrature
 
@@ -105,12 +112,15 @@ class LayerPathAttribution(PathMethod, captum.attr.LayerIntegratedGradients):
 
         Args:
             inputs: The examples to explain: a tensor (B, ...), or a tuple of them with equal B if ``forward_func``
-                takes several. They reach the model in their own dtype.
+                takes several. They reach the model in their own dtype, NaN and infinity included. Where the layer and
+                the output have another number of rows, that is B (an ``EmbeddingBag`` of ids and offsets).
             baselines: Inputs at which the layer's activation is the path's start: a number, a tensor shaped as the
                 inputs or with one example, or a tuple of these. Default: zeros. (``BlurPath`` takes ``None`` only.)
             target: Which output to explain; see :meth:`captum_ext.attr.PathAttribution.attribute`.
-            additional_forward_args: Further arguments of ``forward_func``, a tuple if several. Tensors with a row for
-                each example go with their examples; others are passed on as they are.
+            additional_forward_args: Further arguments of ``forward_func``, a tuple if several. Tensors of another
+                length than B are passed on whole, as are those in :class:`~captum_ext.attr.Unrepeated`. Those of length
+                B go with their examples, unless a trial pass shows that F's output is the same only if they are passed
+                on whole.
             n_steps: Steps of the path. Default: 50, Captum's.
             method: The rule to integrate by, one of the quadrature's. Default ``None``: the class's own.
             internal_batch_size: The most rows in any forward pass; it may be less than B. Default ``None``: as in
@@ -134,7 +144,7 @@ class LayerPathAttribution(PathMethod, captum.attr.LayerIntegratedGradients):
 
         Warns:
             UserWarning: If the model is in training mode, or the layer runs several times: then its last run is
-                explained.
+                explained. If it can't be told whether an additional tensor has one row per example.
             RuntimeWarning: If F has a NaN or infinite gradient on the path of an example.
         """
         return self.attribute_each(
@@ -180,15 +190,18 @@ class LayerPathAttribution(PathMethod, captum.attr.LayerIntegratedGradients):
         given = format_layer_arguments(inputs, baselines, target, additional_forward_args, n_steps, internal_batch_size)
         checked = self._check_quadratures(quadratures, return_convergence_delta)
         tap = Tap(self.forward_func, format_layers(self.layer), attribute_to_layer_input, self.device_ids)
-        with self._at_work():
-            ends, starts = self._ends(tap, given, internal_batch_size)
+        with self._at_work(), tap.hooked():
+            most = internal_batch_size or default_rows(given.inputs)
+            given = settle_arguments(tap, given, most)
+            ends, starts = self._ends(tap, given, most)
             warn_of_runs(tap, ends.runs)
             activations = _flat(ends)
             rows = internal_batch_size or default_rows(given.inputs + activations)
-            at_layer = Arguments(activations, starts, given.target, given.inputs + (given.forward_args or ()))
+            replaced = Replaced(tap, ends)
+            args = arguments_at_layer(tap, replaced, ends, given, rows, self.path.look_ahead)
+            at_layer = Arguments(activations, starts, format_target(target, activations), args)
             plan = Plan(n_steps, rows, return_convergence_delta)
-            with tap.guarded():
-                results = self._integrate(Replaced(tap, ends), checked, at_layer, plan, show_progress)
+            results = self._integrate(replaced, checked, at_layer, plan, show_progress)
 
         def by_layer(parts: Tensors) -> Any:
             rest = iter(parts)
@@ -198,14 +211,14 @@ class LayerPathAttribution(PathMethod, captum.attr.LayerIntegratedGradients):
 
         return paired(results, by_layer, return_convergence_delta)
 
-    def _ends(self, tap: Tap, given: Arguments, rows: int | None) -> tuple[Activations, Tensors | None]:
+    def _ends(self, tap: Tap, given: Arguments, rows: int) -> tuple[Activations, Tensors | None]:
         """The layer's activations at the inputs, and where the path starts (``None``: the path's own start)."""
         args = given.forward_args or ()
-        ends = read_all(tap, given.inputs, args, rows or default_rows(given.inputs))
+        ends = read_all(tap, given.inputs, args, rows)
         if not self.path.takes_baselines:
             return ends, given.baselines
         baselines = given.baselines or tuple(torch.zeros_like(tensor) for tensor in given.inputs)
-        starts = read_all(tap, baselines, args, rows or default_rows(given.inputs))
+        starts = read_all(tap, baselines, args, rows)
         shapes = [[tensor.shape for tensor in _flat(activations)] for activations in (starts, ends)]
         if shapes[0] != shapes[1]:
             raise ValueError(

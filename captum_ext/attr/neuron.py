@@ -125,7 +125,7 @@ class NeuronPathAttribution(PathMethod, NeuronAttribution):
         def as_given(parts: Tensors) -> Any:
             return parts if isinstance(inputs, tuple) else parts[0]
 
-        with self._at_work():
+        with self._at_work(), tap.hooked():
             results = self._integrate(neuron, quadratures, given, plan, show_progress, has_values)
         return paired(results, as_given, return_convergence_delta)[0]
 

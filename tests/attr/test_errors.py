@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from captum_ext.attr import IDGI, BlurIG, GuidedIG, IntegratedGradients, PathAttribution
 from captum_ext.paths import BlurPath, GuidedPath
@@ -112,6 +113,46 @@ def test_counts(net, name, value, error):
 def test_additional_arguments(pair_net, pairs):
     with pytest.raises(ValueError, match=r"additional_forward_args\[1\]: expected one row for each of 3"):
         IntegratedGradients(pair_net).attribute(pairs, target=0, additional_forward_args=(torch.ones(3), torch.ones(2)))
+
+
+def test_initial_states_of_recurrent_networks():
+    """(layers, B, H): the message's advice works, and passes of exactly the examples need none."""
+    lstm = nn.LSTM(4, 6, num_layers=2, batch_first=True).double()
+    x, h, c = torch.randn(5, 7, 4).double(), torch.randn(2, 5, 6).double(), torch.randn(2, 5, 6).double()
+
+    def model(x, h, c):
+        return lstm(x, (h, c))[0][:, -1]
+
+    def examples_first(x, h, c):
+        return model(x, h.transpose(0, 1).contiguous(), c.transpose(0, 1).contiguous())
+
+    arguments = {"target": 1, "n_steps": 6}
+    expected = torch.cat(
+        [
+            IntegratedGradients(lambda x, k=k: model(x, *(s[:, [k]].repeat(1, len(x), 1) for s in (h, c)))).attribute(
+                x[k : k + 1], **arguments
+            )
+            for k in range(5)
+        ]
+    )
+    turned = IntegratedGradients(examples_first).attribute(
+        x, additional_forward_args=(h.transpose(0, 1), c.transpose(0, 1)), internal_batch_size=3, **arguments
+    )
+    torch.testing.assert_close(turned, expected)
+    as_they_are = IntegratedGradients(model).attribute(
+        x, additional_forward_args=(h, c), internal_batch_size=5, **arguments
+    )
+    torch.testing.assert_close(as_they_are, expected)
+    with pytest.raises(ValueError, match=r"got shape \(2, 5, 6\).*put them first: give state.transpose\(0, 1\)"):
+        IntegratedGradients(model).attribute(x, additional_forward_args=(h, c), **arguments)
+
+
+def test_quantized_models_have_no_gradient():
+    model = nn.Sequential(nn.Linear(4, 5), nn.Tanh(), nn.Linear(5, 2))
+    model = torch.ao.quantization.quantize_dynamic(model, {nn.Linear}, torch.qint8)
+    for method in (IntegratedGradients, IDGI):
+        with pytest.raises(ValueError, match="has no gradient"):
+            method(model).attribute(torch.rand(3, 4), target=1)
 
 
 @pytest.mark.parametrize(

@@ -245,6 +245,22 @@ def test_unrepeated_tables_of_any_size(name, examples, rows, cap, seed):
     close(delta, deltas)
 
 
+@pytest.mark.parametrize("sparse", [False, True])
+@pytest.mark.parametrize("cap", [2, 3])
+@every_method_and_patterns
+def test_a_tensor_without_rows_reaches_passes_of_exactly_the_examples(name, cap, sparse):
+    x = torch.randn(2, 3, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    factor, adjacency = torch.tensor([1.0, -2.0]).double(), ADJACENCY.to_sparse_csr() if sparse else ADJACENCY
+    model = Graph()
+    expected = attribute(
+        name, model, lambda x, factor: model(x, adjacency, factor), x, target=1, additional_forward_args=factor
+    )
+    arguments = {"target": 1, "additional_forward_args": (adjacency, factor)}
+    close(attribute(name, model, model, x, internal_batch_size=cap, **arguments), expected)
+    with pytest.raises(ValueError, match=r"\[0\]: expected one row for each of 2 examples.*internal_batch_size=2"):
+        attribute(name, model, model, x, internal_batch_size=1, **arguments)
+
+
 @every_method
 def test_unrepeated_inside_noise_tunnel(name):
     x = torch.randn(3, 3, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
