@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -49,8 +49,17 @@ def run(forward_func: Callable[..., Any], inputs: tuple[Tensor, ...], arguments:
     Raises:
         ValueError: If its model is on another device than one of these.
     """
-    try:
+    with device_mismatch_explained(forward_func, inputs, arguments):
         return run_forward(forward_func, inputs, None, arguments)
+
+
+@contextmanager
+def device_mismatch_explained(
+    forward_func: Callable[..., Any], inputs: tuple[Tensor, ...], arguments: Any
+) -> Iterator[None]:
+    """Raise ``ValueError`` where a pass fails because its model is on another device than one of its tensors."""
+    try:
+        yield
     except RuntimeError as error:
         advice = _advice(forward_func, inputs, arguments) if _MIXED.search(str(error)) else None
         if advice is None:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from captum_ext._compat import format_additional_forward_args
+from captum_ext._devices import device_mismatch_explained
 from captum_ext._forward_args import Unrepeated
 from captum_ext._layers import Activations, Replaced, Tap
 from captum_ext._segment import Tensors
@@ -81,7 +82,8 @@ def read_all(tap: Tap, inputs: Tensors, args: tuple[Any, ...], rows: int) -> Act
     for chunk in _chunks(tap, inputs, rows):
         # Cloned, since a model that works in place must not get at the caller's tensors.
         given = [value[chunk].clone() if isinstance(value, Tensor) and value.dim() else value for value in args]
-        part = tap.read([*(tensor[chunk].clone() for tensor in inputs), *given])
+        with device_mismatch_explained(tap.forward_func, inputs, args):
+            part = tap.read([*(tensor[chunk].clone() for tensor in inputs), *given])
         _check_rows(tap, part, [len(tensor[chunk]) for tensor in inputs], chunk == slice(None))
         parts.append(part)
     if len({part.runs for part in parts}) > 1:

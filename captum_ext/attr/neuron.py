@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from captum_ext._backward import BackwardRule
 from captum_ext._compat import select_neuron
+from captum_ext._devices import device_mismatch_explained
 from captum_ext._integrate import Plan
 from captum_ext._layers import Tap
 from captum_ext._numbers import is_boolean
@@ -125,7 +126,8 @@ class NeuronPathAttribution(PathMethod, NeuronAttribution):
         def as_given(parts: Tensors) -> Any:
             return parts if isinstance(inputs, tuple) else parts[0]
 
-        with self._at_work(), tap.hooked():
+        named = device_mismatch_explained(self.forward_func, given.inputs, given.forward_args)
+        with self._at_work(), tap.hooked(), named:
             results = self._integrate(neuron, quadratures, given, plan, show_progress, has_values)
         return paired(results, as_given, return_convergence_delta)[0]
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from captum_ext._devices import widest_dtype
 from captum_ext._evaluate import float_dtype
 
 
@@ -45,7 +46,7 @@ def data_mean(data: Tensor | Iterable[Any]) -> Tensor:
             raise TypeError(
                 f"data: expected batches of real tensors (B, ...), or tuples that begin with one, got {got}."
             )
-        part = inputs.detach().sum(0, dtype=torch.float32 if inputs.device.type == "mps" else torch.float64)
+        part = inputs.detach().sum(0, dtype=widest_dtype(inputs.device))
         if total is None:
             total, dtype = torch.zeros_like(part), float_dtype(inputs)
         if part.shape != total.shape:

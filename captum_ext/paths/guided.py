@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from captum_ext._devices import widest_dtype
 from captum_ext._grid import Grid, closed_grid
 from captum_ext._numbers import check_number
 from captum_ext._segment import Tensors
@@ -94,7 +95,7 @@ class _GuidedTrace(Trace):
         self._like = inputs
         self._steps = steps
         self._max_dist = max_dist
-        wide = torch.float32 if inputs[0].device.type == "mps" else torch.float64
+        wide = widest_dtype(inputs[0].device)
         self._start = _flat(start).to(wide)
         self._way = _flat(inputs).to(wide) - self._start
         self._distance = self._way.abs()

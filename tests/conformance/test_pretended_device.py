@@ -8,7 +8,15 @@ import torch
 from torch import nn
 
 import captum_ext._devices
-from captum_ext.attr import IDGI, ExpectedGradients, IntegratedGradients, PatternAttribution, PatternNet
+from captum_ext.attr import (
+    IDGI,
+    ExpectedGradients,
+    IntegratedGradients,
+    LayerIDGI,
+    NeuronIntegratedGradients,
+    PatternAttribution,
+    PatternNet,
+)
 from captum_ext.metrics import (
     class_sensitivity,
     completeness,
@@ -192,6 +200,10 @@ def calls(model, x, forward_args=None):
     """Every way to run a model on inputs."""
     for method in (IntegratedGradients(model), IDGI(model), ExpectedGradients(model, x)):
         yield partial(method.attribute, x, target=1, additional_forward_args=forward_args)
+    if isinstance(model, nn.Module):
+        convolution = next(module for module in model.modules() if isinstance(module, nn.Conv2d))
+        yield partial(LayerIDGI(model, convolution).attribute, x, target=1, additional_forward_args=forward_args)
+        yield partial(NeuronIntegratedGradients(model, convolution).attribute, x, (0, 0, 0), None, forward_args)
     for metric in (insertion, deletion, completeness, partial(degradation, patch_size=2)):
         yield partial(metric, model, x, x, 1, additional_forward_args=forward_args)
 
