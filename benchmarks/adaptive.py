@@ -16,7 +16,7 @@ import torch
 
 from benchmarks.common import network, photographs
 from benchmarks.fewer import FINEST, PATHS, report
-from captum_ext._adapt import _Example
+from captum_ext._engine.adaptive import _Example
 from captum_ext.attr import PathAttribution
 from captum_ext.paths import BlurPath, StraightPath
 from captum_ext.quadratures import ImportantDirection, Subsampled, WeightedSum

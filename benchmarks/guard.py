@@ -11,7 +11,7 @@ from torch import nn
 from torchvision.models import resnet50
 
 from benchmarks.common import Size, interleaved
-from captum_ext._model import untouched
+from captum_ext._utils.model_state import untouched
 
 _TABLE = 100_000_000  # float32 numbers, 400 MB
 

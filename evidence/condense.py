@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from captum_ext._optional import optional
+from captum_ext._utils.optional import optional
 from captum_ext.evaluation import Results
 from captum_ext.evaluation.store import ResultsError
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
-from captum_ext._optional import optional
+from captum_ext._utils.optional import optional
 from captum_ext.evaluation.reporting.estimates import (
     Estimate,
     Floats,

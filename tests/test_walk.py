@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from captum_ext._grid import closed_grid, open_grid, shared_grid
-from captum_ext._walk import split
+from captum_ext._engine.batching import split
 from captum_ext.attr import IDGI, BlurIG, GuidedIG, IntegratedGradients, LayerGuidedIG, LayerIDGI
+from captum_ext.quadratures.grid import closed_grid, open_grid, shared_grid
 
 
 def lengths(chunks):

@@ -1,6 +1,6 @@
 """Attribution methods, drop-ins next to :class:`captum.attr.IntegratedGradients`."""
 
-from captum_ext._forward_args import Unrepeated
+from captum_ext._engine.forward_args import Unrepeated
 from captum_ext.attr.blur_ig import BlurIG
 from captum_ext.attr.diagnostics import Diagnostics
 from captum_ext.attr.expected import Expected

@@ -11,19 +11,19 @@ import torch
 from captum.attr import GradientAttribution
 from torch import Tensor
 
-from captum_ext._backward import BackwardRule
-from captum_ext._evaluate import Evaluator
-from captum_ext._gradients import compute_gradients
-from captum_ext._grid import shared_grid
-from captum_ext._integrate import Plan, integrate
-from captum_ext._model import untouched
-from captum_ext._segment import Tensors
-from captum_ext.attr._arguments import Arguments
-from captum_ext.attr._completeness import ValueRange, check_sums
+from captum_ext._engine.arguments import Arguments
+from captum_ext._engine.completeness import ValueRange, check_sums
+from captum_ext._engine.evaluator import Evaluator
+from captum_ext._engine.gradients import compute_gradients
+from captum_ext._engine.integrate import Plan, integrate
+from captum_ext._utils.model_state import untouched
 from captum_ext.attr._parts import check_flag, check_local, check_parts, check_quadratures
 from captum_ext.attr._refined import Task, make_bar
+from captum_ext.backward.base import BackwardRule
 from captum_ext.paths import Path
 from captum_ext.quadratures import Quadrature, WeightedSum
+from captum_ext.quadratures.grid import shared_grid
+from captum_ext.quadratures.segment import Tensors
 
 
 class PathMethod(GradientAttribution):

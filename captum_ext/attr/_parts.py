@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from captum_ext._backward import BackwardRule
-from captum_ext._numbers import is_boolean, is_integer
+from captum_ext._utils.numbers import is_boolean, is_integer
+from captum_ext.backward.base import BackwardRule
 from captum_ext.paths import Path
 from captum_ext.quadratures import Quadrature
 

@@ -10,18 +10,18 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from captum_ext._adapt import Course, Refinement, adapt
-from captum_ext._compat import NullProgress, progress
-from captum_ext._evaluate import Evaluator
-from captum_ext._grid import shared_grid
-from captum_ext._integrate import Plan, integrate
-from captum_ext._numbers import check_number, check_positive
-from captum_ext._segment import Tensors, by_example
-from captum_ext._warn import warn
-from captum_ext.attr._arguments import Arguments
+from captum_ext._engine.adaptive import Course, Refinement, adapt
+from captum_ext._engine.arguments import Arguments
+from captum_ext._engine.evaluator import Evaluator
+from captum_ext._engine.integrate import Plan, integrate
+from captum_ext._utils._captum import NullProgress, progress
+from captum_ext._utils.numbers import check_number, check_positive
+from captum_ext._utils.warnings import warn
 from captum_ext.attr.diagnostics import Diagnostics, Trail
 from captum_ext.paths import Path
 from captum_ext.quadratures import Quadrature, Subsampled
+from captum_ext.quadratures.grid import shared_grid
+from captum_ext.quadratures.segment import Tensors, by_example
 
 TOLERANCE = 0.01
 MAX_STEPS = 512

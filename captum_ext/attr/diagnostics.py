@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from captum_ext._numbers import check_integer
-from captum_ext._segment import Segment
+from captum_ext._utils.numbers import check_integer
+from captum_ext.quadratures.segment import Segment
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from captum.attr import Attribution
 from captum.log import log_usage
 from torch import Tensor
 
-from captum_ext._types import TargetType
+from captum_ext._utils.types import TargetType
 from captum_ext.attr._baseline_set import BaselineSet, check_set, one_by_one
 from captum_ext.attr._parts import check_flag
 

@@ -10,19 +10,19 @@ from captum.attr import GradientAttribution
 from captum.log import log_usage
 from torch import Tensor
 
-from captum_ext._compat import NullProgress, progress
-from captum_ext._evaluate import Evaluator, sum_dtype
-from captum_ext._gradients import compute_gradients
-from captum_ext._model import untouched
-from captum_ext._numbers import check_positive
-from captum_ext._segment import Tensors, per_node
-from captum_ext._types import TargetType
-from captum_ext._walk import split, walk
-from captum_ext.attr._arguments import format_arguments
+from captum_ext._engine.arguments import format_arguments
+from captum_ext._engine.batching import split, walk
+from captum_ext._engine.evaluator import Evaluator, sum_dtype
+from captum_ext._engine.gradients import compute_gradients
+from captum_ext._utils._captum import NullProgress, progress
+from captum_ext._utils.model_state import untouched
+from captum_ext._utils.numbers import check_positive
+from captum_ext._utils.types import TargetType
 from captum_ext.attr._baseline_set import BaselineSet, check_set, stacked
 from captum_ext.attr._parts import check_flag, check_parts
 from captum_ext.paths import StraightPath, Trace
 from captum_ext.quadratures import WeightedSum
+from captum_ext.quadratures.segment import Tensors, per_node
 
 
 class ExpectedGradients(GradientAttribution):

@@ -11,15 +11,11 @@ from captum.attr import LayerAttribution
 from captum.log import log_usage
 from torch import Tensor, nn
 
-from captum_ext._backward import BackwardRule
-from captum_ext._integrate import Plan
-from captum_ext._layers import Activations, Replaced, Tap
-from captum_ext._segment import Tensors
-from captum_ext._types import BaselineType, TargetType
-from captum_ext._walk import default_rows
-from captum_ext.attr._arguments import Arguments, format_target
-from captum_ext.attr._base import PathMethod, paired
-from captum_ext.attr._layer_arguments import (
+from captum_ext._engine.activations import Activations, Replaced, Tap
+from captum_ext._engine.arguments import Arguments, format_target
+from captum_ext._engine.batching import default_rows
+from captum_ext._engine.integrate import Plan
+from captum_ext._engine.layer_arguments import (
     arguments_at_layer,
     format_layer_arguments,
     format_layers,
@@ -27,8 +23,12 @@ from captum_ext.attr._layer_arguments import (
     settle_arguments,
     warn_of_runs,
 )
+from captum_ext._utils.types import BaselineType, TargetType
+from captum_ext.attr._base import PathMethod, paired
+from captum_ext.backward.base import BackwardRule
 from captum_ext.paths import Path, StraightPath
 from captum_ext.quadratures import Quadrature
+from captum_ext.quadratures.segment import Tensors
 
 
 class LayerPathAttribution(PathMethod, captum.attr.LayerIntegratedGradients):

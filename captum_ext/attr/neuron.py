@@ -9,19 +9,19 @@ from captum.attr import NeuronAttribution
 from captum.log import log_usage
 from torch import Tensor, nn
 
-from captum_ext._backward import BackwardRule
-from captum_ext._compat import select_neuron
-from captum_ext._devices import device_mismatch_explained
-from captum_ext._integrate import Plan
-from captum_ext._layers import Tap
-from captum_ext._numbers import is_boolean
-from captum_ext._segment import Tensors
-from captum_ext._types import BaselineType, TensorOrTuple
-from captum_ext.attr._arguments import format_arguments
+from captum_ext._engine.activations import Tap
+from captum_ext._engine.arguments import format_arguments
+from captum_ext._engine.integrate import Plan
+from captum_ext._engine.layer_arguments import format_layers
+from captum_ext._utils._captum import select_neuron
+from captum_ext._utils.devices import device_mismatch_explained
+from captum_ext._utils.numbers import is_boolean
+from captum_ext._utils.types import BaselineType, TensorOrTuple
 from captum_ext.attr._base import PathMethod, paired
-from captum_ext.attr._layer_arguments import format_layers
+from captum_ext.backward.base import BackwardRule
 from captum_ext.paths import Path, StraightPath
 from captum_ext.quadratures import Quadrature
+from captum_ext.quadratures.segment import Tensors
 
 NeuronSelector: TypeAlias = int | tuple[int | slice, ...] | Callable[[Any], Tensor]
 

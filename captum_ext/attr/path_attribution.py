@@ -8,12 +8,12 @@ from typing import Any, Literal, overload
 from captum.log import log_usage
 from torch import Tensor
 
-from captum_ext._backward import BackwardRule
-from captum_ext._integrate import Plan
-from captum_ext._types import BaselineType, TargetType, TensorOrTuple
-from captum_ext.attr._arguments import format_arguments
+from captum_ext._engine.arguments import format_arguments
+from captum_ext._engine.integrate import Plan
+from captum_ext._utils.types import BaselineType, TargetType, TensorOrTuple
 from captum_ext.attr._base import PathMethod, paired
 from captum_ext.attr._refined import MAX_STEPS, TOLERANCE, Stop, check_not_averaged, explained
+from captum_ext.backward.base import BackwardRule
 from captum_ext.paths import Path, StraightPath
 from captum_ext.quadratures import Quadrature
 

@@ -10,12 +10,12 @@ from captum.attr import GradientAttribution
 from captum.log import log_usage
 from torch import Tensor, nn
 
-from captum_ext._evaluate import Evaluator
-from captum_ext._gradients import compute_gradients_from_output
-from captum_ext._model import untouched
-from captum_ext._types import TargetType, TensorOrTuple
-from captum_ext._walk import split
-from captum_ext.attr._arguments import format_arguments
+from captum_ext._engine.arguments import format_arguments
+from captum_ext._engine.batching import split
+from captum_ext._engine.evaluator import Evaluator
+from captum_ext._engine.gradients import compute_gradients_from_output
+from captum_ext._utils.model_state import untouched
+from captum_ext._utils.types import TargetType, TensorOrTuple
 from captum_ext.attr._parts import check_has_factor
 from captum_ext.patterns import PatternRule, Patterns
 from captum_ext.patterns.rules import Mode

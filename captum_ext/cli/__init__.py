@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from typing import NoReturn
 
 from captum_ext import __version__
-from captum_ext._errors import UserError
+from captum_ext._utils.errors import UserError
 from captum_ext.cli.console import complain, flush_output, open_closed_streams
 from captum_ext.cli.errors import CommandError
 

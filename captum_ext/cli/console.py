@@ -6,7 +6,7 @@ import os
 import sys
 from contextlib import suppress
 
-from captum_ext._text import printable
+from captum_ext._utils.text import printable
 
 
 def say(line: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from captum_ext._errors import UserError
+from captum_ext._utils.errors import UserError
 
 
 class CommandError(UserError):

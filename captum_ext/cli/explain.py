@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from captum_ext._text import printable
+from captum_ext._utils.text import printable
 from captum_ext.attr import IntegratedGradients
 from captum_ext.cli import methods, models, options, patterned
 from captum_ext.cli.console import say

@@ -10,8 +10,8 @@ from typing import get_args
 import torch
 from torch import Tensor
 
-from captum_ext._compat import progress
-from captum_ext._errors import UserError
+from captum_ext._utils._captum import progress
+from captum_ext._utils.errors import UserError
 from captum_ext.cli import models, options
 from captum_ext.cli.console import complain, say
 from captum_ext.cli.errors import CommandError, named_failures

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from captum_ext import baselines
-from captum_ext._buffers import preserve_buffers
-from captum_ext._errors import UserError
+from captum_ext._utils.buffers import preserve_buffers
+from captum_ext._utils.errors import UserError
 from captum_ext.evaluation.images import LabelledImage
 from captum_ext.evaluation.measures import Maps, Measure, Patches, Scene, Score, name_of, parse
 from captum_ext.evaluation.methods import Answer, explain

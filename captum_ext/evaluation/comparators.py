@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from captum_ext._errors import UserError
+from captum_ext._utils.errors import UserError
 from captum_ext.attr import IntegratedGradients, PatternAttribution, PatternNet
 from captum_ext.evaluation.subject import Question, Subject
 

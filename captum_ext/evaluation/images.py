@@ -6,8 +6,8 @@ import csv
 from pathlib import Path
 from typing import NamedTuple
 
-from captum_ext._errors import UserError
-from captum_ext._text import as_unicode
+from captum_ext._utils.errors import UserError
+from captum_ext._utils.text import as_unicode
 from captum_ext.vision.folder import image_files
 
 _COLUMNS = {"file": ("file", "filename", "image", "path"), "label": ("class_index", "label", "target")}

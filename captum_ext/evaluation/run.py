@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from captum_ext._errors import UserError
-from captum_ext._optional import optional
-from captum_ext._text import printable
+from captum_ext._utils.errors import UserError
+from captum_ext._utils.optional import optional
+from captum_ext._utils.text import printable
 from captum_ext.evaluation.images import LabelledImage
 from captum_ext.evaluation.prepare import Models, check, described, prepared
 from captum_ext.evaluation.settings import Settings

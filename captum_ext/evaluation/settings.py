@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
-from captum_ext._numbers import check_integer, check_positive
+from captum_ext._utils.numbers import check_integer, check_positive
 from captum_ext.evaluation.measures import parse
 from captum_ext.evaluation.methods import METHODS, STEPPED
 from captum_ext.vision.starts import STARTS

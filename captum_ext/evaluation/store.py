@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from captum_ext._errors import UserError
-from captum_ext._files import replace_file
-from captum_ext._optional import optional
-from captum_ext._text import as_unicode
+from captum_ext._utils.errors import UserError
+from captum_ext._utils.files import replace_file
+from captum_ext._utils.optional import optional
+from captum_ext._utils.text import as_unicode
 
 if TYPE_CHECKING:
     import pandas as pd

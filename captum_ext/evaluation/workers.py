@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import torch.distributed as dist
 
-from captum_ext._errors import UserError
+from captum_ext._utils.errors import UserError
 
 T = TypeVar("T")
 

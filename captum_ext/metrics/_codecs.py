@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from captum_ext._optional import optional
+from captum_ext._utils.optional import optional
 
 Picture = NDArray[np.uint8]  # (H, W, C)
 

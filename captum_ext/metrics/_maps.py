@@ -7,7 +7,7 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
-from captum_ext._devices import widest_dtype
+from captum_ext._utils.devices import widest_dtype
 
 Ranking = Literal["signed", "absolute"]
 

@@ -9,15 +9,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from captum_ext._compat import NullProgress, progress
-from captum_ext._devices import run
-from captum_ext._evaluate import float_dtype, sum_dtype
-from captum_ext._forward_args import repeated, rows_of
-from captum_ext._gradients import one_value_a_row
-from captum_ext._model import untouched
-from captum_ext._numbers import check_positive
-from captum_ext._walk import split
-from captum_ext.attr._arguments import Arguments
+from captum_ext._engine.arguments import Arguments
+from captum_ext._engine.batching import split
+from captum_ext._engine.evaluator import float_dtype, sum_dtype
+from captum_ext._engine.forward_args import repeated, rows_of
+from captum_ext._engine.gradients import one_value_a_row
+from captum_ext._utils._captum import NullProgress, progress
+from captum_ext._utils.devices import run
+from captum_ext._utils.model_state import untouched
+from captum_ext._utils.numbers import check_positive
 
 
 @dataclass(frozen=True)

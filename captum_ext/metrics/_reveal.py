@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from captum_ext._optional import optional
+from captum_ext._utils.optional import optional
 from captum_ext.metrics._codecs import Picture
 
 Mask = NDArray[np.bool_]  # (H, W)

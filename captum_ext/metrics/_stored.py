@@ -10,8 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from captum_ext._devices import run
-from captum_ext.attr._arguments import format_target
+from captum_ext._engine.arguments import format_target
+from captum_ext._utils.devices import run
 from captum_ext.metrics._codecs import Picture
 from captum_ext.metrics._maps import position_scores
 

@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from captum_ext._numbers import check_integer, check_positive
-from captum_ext._optional import optional
+from captum_ext._utils.numbers import check_integer, check_positive
+from captum_ext._utils.optional import optional
 from captum_ext.metrics._maps import Ranking, checked_maps
 
 Normalization = Literal["signed", "absolute", "rank"]

@@ -9,12 +9,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from captum_ext._evaluate import Evaluator
-from captum_ext._gradients import compute_gradients
-from captum_ext._model import untouched
-from captum_ext._types import BaselineType, TargetType, TensorOrTuple
-from captum_ext._walk import split
-from captum_ext.attr._arguments import format_arguments
+from captum_ext._engine.arguments import format_arguments
+from captum_ext._engine.batching import split
+from captum_ext._engine.evaluator import Evaluator
+from captum_ext._engine.gradients import compute_gradients
+from captum_ext._utils.model_state import untouched
+from captum_ext._utils.types import BaselineType, TargetType, TensorOrTuple
 from captum_ext.metrics._maps import checked_maps
 
 

@@ -12,9 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from captum_ext._compat import NullProgress, progress
-from captum_ext._model import untouched
-from captum_ext._numbers import check_integer, check_number, check_positive
+from captum_ext._utils._captum import NullProgress, progress
+from captum_ext._utils.model_state import untouched
+from captum_ext._utils.numbers import check_integer, check_number, check_positive
 from captum_ext.metrics._aggregate import AggregateCurves, InformationCurves, aggregate
 from captum_ext.metrics._codecs import check_sides
 from captum_ext.metrics._maps import Ranking

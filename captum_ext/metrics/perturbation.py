@@ -10,9 +10,9 @@ from typing import Any, Literal, get_args
 import torch
 from torch import Tensor
 
-from captum_ext._numbers import check_positive
-from captum_ext._types import TargetType
-from captum_ext.attr._arguments import Arguments, format_arguments
+from captum_ext._engine.arguments import Arguments, format_arguments
+from captum_ext._utils.numbers import check_positive
+from captum_ext._utils.types import TargetType
 from captum_ext.metrics._maps import Ranking, descending_ranks, position_scores
 from captum_ext.metrics._replace import PerturbationCurve, Replacement, curve, patch_numbers, region_means
 

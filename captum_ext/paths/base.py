@@ -9,8 +9,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from captum_ext._grid import Grid
-from captum_ext._segment import Tensors
+from captum_ext.quadratures.grid import Grid
+from captum_ext.quadratures.segment import Tensors
 
 
 class Trace(ABC):

@@ -9,11 +9,11 @@ from typing import ClassVar, Literal, get_args
 import torch
 from torch import Tensor
 
-from captum_ext._gaussian import PaddingMode, blur
-from captum_ext._grid import Grid
-from captum_ext._numbers import check_number
-from captum_ext._segment import Tensors
+from captum_ext._utils.gaussian import PaddingMode, blur
+from captum_ext._utils.numbers import check_number
 from captum_ext.paths.base import Path, Trace
+from captum_ext.quadratures.grid import Grid
+from captum_ext.quadratures.segment import Tensors
 
 Schedule = Literal["linear", "square", "sqrt"]
 _POWERS = {"linear": 1.0, "square": 2.0, "sqrt": 0.5}

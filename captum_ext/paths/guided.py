@@ -11,11 +11,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from captum_ext._devices import widest_dtype
-from captum_ext._grid import Grid, closed_grid
-from captum_ext._numbers import check_number
-from captum_ext._segment import Tensors
+from captum_ext._utils.devices import widest_dtype
+from captum_ext._utils.numbers import check_number
 from captum_ext.paths.base import Path, Trace
+from captum_ext.quadratures.grid import Grid, closed_grid
+from captum_ext.quadratures.segment import Tensors
 
 _TOLERANCE = 1e-9  # how close to the step's length is close enough, as in PAIR's code
 _STRIDE = 61  # a prime, so that a sample of an image is not of some of its columns

@@ -7,9 +7,9 @@ from typing import ClassVar
 
 import torch
 
-from captum_ext._grid import Grid
-from captum_ext._segment import Tensors
 from captum_ext.paths.base import Path, Trace, along
+from captum_ext.quadratures.grid import Grid
+from captum_ext.quadratures.segment import Tensors
 
 
 @dataclass(frozen=True)

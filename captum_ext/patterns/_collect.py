@@ -7,7 +7,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from captum_ext._devices import full_precision
+from captum_ext._utils.devices import full_precision
 from captum_ext.patterns._calls import Call, Watch
 from captum_ext.patterns._statistics import Estimator, Statistics, measure
 

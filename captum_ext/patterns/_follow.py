@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from captum_ext._buffers import preserve_buffers
+from captum_ext._utils.buffers import preserve_buffers
 from captum_ext.patterns._calls import called_weight
 
 # Functions that hand on a value or its larger neighbours: what is rectified behind them is rectified before them.

@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from captum_ext._warn import warn
+from captum_ext._utils.warnings import warn
 
 LAYER_TYPES = (nn.Linear, nn.modules.conv._ConvNd)
 

@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from captum_ext._devices import float64_device
+from captum_ext._utils.devices import float64_device
 from captum_ext.patterns._calls import Call
 
 Estimator = Literal["positive", "linear"]

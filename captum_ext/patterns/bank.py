@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from captum_ext import __version__
-from captum_ext._warn import warn
+from captum_ext._utils.warnings import warn
 from captum_ext.patterns._layers import check_not_tied, layer_weights, unwrapped
 
 _FORMAT = "captum_ext.patterns/2"

@@ -8,10 +8,10 @@ from typing import Any, Literal, get_args
 import torch
 from torch import Tensor, nn
 
-from captum_ext._buffers import preserve_buffers
-from captum_ext._compat import progress
-from captum_ext._model import untouched
-from captum_ext._warn import warn
+from captum_ext._utils._captum import progress
+from captum_ext._utils.buffers import preserve_buffers
+from captum_ext._utils.model_state import untouched
+from captum_ext._utils.warnings import warn
 from captum_ext.patterns._collect import Collect
 from captum_ext.patterns._follow import follow
 from captum_ext.patterns._layers import chosen_weights, inputs_of, layer_weights, unwrapped, versions

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, fx, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 
-from captum_ext._buffers import preserve_buffers
-from captum_ext._model import untouched
+from captum_ext._utils.buffers import preserve_buffers
+from captum_ext._utils.model_state import untouched
 from captum_ext.patterns._calls import called_weight
 from captum_ext.patterns._follow import Follow, follow
 from captum_ext.patterns._layers import LAYER_TYPES, computes_weight, layer_weights

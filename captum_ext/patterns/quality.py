@@ -10,9 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from captum_ext._compat import progress
-from captum_ext._model import untouched
-from captum_ext._numbers import check_integer, check_positive
+from captum_ext._utils._captum import progress
+from captum_ext._utils.model_state import untouched
+from captum_ext._utils.numbers import check_integer, check_positive
 from captum_ext.patterns._layers import inputs_of, unwrapped
 from captum_ext.patterns._sample import Sample, Samples
 from captum_ext.patterns.bank import Patterns

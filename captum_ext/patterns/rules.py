@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from captum_ext._eager import eager_mode
+from captum_ext._utils.eager import eager_mode
 from captum_ext.patterns._calls import Call, called_weight, parse
 from captum_ext.patterns._layers import layer_weights, unwrapped
 from captum_ext.patterns.bank import Patterns

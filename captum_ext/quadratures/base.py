@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, ClassVar, TypeAlias
 
 from torch import Tensor
 
-from captum_ext._grid import Grid
-from captum_ext._segment import Segment, Tensors
+from captum_ext.quadratures.grid import Grid
+from captum_ext.quadratures.segment import Segment, Tensors
 
 if TYPE_CHECKING:
     from typing_extensions import Self

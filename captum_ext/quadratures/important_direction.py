@@ -9,10 +9,10 @@ from typing import ClassVar, NamedTuple
 import torch
 from torch import Tensor
 
-from captum_ext._grid import Grid, closed_grid
-from captum_ext._segment import Segment, Tensors, by_example, per_node, squared_norms
-from captum_ext._types import TensorOrTuple
+from captum_ext._utils.types import TensorOrTuple
 from captum_ext.quadratures.base import Pair, Quadrature, RunningSum
+from captum_ext.quadratures.grid import Grid, closed_grid
+from captum_ext.quadratures.segment import Segment, Tensors, by_example, per_node, squared_norms
 
 # How much of the step (that leads to a point, that leaves it) the direction at that point is given; the points
 # of the grid take these in turn.

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from captum_ext._grid import Grid, closed_grid
-from captum_ext._segment import Segment, Tensors
 from captum_ext.quadratures.base import Quadrature, RunningSum
+from captum_ext.quadratures.grid import Grid, closed_grid
+from captum_ext.quadratures.segment import Segment, Tensors
 
 if TYPE_CHECKING:
     from typing_extensions import Self

@@ -8,9 +8,9 @@ from typing import ClassVar
 import numpy as np
 from torch import Tensor
 
-from captum_ext._grid import Grid, closed_grid, open_grid
-from captum_ext._segment import Segment, Tensors, squared_norms
 from captum_ext.quadratures.base import IntegrationErrors, Pair, Quadrature, RunningSum
+from captum_ext.quadratures.grid import Grid, closed_grid, open_grid
+from captum_ext.quadratures.segment import Segment, Tensors, squared_norms
 
 # Which share of the cell (before its point, after its point) a gradient answers for.
 _SIDES = {

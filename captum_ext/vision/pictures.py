@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from captum_ext._errors import UserError
+from captum_ext._utils.errors import UserError
 
 if TYPE_CHECKING:
     from PIL.Image import Image

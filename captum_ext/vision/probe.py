@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from captum_ext import baselines
-from captum_ext._errors import UserError
+from captum_ext._utils.errors import UserError
 
 if TYPE_CHECKING:
     from PIL.Image import Image

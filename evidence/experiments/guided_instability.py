@@ -17,14 +17,14 @@ import torch
 from torch import Tensor, nn
 
 from captum_ext import baselines
-from captum_ext._gradients import compute_gradients
-from captum_ext._grid import Grid
-from captum_ext._segment import Segment, Tensors
+from captum_ext._engine.gradients import compute_gradients
 from captum_ext.attr import PathAttribution
 from captum_ext.cli.models import load
 from captum_ext.evaluation import LabelledImage
 from captum_ext.paths import GuidedPath, Path, StraightPath
 from captum_ext.quadratures import ImportantDirection, Quadrature, RunningSum, WeightedSum
+from captum_ext.quadratures.grid import Grid
+from captum_ext.quadratures.segment import Segment, Tensors
 from captum_ext.vision.pictures import read as read_picture
 from evidence.experiments import common
 from evidence.models import BATCH, batches, labels

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter
 
-from captum_ext._gaussian import blur_matrix
+from captum_ext._utils.gaussian import blur_matrix
 from captum_ext.attr import BlurIG, PathAttribution
 from captum_ext.paths import BlurPath
 from captum_ext.quadratures import WeightedSum

@@ -4,7 +4,7 @@ import captum.attr
 import pytest
 import torch
 
-from captum_ext._layers import Tap
+from captum_ext._engine.activations import Tap
 from captum_ext.attr import GuidedIG, IntegratedGradients, LayerIDGI, NeuronIntegratedGradients
 from tests.conformance.methods import LAYER_METHODS, METHODS
 

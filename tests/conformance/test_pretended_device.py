@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-import captum_ext._devices
+import captum_ext._utils.devices
 from captum_ext.attr import (
     IDGI,
     ExpectedGradients,
@@ -36,7 +36,7 @@ every_target = pytest.mark.parametrize("target", TARGETS.values(), ids=TARGETS)
 
 @pytest.fixture(autouse=True)
 def without_float64(monkeypatch):
-    monkeypatch.setattr(captum_ext._devices, "_WITHOUT_FLOAT64", ("mps", DEVICE.type))
+    monkeypatch.setattr(captum_ext._utils.devices, "_WITHOUT_FLOAT64", ("mps", DEVICE.type))
     with pretended():
         yield
 

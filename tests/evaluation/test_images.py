@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from captum_ext._errors import UserError
+from captum_ext._utils.errors import UserError
 from captum_ext.evaluation import find_images
 
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from captum_ext._errors import UserError
+from captum_ext._utils.errors import UserError
 from captum_ext.attr import IDGI, BlurIG, GuidedIG, PathAttribution
 from captum_ext.evaluation import METHODS, comparators
 from captum_ext.evaluation.methods import STEPPED, explain

@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 
 from captum_ext import metrics
-from captum_ext._errors import UserError
+from captum_ext._utils.errors import UserError
 from captum_ext.attr import IDGI, PathAttribution
 from captum_ext.cli import main
 from captum_ext.evaluation import METHODS, Results, Settings, comparators, evaluate, find_images

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from captum_ext._files import replace_file
+from captum_ext._utils.files import replace_file
 from captum_ext.evaluation import Results, ResultsError, Row, store
 
 ROWS = [Row("x.png", "ig", 8, "deletion", "signed", 0.5, [0.25, 0.75]), Row("y.png", "", 0, "image", "unreadable", 0.0)]

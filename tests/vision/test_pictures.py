@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from captum_ext._errors import UserError
+from captum_ext._utils.errors import UserError
 from captum_ext.vision.pictures import read
 
 RAMP = np.linspace(0, 255, 64, dtype=np.uint8).reshape(8, 8)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from captum_ext._optional import optional
+from captum_ext._utils.optional import optional
 from captum_ext.evaluation.reporting.estimates import Floats, draws, interval
 from captum_ext.evaluation.reporting.figures import Drawing, blank, head, legend, style
 from captum_ext.evaluation.reporting.findings import Findings

@@ -6,7 +6,7 @@ import io
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from captum_ext._optional import optional
+from captum_ext._utils.optional import optional
 from captum_ext.evaluation.reporting.methods import Look
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ import io
 import re
 from collections.abc import Iterable, Sequence
 
-from captum_ext._text import printable
+from captum_ext._utils.text import printable
 from captum_ext.evaluation.reporting.estimates import NOTHING, Estimate
 from captum_ext.evaluation.reporting.tables import Cell, Table
 

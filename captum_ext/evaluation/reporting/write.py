@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from captum_ext._optional import optional
+from captum_ext._utils.optional import optional
 from captum_ext.evaluation.reporting.account import account, unfinished
 from captum_ext.evaluation.reporting.contents import Section, sections
 from captum_ext.evaluation.reporting.estimates import RESAMPLES

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from captum_ext._devices import full_precision
+from captum_ext._utils.devices import full_precision
 
 PaddingMode = Literal["constant", "reflect", "replicate"]
 

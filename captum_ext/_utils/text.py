@@ -17,7 +17,7 @@ def printable(text: str, encoding: str | None = None) -> str:
     r"""One line for a terminal: control characters, and characters that the encoding lacks, become escapes.
 
     Example:
-        >>> from captum_ext._text import printable
+        >>> from captum_ext._utils.text import printable
         >>> printable("caf\u00e9\x1b[2J.png\n", "ascii")
         'caf\\xe9\\x1b[2J.png\\n'
     """

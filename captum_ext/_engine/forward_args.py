@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
-from captum_ext._compat import expand_additional_forward_args
+from captum_ext._utils._captum import expand_additional_forward_args
 
 ForwardArgs = tuple[Any, ...] | None
 

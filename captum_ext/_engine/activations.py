@@ -12,9 +12,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel.scatter_gather import scatter
 
-from captum_ext._forward_args import Unrepeated
-from captum_ext._hooks import hooks, runs_in
-from captum_ext._segment import Tensors
+from captum_ext._engine.forward_args import Unrepeated
+from captum_ext._engine.hooks import hooks, runs_in
+from captum_ext.quadratures.segment import Tensors
 
 
 class Activations(NamedTuple):

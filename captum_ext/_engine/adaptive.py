@@ -10,13 +10,13 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from captum_ext._evaluate import Evaluator, float_dtype, sum_dtype
-from captum_ext._grid import Grid
-from captum_ext._integrate import finish
-from captum_ext._segment import Segment, Tensors, by_example
-from captum_ext._walk import split
+from captum_ext._engine.batching import split
+from captum_ext._engine.evaluator import Evaluator, float_dtype, sum_dtype
+from captum_ext._engine.integrate import finish
 from captum_ext.paths import Path
 from captum_ext.quadratures import IntegrationErrors, Quadrature
+from captum_ext.quadratures.grid import Grid
+from captum_ext.quadratures.segment import Segment, Tensors, by_example
 
 _FIRST = 4  # intervals to start with
 _SHARE = 0.5  # of the squared error, which is halved in a round: fewer rounds, or fewer gradients

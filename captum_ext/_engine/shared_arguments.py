@@ -9,12 +9,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from captum_ext._evaluate import sum_dtype
-from captum_ext._forward_args import Unrepeated, repeated, rows_of
-from captum_ext._segment import Tensors
-from captum_ext._walk import split
-from captum_ext._warn import warn
-from captum_ext.attr._arguments import PUT_EXAMPLES_FIRST
+from captum_ext._engine.arguments import PUT_EXAMPLES_FIRST
+from captum_ext._engine.batching import split
+from captum_ext._engine.evaluator import sum_dtype
+from captum_ext._engine.forward_args import Unrepeated, repeated, rows_of
+from captum_ext._utils.warnings import warn
+from captum_ext.quadratures.segment import Tensors
 
 _CLOSE = 0.05  # relative; other rows per pass change rounding, TF32's and bfloat16's too
 

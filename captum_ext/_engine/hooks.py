@@ -12,7 +12,7 @@ from typing import Any
 
 from torch import nn
 
-from captum_ext._eager import eager_mode
+from captum_ext._utils.eager import eager_mode
 
 _lock = threading.RLock()  # guards what follows; an interrupt that left it locked would block other threads only
 _hook_counts: weakref.WeakKeyDictionary[nn.Module, int] = weakref.WeakKeyDictionary()

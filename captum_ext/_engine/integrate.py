@@ -8,13 +8,13 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from captum_ext._evaluate import Evaluator, sum_dtype
-from captum_ext._grid import shared_grid
-from captum_ext._segment import Segment, Tensors, by_example
-from captum_ext._walk import split, walk
-from captum_ext._warn import warn
+from captum_ext._engine.batching import split, walk
+from captum_ext._engine.evaluator import Evaluator, sum_dtype
+from captum_ext._utils.warnings import warn
 from captum_ext.paths import Path
 from captum_ext.quadratures import Quadrature
+from captum_ext.quadratures.grid import shared_grid
+from captum_ext.quadratures.segment import Segment, Tensors, by_example
 
 
 class Plan(NamedTuple):

@@ -8,12 +8,12 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from captum_ext._compat import format_additional_forward_args
-from captum_ext._evaluate import sum_dtype
-from captum_ext._forward_args import WithoutRows
-from captum_ext._numbers import check_positive, is_boolean, is_integer, is_number
-from captum_ext._segment import Tensors
-from captum_ext._types import BaselineType, TargetType
+from captum_ext._engine.evaluator import sum_dtype
+from captum_ext._engine.forward_args import WithoutRows
+from captum_ext._utils._captum import format_additional_forward_args
+from captum_ext._utils.numbers import check_positive, is_boolean, is_integer, is_number
+from captum_ext._utils.types import BaselineType, TargetType
+from captum_ext.quadratures.segment import Tensors
 
 PUT_EXAMPLES_FIRST = (
     "If dimension 1 counts the examples, as in the initial state (layers, B, H) of a recurrent network, put them "

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from functools import partial
 
-from captum_ext._evaluate import Evaluator
-from captum_ext._segment import Segment, Tensors
+from captum_ext._engine.evaluator import Evaluator
 from captum_ext.paths.base import Trace
+from captum_ext.quadratures.segment import Segment, Tensors
 
 # What a forward pass takes if the user sets no limit, in input values: photographs of 3 x 224 x 224. With more of them
 # a CPU spends its time on page faults (EfficientNet-Lite0, float32, two cores, idle: 26 ms a row at 4 rows, 25 at 8, 37

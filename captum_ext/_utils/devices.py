@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from captum_ext._compat import run_forward
-from captum_ext._model import modules_of
+from captum_ext._utils._captum import run_forward
+from captum_ext._utils.model_state import modules_of
 
 _WITHOUT_FLOAT64 = ("mps",)
 

@@ -8,16 +8,16 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from captum_ext._compat import format_additional_forward_args
-from captum_ext._devices import device_mismatch_explained
-from captum_ext._forward_args import Unrepeated
-from captum_ext._layers import Activations, Replaced, Tap
-from captum_ext._segment import Tensors
-from captum_ext._types import BaselineType, TargetType
-from captum_ext._walk import split
-from captum_ext._warn import warn
-from captum_ext.attr._arguments import Arguments, check_counts, format_baselines, format_tensors
-from captum_ext.attr._shared_arguments import Trials, wrap_without_rows
+from captum_ext._engine.activations import Activations, Replaced, Tap
+from captum_ext._engine.arguments import Arguments, check_counts, format_baselines, format_tensors
+from captum_ext._engine.batching import split
+from captum_ext._engine.forward_args import Unrepeated
+from captum_ext._engine.shared_arguments import Trials, wrap_without_rows
+from captum_ext._utils._captum import format_additional_forward_args
+from captum_ext._utils.devices import device_mismatch_explained
+from captum_ext._utils.types import BaselineType, TargetType
+from captum_ext._utils.warnings import warn
+from captum_ext.quadratures.segment import Tensors
 
 
 def format_layers(layer: object) -> tuple[nn.Module, ...]:

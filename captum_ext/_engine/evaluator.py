@@ -10,13 +10,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from captum_ext._compat import expand_target
-from captum_ext._devices import has_float64, run
-from captum_ext._forward_args import ForwardArgs, repeated, rows_of
-from captum_ext._gradients import GradientFunc, one_value_a_row
-from captum_ext._layout import Layouts, in_layouts
-from captum_ext._segment import Tensors
-from captum_ext._types import TargetType
+from captum_ext._engine.forward_args import ForwardArgs, repeated, rows_of
+from captum_ext._engine.gradients import GradientFunc, one_value_a_row
+from captum_ext._engine.memory_format import Layouts, in_layouts
+from captum_ext._utils._captum import expand_target
+from captum_ext._utils.devices import has_float64, run
+from captum_ext._utils.types import TargetType
+from captum_ext.quadratures.segment import Tensors
 
 
 class Evaluator:

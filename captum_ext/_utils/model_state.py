@@ -14,8 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from captum_ext._buffers import preserve_buffers
-from captum_ext._warn import warn
+from captum_ext._utils.buffers import preserve_buffers
+from captum_ext._utils.warnings import warn
 
 _LIBRARIES = ("torch.", "torchvision.", "captum.", "numpy.")  # whose functions refer to no model of the user's
 _MOST = 1000  # items of a container that are looked at, and objects in all times ten

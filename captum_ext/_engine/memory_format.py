@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 from torch.utils.weak import WeakIdKeyDictionary
 
-from captum_ext._devices import full_precision
-from captum_ext._eager import eager_mode
-from captum_ext._model import modules_of
-from captum_ext._segment import Tensors
+from captum_ext._utils.devices import full_precision
+from captum_ext._utils.eager import eager_mode
+from captum_ext._utils.model_state import modules_of
+from captum_ext.quadratures.segment import Tensors
 
 _T = TypeVar("_T")
 

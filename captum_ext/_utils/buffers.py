@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
-from captum_ext._warn import warn
+from captum_ext._utils.warnings import warn
 
 _SMALL = 1 << 16  # bytes; BatchNorm's buffers are smaller
 _COMPRESSED = {  # the two methods that give the indices of a compressed sparse tensor

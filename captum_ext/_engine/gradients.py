@@ -8,10 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from captum_ext._compat import select_targets
-from captum_ext._devices import run
-from captum_ext._segment import Tensors
-from captum_ext._types import TargetType
+from captum_ext._utils._captum import select_targets
+from captum_ext._utils.devices import run
+from captum_ext._utils.types import TargetType
+from captum_ext.quadratures.segment import Tensors
 
 GradientFunc = Callable[..., tuple[Tensor | None, ...]]
 

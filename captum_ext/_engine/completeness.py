@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from captum_ext._evaluate import Evaluator
-from captum_ext._segment import Segment, Tensors, by_example
-from captum_ext._walk import split
-from captum_ext._warn import warn
+from captum_ext._engine.batching import split
+from captum_ext._engine.evaluator import Evaluator
+from captum_ext._utils.warnings import warn
+from captum_ext.quadratures.segment import Segment, Tensors, by_example
 
 _FACTOR = 10
 _ROUNDING = 1e-3  # of F's magnitude: half precision does not tell smaller changes from none
