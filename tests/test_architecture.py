@@ -71,7 +71,7 @@ def test_public_classes_and_functions_say_what_they_take(name):
         if isinstance(thing, dict) or (isinstance(thing, type) and issubclass(thing, Exception)):  # a table of names
             continue
         assert thing.__doc__, public
-        for_extenders = ("Path", "Trace", "Quadrature", "RunningSum")
+        for_extenders = ("Path", "Trace", "Quadrature", "Accumulator")
         result = isinstance(thing, type) and is_dataclass(thing) and "Attributes:" in thing.__doc__
         if not result and public not in (*for_extenders, "white", "grey"):  # these two refer to black
             assert "Example:" in thing.__doc__, public
@@ -84,7 +84,7 @@ def test_methods_say_what_they_raise_and_which_paper_they_are_from():
     from captum_ext import attr
 
     for name in attr.__all__:
-        if name not in ("Diagnostics", "Unrepeated"):
+        if name not in ("Diagnostics", "SharedArgument"):
             assert "Raises:" in getattr(attr, name).__doc__, name
             assert "Reference:" in getattr(attr, name).__doc__, name
 
@@ -92,9 +92,9 @@ def test_methods_say_what_they_raise_and_which_paper_they_are_from():
 def test_what_extenders_implement_says_what_comes_in_and_goes_out():
     from captum_ext.paths import Path as CaptumPath
     from captum_ext.paths import Trace
-    from captum_ext.quadratures import Quadrature, RunningSum
+    from captum_ext.quadratures import Accumulator, Quadrature
 
-    for kind in (CaptumPath, Trace, Quadrature, RunningSum):
+    for kind in (CaptumPath, Trace, Quadrature, Accumulator):
         for name in kind.__abstractmethods__:
             method = getattr(kind, name)
             takes = len(inspect.signature(method).parameters) > 1

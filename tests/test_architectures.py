@@ -142,6 +142,8 @@ def test_path_methods(net, x, target, name):
     method = METHODS[name](net)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
+        # Two steps are too few for Guided IG on some of these networks, whose weights are random.
+        warnings.filterwarnings("ignore", message="The attributions of .* are far from F's change.*too few steps")
         attributions, delta = method.attribute(x, target=target, n_steps=STEPS, return_convergence_delta=True)
     assert attributions.shape == x.shape
     assert torch.isfinite(attributions).all()

@@ -12,9 +12,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel.scatter_gather import scatter
 
-from captum_ext._engine.forward_args import Unrepeated
+from captum_ext._engine.forward_args import SharedArgument
 from captum_ext._engine.hooks import hooks, runs_in
-from captum_ext.quadratures.segment import Tensors
+from captum_ext._utils.tensors import Tensors
 
 
 class Activations(NamedTuple):
@@ -31,7 +31,7 @@ class Activations(NamedTuple):
     output: Any
 
 
-class Tap:
+class LayerHooks:
     """Some layers of a function, where activations can be read.
 
     A tap belongs to the thread that makes it. Its hooks act in the passes of :meth:`run` only, in that thread and in
@@ -74,7 +74,7 @@ class Tap:
         """Run the function; ``see(k, activation)`` gives what layer k's activation is replaced by."""
         self._see = see
         try:
-            return self.forward_func(*(value.tensor if isinstance(value, Unrepeated) else value for value in given))
+            return self.forward_func(*(value.tensor if isinstance(value, SharedArgument) else value for value in given))
         finally:
             self._see = None
 
@@ -161,7 +161,7 @@ class Tap:
         )
 
 
-class Replaced:
+class PatchedForward:
     """A function of layers' activations: the tapped function, run with these in the place of its own.
 
     Called with the activations, one tensor after another, and then what the tapped function takes. Only the last run
@@ -172,7 +172,7 @@ class Replaced:
         like: What the layers' activations look like.
     """
 
-    def __init__(self, tap: Tap, like: Activations) -> None:
+    def __init__(self, tap: LayerHooks, like: Activations) -> None:
         self._tap = tap
         self._runs = like.runs
         self._sizes = [len(tensors) for tensors in like.tensors]

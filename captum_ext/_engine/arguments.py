@@ -8,12 +8,11 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from captum_ext._engine.evaluator import sum_dtype
 from captum_ext._engine.forward_args import WithoutRows
 from captum_ext._utils._captum import format_additional_forward_args
-from captum_ext._utils.numbers import check_positive, is_boolean, is_integer, is_number
+from captum_ext._utils.numbers import is_boolean, is_integer, is_number
+from captum_ext._utils.tensors import Tensors, sum_dtype
 from captum_ext._utils.types import BaselineType, TargetType
-from captum_ext.quadratures.segment import Tensors
 
 PUT_EXAMPLES_FIRST = (
     "If dimension 1 counts the examples, as in the initial state (layers, B, H) of a recurrent network, put them "
@@ -32,19 +31,13 @@ class Arguments(NamedTuple):
 
 
 def format_arguments(
-    inputs: object,
-    baselines: BaselineType,
-    target: object,
-    additional_forward_args: object,
-    n_steps: object,
-    internal_batch_size: object,
+    inputs: object, baselines: BaselineType, target: object, additional_forward_args: object
 ) -> Arguments:
-    """All arguments, checked.
+    """All arguments that describe the examples, checked.
 
     Raises:
         TypeError, ValueError: If one can't be used.
     """
-    check_counts(n_steps, internal_batch_size)
     tensors = format_inputs(inputs)
     return Arguments(
         tensors,
@@ -52,22 +45,6 @@ def format_arguments(
         format_target(target, tensors),
         format_forward_args(additional_forward_args, tensors),
     )
-
-
-def check_counts(n_steps: object, internal_batch_size: object) -> None:
-    """Check the numbers of steps and of rows.
-
-    Raises:
-        TypeError, ValueError: If one is not a positive integer.
-    """
-    if n_steps == "auto":
-        raise ValueError(
-            "n_steps: expected a positive integer, got 'auto', which is for attribute() of the methods that explain "
-            "inputs. Give attribute_each(), layers and neurons a number."
-        )
-    check_positive("n_steps", n_steps)
-    if internal_batch_size is not None:
-        check_positive("internal_batch_size", internal_batch_size)
 
 
 def format_inputs(inputs: object) -> Tensors:
@@ -225,7 +202,7 @@ def format_forward_args(arguments: object, inputs: Tensors) -> tuple[Any, ...] |
 
 def _without_rows(position: int, argument: Tensor, examples: int) -> str:
     advice = (
-        "Write Unrepeated(argument) for a tensor that belongs to the whole call (captum_ext.attr.Unrepeated), or "
+        "Write SharedArgument(argument) for a tensor that belongs to the whole call, or "
         f"internal_batch_size={examples} for passes of exactly your examples."
     )
     if argument.dim() > 1 and argument.shape[1] == examples:

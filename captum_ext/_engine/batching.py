@@ -1,13 +1,8 @@
-"""The only loop over path points, and how points and examples are split into forward passes."""
+"""How points and examples are split into forward passes."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from functools import partial
-
-from captum_ext._engine.evaluator import Evaluator
-from captum_ext.paths.base import Trace
-from captum_ext.quadratures.segment import Segment, Tensors
+from captum_ext._utils.tensors import Tensors
 
 # What a forward pass takes if the user sets no limit, in input values: photographs of 3 x 224 x 224. With more of them
 # a CPU spends its time on page faults (EfficientNet-Lite0, float32, two cores, idle: 26 ms a row at 4 rows, 25 at 8, 37
@@ -15,23 +10,6 @@ from captum_ext.quadratures.segment import Segment, Tensors
 _PHOTOGRAPH = 3 * 224 * 224
 _CPU_PHOTOGRAPHS, _OTHER_PHOTOGRAPHS = 8, 16
 _DEFAULT_ROWS = 1024
-
-
-def walk(trace: Trace, evaluate: Evaluator, chunks: list[slice], advance: Callable[[], object]) -> Iterator[Segment]:
-    """Visit the nodes of a trace, chunk by chunk.
-
-    Args:
-        trace: The path of some examples.
-        evaluate: Gives F and its gradient for these examples.
-        chunks: The nodes of each forward pass, in order.
-        advance: Called after each forward pass.
-    """
-    for nodes in chunks:
-        points = trace.points(nodes)
-        values, gradients = evaluate.transient(points)
-        trace.follow(gradients)
-        advance()
-        yield Segment(points, values, gradients, partial(trace.increments, nodes))
 
 
 def split(

@@ -13,7 +13,7 @@ ForwardArgs = tuple[Any, ...] | None
 
 
 @dataclass(frozen=True, eq=False)
-class Unrepeated:
+class SharedArgument:
     """An additional argument that belongs to the whole call, not row by row to the examples.
 
     Any other tensor in ``additional_forward_args`` has one row per example, and is sliced and repeated along with the
@@ -29,11 +29,11 @@ class Unrepeated:
         TypeError: If it is not a tensor; nothing else is ever repeated.
 
     Example:
-        >>> from captum_ext.attr import IDGI, Unrepeated
+        >>> from captum_ext.attr import IDGI, SharedArgument
         >>> adjacency = torch.tensor([[0.0, 1.0, 1.0], [1.0, 0.0, 0.0], [1.0, 0.0, 0.0]])  # one graph of three nodes
         >>> def score(x, adjacency):  # x: (B, 3)
         ...     return torch.tanh(x @ adjacency).sum(1)
-        >>> IDGI(score).attribute(torch.rand(5, 3), additional_forward_args=Unrepeated(adjacency)).shape
+        >>> IDGI(score).attribute(torch.rand(5, 3), additional_forward_args=SharedArgument(adjacency)).shape
         torch.Size([5, 3])
     """
 
@@ -43,8 +43,8 @@ class Unrepeated:
         """Refuse what needs no wrapper."""
         if not isinstance(self.tensor, Tensor):
             raise TypeError(
-                f"Unrepeated: expected a tensor, got {type(self.tensor).__name__}, which is never repeated. Pass it as "
-                "it is."
+                f"SharedArgument: expected a tensor, got {type(self.tensor).__name__}, which is never repeated. "
+                "Pass it as it is."
             )
 
 
@@ -94,4 +94,4 @@ def _is_all(rows: slice | Tensor, examples: int) -> bool:
 def _unwrapped(argument: Any) -> Any:
     if isinstance(argument, WithoutRows):
         return argument.tensor.clone()
-    return argument.tensor if isinstance(argument, Unrepeated) else argument
+    return argument.tensor if isinstance(argument, SharedArgument) else argument

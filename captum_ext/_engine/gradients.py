@@ -10,8 +10,8 @@ from torch import Tensor
 
 from captum_ext._utils._captum import select_targets
 from captum_ext._utils.devices import run
+from captum_ext._utils.tensors import Tensors
 from captum_ext._utils.types import TargetType
-from captum_ext.quadratures.segment import Tensors
 
 GradientFunc = Callable[..., tuple[Tensor | None, ...]]
 
@@ -44,23 +44,34 @@ def compute_gradients_from_output(
     return _gradients(torch.detach, forward_fn, inputs, target_ind, additional_forward_args)
 
 
+def compute_differentiable_gradients(
+    forward_fn: Callable[..., Tensor],
+    inputs: Tensors,
+    target_ind: TargetType = None,
+    additional_forward_args: Any = None,
+) -> tuple[Tensor | None, ...]:
+    """As :func:`compute_gradients`, with the graph of the gradients themselves."""
+    return _gradients(torch.ones_like, forward_fn, inputs, target_ind, additional_forward_args, create_graph=True)
+
+
 def _gradients(
     start: Callable[[Tensor], Tensor],
     forward_fn: Callable[..., Tensor],
     inputs: Tensors,
     target: TargetType,
     additional_forward_args: Any,
+    create_graph: bool = False,
 ) -> tuple[Tensor | None, ...]:
     with torch.enable_grad():
         # Cloned, so that a model may work in place on its input, which it may not on a leaf.
         given = tuple(tensor.clone() for tensor in inputs)
-        output = one_value_a_row(run(forward_fn, given, additional_forward_args), target, len(inputs[0]))
+        output = select_target(run(forward_fn, given, additional_forward_args), target, len(inputs[0]))
         if not output.requires_grad:
             return (None,) * len(inputs)
-        return torch.autograd.grad(output, inputs, start(output), allow_unused=True)
+        return torch.autograd.grad(output, inputs, start(output), allow_unused=True, create_graph=create_graph)
 
 
-def one_value_a_row(output: object, target: TargetType, rows: int) -> Tensor:
+def select_target(output: object, target: TargetType, rows: int) -> Tensor:
     """The target's entry of each row of the output, (rows,).
 
     Raises:

@@ -8,16 +8,16 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from captum_ext._engine.activations import Activations, Replaced, Tap
-from captum_ext._engine.arguments import Arguments, check_counts, format_baselines, format_tensors
+from captum_ext._engine.activations import Activations, LayerHooks, PatchedForward
+from captum_ext._engine.arguments import Arguments, format_baselines, format_tensors
 from captum_ext._engine.batching import split
-from captum_ext._engine.forward_args import Unrepeated
+from captum_ext._engine.forward_args import SharedArgument
 from captum_ext._engine.shared_arguments import Trials, wrap_without_rows
 from captum_ext._utils._captum import format_additional_forward_args
 from captum_ext._utils.devices import device_mismatch_explained
+from captum_ext._utils.tensors import Tensors
 from captum_ext._utils.types import BaselineType, TargetType
 from captum_ext._utils.warnings import warn
-from captum_ext.quadratures.segment import Tensors
 
 
 def format_layers(layer: object) -> tuple[nn.Module, ...]:
@@ -46,15 +46,12 @@ def format_layer_arguments(
     baselines: BaselineType,
     target: TargetType,
     additional_forward_args: object,
-    n_steps: object,
-    internal_batch_size: object,
 ) -> Arguments:
     """As :func:`format_arguments`, for inputs that only the model sees: baselines take their dtype, token ids theirs.
 
     Inputs may hold what the model takes, such as masks of minus infinity. How many examples they are is known when the
     layer has run (``EmbeddingBag`` takes ids and offsets); the target is left as it is until then.
     """
-    check_counts(n_steps, internal_batch_size)
     tensors = format_tensors(inputs)
     starts = format_baselines(baselines, tensors, finite=False)
     if starts is not None:
@@ -69,7 +66,7 @@ def format_layer_arguments(
     return Arguments(tuple(tensor.detach() for tensor in tensors), starts, target, args)
 
 
-def read_all(tap: Tap, inputs: Tensors, args: tuple[Any, ...], rows: int) -> Activations:
+def read_all(tap: LayerHooks, inputs: Tensors, args: tuple[Any, ...], rows: int) -> Activations:
     """The layers' activations of all examples, with so many rows a forward pass; with F's output if it is one pass.
 
     Where the layer makes other rows of the inputs than there are, and the output has as many, those are the examples:
@@ -95,7 +92,7 @@ def read_all(tap: Tap, inputs: Tensors, args: tuple[Any, ...], rows: int) -> Act
     return Activations(tensors, parts[0].runs, _copied(parts[0].output) if len(parts) == 1 else None)
 
 
-def settle_arguments(tap: Tap, given: Arguments, rows: int) -> Arguments:
+def settle_arguments(tap: LayerHooks, given: Arguments, rows: int) -> Arguments:
     """The additional arguments as :func:`read_all` takes them: wrapped if slices of them do not do."""
     if len(_chunks(tap, given.inputs, rows)) < 2:
         return given  # passed on as they are
@@ -110,7 +107,7 @@ def settle_arguments(tap: Tap, given: Arguments, rows: int) -> Arguments:
 
 
 def arguments_at_layer(
-    tap: Tap, function: Replaced, ends: Activations, given: Arguments, rows: int, look_ahead: bool
+    tap: LayerHooks, function: PatchedForward, ends: Activations, given: Arguments, rows: int, look_ahead: bool
 ) -> tuple[Any, ...]:
     """What ``function`` takes after the activations: inputs and additional arguments, wrapped if they are shared."""
     activations = tuple(tensor for tensors in ends.tensors for tensor in tensors)
@@ -120,24 +117,24 @@ def arguments_at_layer(
     args = wrap_without_rows((*own, *(given.forward_args or ())), examples)
     trials = Trials(function, activations, args, rows, look_ahead, inputs)
     choice = [k for k in trials.ambiguous() if regrouped or k >= inputs]
-    doubtful = [arg for arg in args if isinstance(arg, Unrepeated) and examples in arg.tensor.shape[1:2]]
+    doubtful = [arg for arg in args if isinstance(arg, SharedArgument) and examples in arg.tensor.shape[1:2]]
     if ends.output is None or trials.same_rows or not (choice or doubtful or regrouped):
         return args
     return trials.settle(choice, ends.output, whole_first=regrouped)
 
 
-def _chunks(tap: Tap, inputs: Tensors, rows: int) -> list[slice]:
+def _chunks(tap: LayerHooks, inputs: Tensors, rows: int) -> list[slice]:
     if _has_bags(tap, inputs) or len({len(tensor) for tensor in inputs}) > 1:
         return [slice(None)]
     chunks = split(inputs, 1, rows, look_ahead=True)[0]
     return chunks if len(chunks) > 1 else [slice(None)]
 
 
-def _has_bags(tap: Tap, inputs: Tensors) -> bool:
+def _has_bags(tap: LayerHooks, inputs: Tensors) -> bool:
     return inputs[0].dim() == 1 and any(isinstance(layer, nn.EmbeddingBag) for layer in tap.layers)
 
 
-def warn_of_runs(tap: Tap, runs: Sequence[int]) -> None:
+def warn_of_runs(tap: LayerHooks, runs: Sequence[int]) -> None:
     """Warn about layers that run several times."""
     for layer, times in zip(tap.layers, runs, strict=True):
         if times > 1:
@@ -151,7 +148,7 @@ def _copied(output: object) -> Tensor | None:
     return output.detach().clone() if isinstance(output, Tensor) and output.dim() else None
 
 
-def _check_rows(tap: Tap, part: Activations, lengths: list[int], is_all: bool) -> None:
+def _check_rows(tap: LayerHooks, part: Activations, lengths: list[int], is_all: bool) -> None:
     output = part.output
     rows = len(output) if is_all and isinstance(output, Tensor) and output.dim() else lengths[0]
     for layer, tensors in zip(tap.layers, part.tensors, strict=True):

@@ -13,7 +13,7 @@ from torch.utils.weak import WeakIdKeyDictionary
 from captum_ext._utils.devices import full_precision
 from captum_ext._utils.eager import eager_mode
 from captum_ext._utils.model_state import modules_of
-from captum_ext.quadratures.segment import Tensors
+from captum_ext._utils.tensors import Tensors
 
 _T = TypeVar("_T")
 
@@ -23,7 +23,7 @@ _T = TypeVar("_T")
 _indifferent: WeakIdKeyDictionary = WeakIdKeyDictionary()
 
 
-class Layouts:
+class MemoryFormats:
     """The layout of each input: the user's own, and channels_last where that is cheaper.
 
     oneDNN's convolutions of photographs are cheaper with their channels last, and what follows them keeps their

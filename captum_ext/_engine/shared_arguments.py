@@ -11,10 +11,9 @@ from torch import Tensor
 
 from captum_ext._engine.arguments import PUT_EXAMPLES_FIRST
 from captum_ext._engine.batching import split
-from captum_ext._engine.evaluator import sum_dtype
-from captum_ext._engine.forward_args import Unrepeated, repeated, rows_of
+from captum_ext._engine.forward_args import SharedArgument, repeated, rows_of
+from captum_ext._utils.tensors import Tensors, sum_dtype
 from captum_ext._utils.warnings import warn
-from captum_ext.quadratures.segment import Tensors
 
 _CLOSE = 0.05  # relative; other rows per pass change rounding, TF32's and bfloat16's too
 
@@ -22,7 +21,7 @@ _CLOSE = 0.05  # relative; other rows per pass change rounding, TF32's and bfloa
 def wrap_without_rows(args: tuple[Any, ...], examples: int) -> tuple[Any, ...]:
     """The arguments, wrapped where they have no row for each example, as LLMGradientAttribution's target tokens."""
     wrapped = (isinstance(arg, Tensor) and arg.dim() > 0 and len(arg) != examples for arg in args)
-    return tuple(Unrepeated(arg.clone()) if wrap else arg for arg, wrap in zip(args, wrapped, strict=True))
+    return tuple(SharedArgument(arg.clone()) if wrap else arg for arg, wrap in zip(args, wrapped, strict=True))
 
 
 class Trials:
@@ -85,9 +84,9 @@ class Trials:
         if not least <= _CLOSE:
             warn(
                 "forward_func's output for the examples changes when a pass holds other rows than theirs, whether "
-                f"{self._named(choice)} are repeated or sliced with the rows or not. Write Unrepeated(argument) for "
-                f"what belongs to the whole call, or internal_batch_size={self._examples} for passes of exactly your "
-                "examples."
+                f"{self._named(choice)} are repeated or sliced with the rows or not. Write SharedArgument(argument) "
+                f"for what belongs to the whole call, or internal_batch_size={self._examples} for passes of exactly "
+                "your examples."
             )
         return self._wrapped(best)
 
@@ -119,14 +118,14 @@ class Trials:
             warn(
                 f"{self._named(whole)} has as many rows as there are examples, {self._examples}, but forward_func also "
                 "takes it whole with some of them, and gives other outputs. It is passed on whole. Write "
-                f"Unrepeated(argument) if that is right, or internal_batch_size={self._examples} if it has one row per "
-                "example."
+                f"SharedArgument(argument) if that is right, or internal_batch_size={self._examples} if it has one row "
+                "per example."
             )
         return self._wrapped(whole)
 
     def _wrapped(self, whole: Sequence[int]) -> tuple[Any, ...]:
         # Copied, since forward_func may write to what the user has not wrapped.
-        return tuple(Unrepeated(arg.clone()) if k in whole else arg for k, arg in enumerate(self._args))
+        return tuple(SharedArgument(arg.clone()) if k in whole else arg for k, arg in enumerate(self._args))
 
     def _outputs(self, whole: Sequence[int]) -> list[Tensor] | None:
         """The output of each pass; ``None`` if one fails or has other rows."""

@@ -25,7 +25,7 @@ _ADVICE = (
 
 
 @contextmanager
-def untouched(forward_func: Callable[..., Any]) -> Iterator[None]:
+def preserve_model_state(forward_func: Callable[..., Any]) -> Iterator[None]:
     """Warn about layers in training mode, and put back the buffers that forward passes change.
 
     Warns:

@@ -1,6 +1,6 @@
 """Attribution methods, drop-ins next to :class:`captum.attr.IntegratedGradients`."""
 
-from captum_ext._engine.forward_args import Unrepeated
+from captum_ext._engine.forward_args import SharedArgument
 from captum_ext.attr.blur_ig import BlurIG
 from captum_ext.attr.diagnostics import Diagnostics
 from captum_ext.attr.expected import Expected
@@ -34,5 +34,5 @@ __all__ = [
     "PathAttribution",
     "PatternAttribution",
     "PatternNet",
-    "Unrepeated",
+    "SharedArgument",
 ]

@@ -26,7 +26,7 @@ def check_parts(forward_func: object, path: object, quadrature: object, backward
         _check("backward", backward, BackwardRule, "a backward rule such as PatternRule(patterns)")
 
 
-def check_local(multiply_by_inputs: bool, quadratures: Iterable[Quadrature]) -> None:
+def check_input_factor(multiply_by_inputs: bool, quadratures: Iterable[Quadrature]) -> None:
     """Check that the factor (inputs - baselines) can be left out if it shall be.
 
     Raises:

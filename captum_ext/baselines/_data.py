@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from captum_ext._engine.evaluator import float_dtype
 from captum_ext._utils.devices import widest_dtype
+from captum_ext._utils.tensors import float_dtype
 
 
 def data_mean(data: Tensor | Iterable[Any]) -> Tensor:

@@ -11,13 +11,13 @@ from torch import Tensor
 
 from captum_ext._engine.arguments import Arguments
 from captum_ext._engine.batching import split
-from captum_ext._engine.evaluator import float_dtype, sum_dtype
 from captum_ext._engine.forward_args import repeated, rows_of
-from captum_ext._engine.gradients import one_value_a_row
+from captum_ext._engine.gradients import select_target
 from captum_ext._utils._captum import NullProgress, progress
 from captum_ext._utils.devices import run
-from captum_ext._utils.model_state import untouched
+from captum_ext._utils.model_state import preserve_model_state
 from captum_ext._utils.numbers import check_positive
+from captum_ext._utils.tensors import float_dtype, sum_dtype
 
 
 @dataclass(frozen=True)
@@ -80,14 +80,14 @@ def curve(
     every_row = rows.new_empty(1).expand(len(rows), *given.inputs[0].shape[1:])
     chunks = split((every_row,), 1, internal_batch_size, look_ahead=True)[0]
     scores = []
-    with torch.no_grad(), untouched(forward_func):
+    with torch.no_grad(), preserve_model_state(forward_func):
         for chunk in (progress if show_progress else NullProgress)(chunks, desc=description):
             example, point = rows[chunk] // points, rows[chunk] % points
             x = replacement.at(example, point).to(float_dtype(given.inputs[0]))
             target = _rows(given.target, example)
             arguments = rows_of(given.forward_args, example)
             output = run(forward_func, (x,), repeated(arguments, 1))
-            score = one_value_a_row(output, target, len(x))
+            score = select_target(output, target, len(x))
             # Copied: a model with static buffers writes its next pass to the same memory.
             scores.append(score.to(x.device, sum_dtype(given.inputs[0]), copy=True))
     found = torch.cat(scores).reshape(examples, points) if scores else replacement.before.new_zeros(0, points)

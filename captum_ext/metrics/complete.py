@@ -13,7 +13,7 @@ from captum_ext._engine.arguments import format_arguments
 from captum_ext._engine.batching import split
 from captum_ext._engine.evaluator import Evaluator
 from captum_ext._engine.gradients import compute_gradients
-from captum_ext._utils.model_state import untouched
+from captum_ext._utils.model_state import preserve_model_state
 from captum_ext._utils.types import BaselineType, TargetType, TensorOrTuple
 from captum_ext.metrics._maps import checked_maps
 
@@ -76,7 +76,7 @@ def completeness(
     """
     if baselines is None:
         baselines = (0,) * len(inputs) if isinstance(inputs, tuple) else 0
-    given = format_arguments(inputs, baselines, target, additional_forward_args, 1, internal_batch_size)
+    given = format_arguments(inputs, baselines, target, additional_forward_args)
     maps = attributions if isinstance(attributions, tuple) else (attributions,)
     if [tuple(m.shape) for m in maps if isinstance(m, Tensor)] != [tuple(x.shape) for x in given.inputs]:
         shapes = [tuple(m.shape) if isinstance(m, Tensor) else type(m).__name__ for m in maps]
@@ -86,7 +86,7 @@ def completeness(
     evaluate = Evaluator(forward_func, compute_gradients, given.target, given.forward_args, given.inputs, False)
     assert given.baselines is not None, "formatted"
     changes = []
-    with torch.no_grad(), untouched(forward_func):
+    with torch.no_grad(), preserve_model_state(forward_func):
         for rows in split(given.inputs, 1, internal_batch_size, look_ahead=False)[0]:
             some = evaluate.rows(rows)
             ends = (tuple(tensor[rows] for tensor in tensors) for tensors in (given.inputs, given.baselines))

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from captum_ext._utils._captum import NullProgress, progress
-from captum_ext._utils.model_state import untouched
+from captum_ext._utils.model_state import preserve_model_state
 from captum_ext._utils.numbers import check_integer, check_number, check_positive
 from captum_ext.metrics._aggregate import AggregateCurves, InformationCurves, aggregate
 from captum_ext.metrics._codecs import check_sides
@@ -142,7 +142,7 @@ def information_curve(
         forward_func, transform, listed_targets(target, len(given)), given[0].device, internal_batch_size or 16
     )
     grid = np.linspace(0.0, 1.0, preset.points)
-    with ThreadPoolExecutor(1) as pool, untouched(forward_func):
+    with ThreadPoolExecutor(1) as pool, preserve_model_state(forward_func):
         tracks = [
             Pictures(picture(image), rank, mask, seed, preset, pool)
             for image, rank, mask in zip(given, scores, known, strict=True)

@@ -220,7 +220,7 @@ def _prepare(
     check_positive("n_points", points)
     if points < 2:
         raise ValueError(f"n_points: expected 2 at least, got {points}.")
-    given = format_arguments(inputs, None if callable(baselines) else baselines, target, forward_args, 1, None)  # type: ignore[arg-type]
+    given = format_arguments(inputs, None if callable(baselines) else baselines, target, forward_args)  # type: ignore[arg-type]
     if given.inputs[0].dim() < 2:
         raise ValueError("inputs: expected (B, C, ...) or (B, F), got one dimension. Write x.unsqueeze(1).")
     return given, position_scores(given.inputs[0], attributions, ranking)
@@ -231,7 +231,7 @@ def _other(inputs: Tensor, baselines: Baseline, given: Arguments) -> Tensor:
     if not callable(baselines):
         assert given.baselines is not None, "formatted with the arguments"
         return given.baselines[0].to(inputs.device)
-    made = format_arguments(inputs, baselines(inputs), None, None, 1, None).baselines
+    made = format_arguments(inputs, baselines(inputs), None, None).baselines
     assert made is not None, "a tensor was given"
     return made[0]
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from captum_ext._utils._captum import progress
 from captum_ext._utils.buffers import preserve_buffers
-from captum_ext._utils.model_state import untouched
+from captum_ext._utils.model_state import preserve_model_state
 from captum_ext._utils.warnings import warn
 from captum_ext.patterns._collect import Collect
 from captum_ext.patterns._follow import follow
@@ -103,7 +103,7 @@ class PatternFitter:
             raise ValueError("batch: holds a NaN or infinity.")
         weight = next(iter(self._weights.values()))
         inputs = inputs.to(weight.device)
-        with torch.inference_mode(False), torch.no_grad(), untouched(self.model):
+        with torch.inference_mode(False), torch.no_grad(), preserve_model_state(self.model):
             if not self._estimators:
                 self._look(inputs)
             self._check_unchanged()

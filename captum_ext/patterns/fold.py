@@ -11,7 +11,7 @@ from torch import Tensor, fx, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 
 from captum_ext._utils.buffers import preserve_buffers
-from captum_ext._utils.model_state import untouched
+from captum_ext._utils.model_state import preserve_model_state
 from captum_ext.patterns._calls import called_weight
 from captum_ext.patterns._follow import Follow, follow
 from captum_ext.patterns._layers import LAYER_TYPES, computes_weight, layer_weights
@@ -178,7 +178,7 @@ def _hooked(module: nn.Module) -> bool:
 
 
 def _check_same(model: nn.Module, folded: nn.Module, inputs: Tensor) -> None:
-    with torch.no_grad(), untouched(model), preserve_buffers(folded.modules()):
+    with torch.no_grad(), preserve_model_state(model), preserve_buffers(folded.modules()):
         before, after = (list(_tensors(network(inputs.clone()))) for network in (model, folded))
     for one, other in zip(before, after, strict=True):
         tolerance = 0.1 if one.element_size() < 4 else 0.01

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from captum_ext._utils._captum import progress
-from captum_ext._utils.model_state import untouched
+from captum_ext._utils.model_state import preserve_model_state
 from captum_ext._utils.numbers import check_integer, check_positive
 from captum_ext.patterns._layers import inputs_of, unwrapped
 from captum_ext.patterns._sample import Sample, Samples
@@ -126,7 +126,7 @@ def signal_quality(
     generator = torch.Generator().manual_seed(seed)
     sample = Sample({name: _choose(patterns[name], units, generator) for name in patterns}, weights, model, samples)
     bar = progress(loader, desc="signal quality", disable=None if show_progress else True)
-    with torch.no_grad(), untouched(model):
+    with torch.no_grad(), preserve_model_state(model):
         for batch in bar:
             inputs = inputs_of(batch)
             with sample.drawing(generator):

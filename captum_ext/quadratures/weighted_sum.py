@@ -8,9 +8,12 @@ from typing import ClassVar
 import numpy as np
 from torch import Tensor
 
-from captum_ext.quadratures.base import IntegrationErrors, Pair, Quadrature, RunningSum
+from captum_ext._utils.tensors import Tensors, squared_norms
+from captum_ext.quadratures.base import Accumulator, IntegrationErrors, Pair, Quadrature
 from captum_ext.quadratures.grid import Grid, closed_grid, open_grid
-from captum_ext.quadratures.segment import Segment, Tensors, squared_norms
+from captum_ext.quadratures.segment import Segment
+
+_BOTH = (1.0, 1.0)
 
 # Which share of the cell (before its point, after its point) a gradient answers for.
 _SIDES = {
@@ -77,11 +80,11 @@ class WeightedSum(Quadrature):
         before, after = _SIDES[self.method]
         return closed_grid(n_steps, self.method, first=after > 0, last=before > 0)
 
-    def begin(self) -> RunningSum:
-        """An empty sum, for one walk."""
-        return _MoveSum(*_SIDES[self.method])
+    def init(self) -> Accumulator:
+        """An empty accumulator, for one walk."""
+        return _MoveSum(*_SIDES.get(self.method, _BOTH))
 
-    def refinable(self) -> Quadrature:
+    def for_adaptive_steps(self) -> Quadrature:
         """The trapezoid rule, whose points stay when steps are halved."""
         return self.with_method("riemann_trapezoid")
 
@@ -95,7 +98,7 @@ class WeightedSum(Quadrature):
         return max(errors.completeness, errors.map / _MAP_TOLERANCE)
 
 
-class _MoveSum(RunningSum):
+class _MoveSum(Accumulator):
     def __init__(self, before: float, after: float) -> None:
         self._before = before
         self._after = after

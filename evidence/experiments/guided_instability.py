@@ -18,13 +18,14 @@ from torch import Tensor, nn
 
 from captum_ext import baselines
 from captum_ext._engine.gradients import compute_gradients
+from captum_ext._utils.tensors import Tensors
 from captum_ext.attr import PathAttribution
 from captum_ext.cli.models import load
 from captum_ext.evaluation import LabelledImage
 from captum_ext.paths import GuidedPath, Path, StraightPath
-from captum_ext.quadratures import ImportantDirection, Quadrature, RunningSum, WeightedSum
+from captum_ext.quadratures import ImportantDirection, Quadrature, Accumulator, WeightedSum
 from captum_ext.quadratures.grid import Grid
-from captum_ext.quadratures.segment import Segment, Tensors
+from captum_ext.quadratures.segment import Segment
 from captum_ext.vision.pictures import read as read_picture
 from evidence.experiments import common
 from evidence.models import BATCH, batches, labels
@@ -63,12 +64,12 @@ class Noisy(Quadrature):
     def grid(self, n_steps: int) -> Grid:
         return self.quadrature.grid(n_steps)
 
-    def begin(self) -> RunningSum:
+    def begin(self) -> Accumulator:
         return _NoisySum(self.quadrature.begin(), self.noise)
 
 
-class _NoisySum(RunningSum):
-    def __init__(self, inner: RunningSum, noise: float) -> None:
+class _NoisySum(Accumulator):
+    def __init__(self, inner: Accumulator, noise: float) -> None:
         self._inner = inner
         self._noise = noise
         self._generator = torch.Generator().manual_seed(0)
