@@ -1,4 +1,4 @@
-"""Baselines in the shape of the inputs, plain, random or made from these."""
+"""Baselines in the shape of the inputs: constant, random or computed from the inputs."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from torch import Tensor
 from captum_ext._evaluate import float_dtype
 from captum_ext._gaussian import PaddingMode
 from captum_ext._numbers import check_number
+from captum_ext._random import as_generator
 from captum_ext.paths import BlurPath
 
 
@@ -18,7 +19,7 @@ def constant(inputs: Tensor, value: Tensor | float) -> Tensor:
 
     Args:
         inputs: The inputs (B, ...).
-        value: A number, or a tensor that broadcasts to the inputs' shape, such as (C, 1, 1) for a colour.
+        value: A number, or a tensor that broadcasts to the inputs' shape, such as (C, 1, 1) for a color.
 
     Returns:
         The baselines, shaped as the inputs.
@@ -61,7 +62,7 @@ def gaussian_noise(
     sigma: Tensor | float = 0.5,
     low: Tensor | float | None = None,
     high: Tensor | float | None = None,
-    generator: torch.Generator | None = None,
+    generator: int | torch.Generator | None = None,
 ) -> Tensor:
     """The inputs plus Gaussian noise, clipped to bounds.
 
@@ -73,7 +74,7 @@ def gaussian_noise(
             ``0.5 * (white - black)``. Default: 0.5, for inputs in [0, 1].
         low: The least value, likewise, such as :func:`black`. Default ``None``: no bound.
         high: The greatest, such as :func:`white`. Default ``None``: no bound.
-        generator: For noise that can be repeated.
+        generator: For noise that can be repeated: an integer seed or a generator. Default ``None``: torch's global one.
 
     Returns:
         The baselines, shaped as the inputs.
@@ -94,14 +95,14 @@ def gaussian_noise(
     spread = _broadcast("sigma", sigma, inputs)
     if bool((spread < 0).any()):
         raise ValueError(f"sigma: expected standard deviations, 0 at least, got {spread.min().item():g}.")
-    noisy = inputs + spread * _drawn(torch.randn, inputs, generator)
+    noisy = inputs + spread * _noise(torch.randn, inputs, generator)
     if low is not None:
         noisy = noisy.maximum(_broadcast("low", low, inputs))
     return noisy if high is None else noisy.minimum(_broadcast("high", high, inputs))
 
 
 def uniform(
-    inputs: Tensor, low: Tensor | float, high: Tensor | float, generator: torch.Generator | None = None
+    inputs: Tensor, low: Tensor | float, high: Tensor | float, generator: int | torch.Generator | None = None
 ) -> Tensor:
     """Noise between two bounds, shaped as the inputs.
 
@@ -109,7 +110,7 @@ def uniform(
         inputs: The inputs (B, ...).
         low: The least value, a number or a tensor that broadcasts, such as :func:`black`.
         high: The greatest, such as :func:`white`.
-        generator: For noise that can be repeated.
+        generator: For noise that can be repeated: an integer seed or a generator. Default ``None``: torch's global one.
 
     Returns:
         The baselines, shaped as the inputs.
@@ -124,7 +125,7 @@ def uniform(
     """
     inputs = _floating(inputs)
     least, greatest = _broadcast("low", low, inputs), _broadcast("high", high, inputs)
-    return least + (greatest - least) * _drawn(torch.rand, inputs, generator)
+    return least + (greatest - least) * _noise(torch.rand, inputs, generator)
 
 
 def maximum_distance(inputs: Tensor, low: Tensor | float, high: Tensor | float) -> Tensor:
@@ -172,7 +173,8 @@ def _broadcast(name: str, value: Tensor | float, inputs: Tensor) -> Tensor:
         ) from None
 
 
-def _drawn(draw: Callable[..., Tensor], like: Tensor, generator: torch.Generator | None) -> Tensor:
-    # Where the generator is, so that a CPU's serves inputs on a GPU, with the same noise.
-    device = like.device if generator is None else generator.device
-    return draw(like.shape, dtype=like.dtype, device=device, generator=generator).to(like.device)
+def _noise(draw: Callable[..., Tensor], like: Tensor, generator: int | torch.Generator | None) -> Tensor:
+    source = None if generator is None else as_generator(generator)
+    # Drawn on the generator's device, so that a CPU generator gives the same noise for inputs on a GPU.
+    device = like.device if source is None else source.device
+    return draw(like.shape, dtype=like.dtype, device=device, generator=source).to(like.device)

@@ -37,8 +37,8 @@ def white(image: Image, transform: Callable[[Image], Tensor]) -> Tensor:
     return _plain(255, image, transform)
 
 
-def grey(image: Image, transform: Callable[[Image], Tensor]) -> Tensor:
-    """A picture half way between black and white, as the model sees it; see :func:`black`."""
+def gray(image: Image, transform: Callable[[Image], Tensor]) -> Tensor:
+    """A picture halfway between black and white, as the model sees it; see :func:`black`."""
     return _plain(128, image, transform)
 
 
