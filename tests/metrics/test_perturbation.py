@@ -204,8 +204,8 @@ def test_mistakes(net, x, maps, metric):
     if metric is degradation:
         with pytest.raises(ValueError, match="protocol: expected"):
             metric(net, x, maps, 0, protocol="authors")
-        with pytest.raises(ValueError, match="replacement: expected"):
-            metric(net, x, maps, 0, replacement="median")
+        with pytest.raises(ValueError, match="baselines: expected"):
+            metric(net, x, maps, 0, baselines="median")
         with pytest.raises(ValueError, match="Tables have no patches"):
             metric(lambda z: z, torch.rand(2, 4), torch.rand(2, 4), 0)
     else:
