@@ -1,140 +1,69 @@
-"""The methods that the command knows by name."""
+"""The methods of ``captum-ext explain``, a choice of those of ``captum-ext evaluate``, and their maps of one image."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from torch import Tensor, nn
+from torch import Tensor
 
-from captum_ext.attr import (
-    IDGI,
-    PGIG,
-    BlurIG,
-    Diagnostics,
-    GuidedIG,
-    IntegratedGradients,
-    PathAttribution,
-    PatternAttribution,
-    PatternNet,
-)
+from captum_ext.attr import Diagnostics
 from captum_ext.cli.errors import CommandError
-from captum_ext.paths import BlurPath, GuidedPath
-from captum_ext.patterns import Patterns
+from captum_ext.evaluation.inputs import ImageBatch, ProbabilityModel
+from captum_ext.evaluation.method_registry import METHODS, ComparatorSpec
+
+TITLES = {
+    "ig": "IG",
+    "idgi": "IDGI",
+    "blur-ig": "Blur IG",
+    "blur-ig+idgi": "Blur IG + IDGI",
+    "guided-ig": "Guided IG",
+    "guided-ig+idgi": "Guided IG + IDGI",
+    "patternnet": "PatternNet",
+    "patternattribution": "PatternAttribution",
+    "pgig": "PGIG",
+}
 
 
-@dataclass(frozen=True)
-class Question:
-    """What is to be explained: the target's probability for an image (1, C, H, W).
-
-    Attributes:
-        patterned: The model that the patterns belong to, which computes the same logits.
-    """
-
-    model: nn.Module
-    image: Tensor
-    baseline: Tensor
-    target: int
-    steps: int
-    show_progress: bool
-    patterned: nn.Module = field(default_factory=nn.Identity)
-    patterns: Patterns | None = None
-
-    def given_patterns(self) -> Patterns:
-        """The patterns, by a method that is known to have them."""
-        assert self.patterns is not None, "parse() asks for them"
-        return self.patterns
-
-
-class Answer(NamedTuple):
-    """Attributions (1, C, H, W), their delta and what the walk was, by methods that have these."""
+class ImageMap(NamedTuple):
+    """Attributions (1, C, H, W), and their delta and diagnostics for methods that have them."""
 
     attributions: Tensor
     delta: Tensor | None = None
     diagnostics: Diagnostics | None = None
 
 
-@dataclass(frozen=True)
-class Method:
-    """A method as a figure calls it, and what answers a question by it."""
-
-    title: str
-    answer: Callable[[Question], Answer]
-    needs_patterns: bool = False
-
-
-def _path(
-    make: Callable[[Callable[..., Tensor]], PathAttribution], takes_baseline: bool = True
-) -> Callable[[Question], Answer]:
-    def answer(question: Question) -> Answer:
-        found = make(_probability(question.model)).attribute(
-            question.image,
-            question.baseline if takes_baseline else None,
-            question.target,
-            n_steps=question.steps,
-            return_convergence_delta=True,
-            return_diagnostics=True,
-            show_progress=question.show_progress,
-        )
-        return Answer(*found)
-
-    return answer
-
-
-def _gradient(cls: type[PatternNet] | type[PatternAttribution]) -> Callable[[Question], Answer]:
-    def answer(question: Question) -> Answer:  # of the logit, as in the paper
-        return Answer(cls(question.patterned, question.given_patterns()).attribute(question.image, question.target))
-
-    return answer
-
-
-def _pgig(question: Question) -> Answer:
-    method = PGIG(_probability(question.patterned), question.given_patterns(), question.patterned)
-    attributions = method.attribute(
-        question.image,
-        question.baseline,
-        question.target,
-        n_steps=question.steps,
-        show_progress=question.show_progress,
-    )
-    return Answer(attributions)
-
-
-def _probability(model: nn.Module) -> Callable[[Tensor], Tensor]:
-    def probability(x: Tensor) -> Tensor:
-        scores: Tensor = model(x).softmax(1)
-        return scores
-
-    return probability
-
-
-METHODS = {
-    "ig": Method("IG", _path(IntegratedGradients)),
-    "idgi": Method("IDGI", _path(IDGI)),
-    "blur-ig": Method("Blur IG", _path(BlurIG, takes_baseline=False)),
-    "blur-ig+idgi": Method("Blur IG + IDGI", _path(lambda f: IDGI(f, BlurPath()), takes_baseline=False)),
-    "guided-ig": Method("Guided IG", _path(GuidedIG)),
-    "guided-ig+idgi": Method("Guided IG + IDGI", _path(lambda f: IDGI(f, GuidedPath()))),
-    "patternnet": Method("PatternNet", _gradient(PatternNet), needs_patterns=True),
-    "patternattribution": Method("PatternAttribution", _gradient(PatternAttribution), needs_patterns=True),
-    "pgig": Method("PGIG", _pgig, needs_patterns=True),
-}
-
-
-def parse(names: str | None, patterns: str | None) -> list[Method]:
-    """The methods of a comma-separated list; ``None``: all that can be had, with the patterns that there are.
+def parse_methods(names: str | None, patterns: str | None) -> list[str]:
+    """The methods of a comma-separated list; ``None``: all of them, without those that need patterns if there are none.
 
     Raises:
-        CommandError: If one is unknown, or needs patterns and there are none.
+        CommandError: If a method is unknown, or needs patterns and there are none.
     """
     if names is None:
-        return [method for method in METHODS.values() if patterns is not None or not method.needs_patterns]
-    chosen = [name.strip().lower() for name in names.split(",") if name.strip()]
-    unknown = [name for name in chosen if name not in METHODS]
-    if unknown or not chosen:
-        raise CommandError(f"--methods {names}: expected some of {','.join(METHODS)}")
-    without = [name for name in chosen if METHODS[name].needs_patterns and patterns is None]
-    if without:
-        raise CommandError(f"--methods {without[0]}: needs --patterns FILE, which captum-ext fit-patterns writes")
-    return [METHODS[name] for name in chosen]
+        return [name for name in TITLES if patterns is not None or not METHODS[name].needs_patterns]
+    methods = [name.strip().lower() for name in names.split(",") if name.strip()]
+    if not methods or not TITLES.keys() >= set(methods):
+        raise CommandError(f"--methods {names}: expected some of {','.join(TITLES)}")
+    unavailable = [name for name in methods if METHODS[name].needs_patterns and patterns is None]
+    if unavailable:
+        raise CommandError(f"--methods {unavailable[0]}: needs --patterns FILE, which captum-ext fit-patterns writes")
+    return methods
+
+
+def compute_map(name: str, model: ProbabilityModel, image: ImageBatch, steps: int, show_progress: bool) -> ImageMap:
+    """The map of one image."""
+    spec = METHODS[name]
+    if isinstance(spec, ComparatorSpec):
+        return ImageMap(spec.attribute(model, image))
+    method = spec.bind(model)
+    arguments = (image.inputs, spec.baselines(image), image.target)
+    if not method.has_convergence_delta():
+        return ImageMap(method.attribute(*arguments, n_steps=steps, show_progress=show_progress))
+    return ImageMap(
+        *method.attribute(
+            *arguments,
+            n_steps=steps,
+            return_convergence_delta=True,
+            return_diagnostics=True,
+            show_progress=show_progress,
+        )
+    )
