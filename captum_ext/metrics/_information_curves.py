@@ -86,7 +86,7 @@ def aggregate(
         ValueError: If there are no curves, they come from several protocols, or ``statistic`` is unknown.
 
     Example:
-        >>> from captum_ext.metrics.information import InformationCurves, aggregate
+        >>> from captum_ext.metrics import InformationCurves, aggregate
         >>> axis, rows = torch.tensor([0.0, 1.0]), torch.tensor([[0.0, 1.0], [1.0, 1.0]])
         >>> curves = InformationCurves(axis, rows, rows, rows.mean(1), rows.mean(1), {}, {}, "corrected")
         >>> aggregate(curves).sic_area

@@ -18,7 +18,7 @@ from captum_ext._numbers import check_number, check_positive
 from captum_ext._random import as_seed
 from captum_ext.metrics._codecs import check_sides
 from captum_ext.metrics._image_curve import FloatArray, ImageCurve
-from captum_ext.metrics._information_curves import AggregateCurves, InformationCurves, aggregate
+from captum_ext.metrics._information_curves import InformationCurves
 from captum_ext.metrics._maps import Ranking
 from captum_ext.metrics._pixels import (
     PictureClassifier,
@@ -29,8 +29,6 @@ from captum_ext.metrics._pixels import (
     pixel_scores,
 )
 from captum_ext.metrics._protocols import PROTOCOLS, InformationProtocol
-
-__all__ = ["AggregateCurves", "InformationCurves", "aggregate", "information_curve"]
 
 ProtocolName = Literal["corrected", "pair", "study"]
 Information = Literal["webp", "png", "ms-ssim"]
@@ -118,7 +116,7 @@ def information_curve(
         https://arxiv.org/abs/1906.02825. MS-SSIM: Yang, Wang, Bilgic: IDGI. CVPR 2023.
 
     Example:
-        >>> from captum_ext.metrics.information import information_curve
+        >>> from captum_ext.metrics import information_curve
         >>> image = torch.randint(256, (1, 1, 16, 16), generator=torch.Generator().manual_seed(0)).to(torch.uint8)
         >>> image[0, 0, 4, 4] = 255  # the only pixel that the model uses
         >>> def model(x):

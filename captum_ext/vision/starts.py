@@ -1,4 +1,4 @@
-"""Baselines by name: where straight and guided paths start."""
+"""The starts of paths, by name."""
 
 from __future__ import annotations
 
@@ -16,4 +16,4 @@ STARTS: dict[str, Callable[[Tensor, Tensor, Tensor], Tensor]] = {
     "uniform": lambda image, black, white: baselines.uniform(image.cpu(), black.cpu(), white.cpu(), 0).to(image.device),
     "maximum-distance": lambda image, black, white: baselines.maximum_distance(image, black, white),
 }
-"""Each makes a baseline (1, C, H, W) from an image, a black and a white picture, as the model sees them."""
+"""Functions that compute a baseline (1, C, H, W) from an image, a black and a white picture as inputs of the model."""

@@ -14,11 +14,10 @@ from skimage import data
 from skimage.transform import resize
 from torch import nn
 
-from captum_ext.metrics import _codecs, information
+from captum_ext.metrics import _codecs, aggregate, information, information_curve
 from captum_ext.metrics._codecs import encoded_bytes
 from captum_ext.metrics._interpolation import interpolated, random_mask, top_pixels
 from captum_ext.metrics._protocols import PROTOCOLS
-from captum_ext.metrics.information import aggregate, information_curve
 from tests.references.naive_information import corrected_curve, file_size, study_curve
 
 FRACTIONS = PROTOCOLS["pair"].fractions
