@@ -1,4 +1,4 @@
-"""What every subcommand of ``captum-ext`` has."""
+"""The interface of the subcommands of ``captum-ext``."""
 
 from __future__ import annotations
 

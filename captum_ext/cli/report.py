@@ -18,7 +18,7 @@ class ReportCommand(Command):
     summary = "write the tables and figures of an evaluation"
     description = (
         "Write the results of captum-ext evaluate as the papers' tables (Markdown and CSV) and as curves (PNG), with "
-        "95 percent bootstrap intervals and the number of images in every cell."
+        "95% bootstrap intervals and the number of images in every cell."
     )
     epilog = "Results need not be finished: the report says what is missing."
 

@@ -43,7 +43,7 @@ class Scores(NamedTuple):
 
 @dataclass(frozen=True)
 class MetricContext:
-    """What metrics need besides the maps of a batch.
+    """The data that metrics need besides the maps of a batch.
 
     Args:
         probability: From inputs to probabilities.

@@ -247,7 +247,7 @@ def _pixels(names: Sequence[str], inputs: Tensor, black: Tensor, white: Tensor) 
     differs |= ~torch.isfinite(restored).flatten(1).all(1)
     if bool(differs.any()):
         raise UserError(
-            f"information: {names[int(differs.nonzero()[0])]}: the transform is no fixed scaling of pixels between "
+            f"information: {names[int(differs.nonzero()[0])]}: the transform is not a fixed scaling of pixels between "
             "black and white, so information curves, which need pixels, can't be computed. Leave the metric out"
         )
     return pixels.to(torch.uint8)

@@ -227,7 +227,7 @@ def _prepare(
         raise TypeError("inputs: expected one tensor, whose positions can be ranked; got a tuple.")
     check_positive("n_points", points)
     if points < 2:
-        raise ValueError(f"n_points: expected 2 at least, got {points}.")
+        raise ValueError(f"n_points: expected at least 2, got {points}.")
     tensors = None if callable(baselines) else baselines
     arguments = format_arguments(inputs, tensors, target, forward_args, 1, None)  # type: ignore[arg-type]
     if arguments.inputs[0].dim() < 2:

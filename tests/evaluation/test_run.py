@@ -345,7 +345,7 @@ def test_pixels_are_what_the_transform_made_inputs_of(folder, tmp_path):
         return transform(picture).square()
 
     config = EvaluationConfig(methods=("random",), metrics=("information",), target="predicted")
-    with pytest.raises(UserError, match="no fixed scaling of pixels"):
+    with pytest.raises(UserError, match="not a fixed scaling of pixels"):
         evaluate({"tiny": (load()[0], squared)}, find_images(folder), tmp_path / "r", config)
 
 
