@@ -48,15 +48,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(arguments: Sequence[str] | None) -> None:
     # Imported here: torch takes seconds, in which Ctrl-C must already be handled.
-    from captum_ext.cli import evaluate, explain, fit_patterns, report
+    from captum_ext.cli.evaluate import EvaluateCommand
+    from captum_ext.cli.explain import ExplainCommand
+    from captum_ext.cli.fit_patterns import FitPatternsCommand
+    from captum_ext.cli.report import ReportCommand
     from captum_ext.memory import keep_freed_memory
 
     parser = _Parser(prog="captum-ext", description="Explain what an image classifier saw.")
     parser.add_argument("--version", action="version", version=f"captum-ext {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for command in (explain, fit_patterns, evaluate, report):
-        name = command.__name__.rpartition(".")[2].replace("_", "-")
-        sub = commands.add_parser(name, help=command.SUMMARY, description=command.DESCRIPTION, epilog=command.EPILOG)
+    for command in (ExplainCommand(), FitPatternsCommand(), EvaluateCommand(), ReportCommand()):
+        sub = commands.add_parser(
+            command.name, help=command.summary, description=command.description, epilog=command.epilog
+        )
         command.add_arguments(sub)
         sub.set_defaults(run=command.run)
     options = parser.parse_args(arguments)

@@ -39,7 +39,7 @@ class LayerInfo:
 
 
 @dataclass(frozen=True)
-class Info:
+class FitReport:
     """What a set of patterns came from.
 
     Attributes:
@@ -82,7 +82,7 @@ class Patterns(Mapping[str, Tensor]):
                 [0., 1.]], dtype=torch.float64)
     """
 
-    def __init__(self, tensors: Mapping[str, Tensor], info: Info | None = None) -> None:
+    def __init__(self, tensors: Mapping[str, Tensor], info: FitReport | None = None) -> None:
         """See the class."""
         if not tensors:
             raise ValueError("patterns: expected at least one layer's, got none.")
@@ -274,26 +274,26 @@ def _check_format(written: str | None, path: str | os.PathLike[str]) -> None:
         )
 
 
-def _info(plain: Any) -> Info:
+def _info(plain: Any) -> FitReport:
     """The info in a file's metadata.
 
     Raises:
         TypeError: If a field is missing, unknown or of another type.
         ValueError: If a field has a value that none can have.
     """
-    info = dict(_checked(Info, plain))
+    info = dict(_checked(FitReport, plain))
     info["layers"] = {name: LayerInfo(**_checked(LayerInfo, layer)) for name, layer in info["layers"].items()}
     info["unfolded"] = tuple(info["unfolded"])
     if any(not isinstance(name, str) for name in info["unfolded"]):
         raise TypeError(f"unfolded: expected names, got {info['unfolded']}")
-    return Info(**info)
+    return FitReport(**info)
 
 
 _JSON_TYPES = {"str": str, "int": int, "dict[str, LayerInfo]": dict, "tuple[str, ...]": list}
 _VALUES = {"mean": ("preactivation", "rectified"), "estimator": ("positive", "linear")}
 
 
-def _checked(cls: type[Info | LayerInfo], plain: Any) -> dict[str, Any]:
+def _checked(cls: type[FitReport | LayerInfo], plain: Any) -> dict[str, Any]:
     expected = {item.name: _JSON_TYPES[str(item.type)] for item in fields(cls)}
     if not isinstance(plain, dict) or plain.keys() != expected.keys():
         raise TypeError(f"expected the fields {list(expected)}, got {plain!r:.200}")

@@ -16,7 +16,7 @@ from captum_ext.patterns._collect import Collect
 from captum_ext.patterns._follow import follow
 from captum_ext.patterns._layers import chosen_weights, inputs_of, layer_weights, unwrapped, versions
 from captum_ext.patterns._statistics import Estimator, Layout, Mean, Statistics, zeros
-from captum_ext.patterns.bank import Info, LayerInfo, Patterns, batch_norms, fingerprint
+from captum_ext.patterns.bank import FitReport, LayerInfo, Patterns, batch_norms, fingerprint
 from captum_ext.patterns.fold import fold, foldable
 
 Choice = Literal["auto", "positive", "linear"]
@@ -162,7 +162,7 @@ class PatternFitter:
                     "zero, and so is every attribution through it alone. Standardise the inputs, or fit in float64."
                 )
             layers[name] = LayerInfo(estimator, statistics.samples, int(fit.dead.sum()), fingerprint(weight))
-        return Patterns(tensors, Info(self._mean, self._inputs, layers, self._unfolded))
+        return Patterns(tensors, FitReport(self._mean, self._inputs, layers, self._unfolded))
 
     def _look(self, inputs: Tensor) -> None:
         """Find out from the first batch what follows each layer."""
@@ -216,7 +216,7 @@ def fit_patterns(
     mean: Mean = "preactivation",
     layers: Iterable[str] | None = None,
     fold: bool = False,
-    show_progress: bool = True,
+    show_progress: bool = False,
 ) -> Patterns:
     """Patterns for the model's layers, from one pass over the data.
 
@@ -227,7 +227,7 @@ def fit_patterns(
         mean: ``"preactivation"`` or ``"rectified"``.
         layers: The layers to fit.
         fold: Whether to fold BatchNorm first.
-        show_progress: Whether to show a progress bar on a terminal. Default: True.
+        show_progress: Whether to show a progress bar on a terminal. Default: False.
 
     Returns:
         A pattern for each layer, by its name, shaped as its weight.

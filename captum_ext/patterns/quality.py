@@ -10,9 +10,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from captum_ext._random import as_seed
 from captum_ext._utils._captum import progress
 from captum_ext._utils.model_state import preserve_model_state
-from captum_ext._utils.numbers import check_integer, check_positive
+from captum_ext._utils.numbers import check_positive
 from captum_ext.patterns._layers import inputs_of, unwrapped
 from captum_ext.patterns._sample import Sample, Samples
 from captum_ext.patterns.bank import Patterns
@@ -22,8 +23,8 @@ _RIDGE = 1e-6  # of the inputs' mean variance: more hides what directions of lit
 
 
 @dataclass(frozen=True)
-class Quality:
-    """Rho of each unit looked at, by layer and by signal estimator.
+class SignalQuality:
+    """Rho of each measured unit, by layer and by signal estimator.
 
     Attributes:
         rho: For each layer the tensors (units,) of ``"pattern"``, ``"weight"`` and ``"random"``. Layers that
@@ -74,9 +75,9 @@ def signal_quality(
     loader: Iterable[Any],
     samples: int = 20_000,
     units: int = 32,
-    seed: int = 0,
-    show_progress: bool = True,
-) -> Quality:
+    generator: int | torch.Generator = 0,
+    show_progress: bool = False,
+) -> SignalQuality:
     r"""Kindermans' measure of how much of a unit's signal a pattern captures, by layer.
 
     A signal estimator says which part of a layer's input x a unit's output y = w.x came from: for a direction a (with
@@ -95,8 +96,9 @@ def signal_quality(
             a layer whose units have more than half as many weights v is found badly, and rho is too high in all
             columns.
         units: How many units of a layer to look at, drawn at random. Default: 32.
-        seed: For the draws and the random direction.
-        show_progress: Whether to show a progress bar on a terminal. Default: True.
+        generator: For the draws and the random direction: an integer seed, or a generator, from which one is drawn.
+            Default: 0.
+        show_progress: Whether to show a progress bar on a terminal. Default: False.
 
     Returns:
         Rho of the patterns, of the weights (a = w / w.w) and of a random direction; ``print`` shows the layers' means.
@@ -120,16 +122,15 @@ def signal_quality(
     """
     check_positive("samples", samples)
     check_positive("units", units)
-    check_integer("seed", seed)
     model = unwrapped(model)
     weights = patterns.weights(model)
-    generator = torch.Generator().manual_seed(seed)
-    sample = Sample({name: _choose(patterns[name], units, generator) for name in patterns}, weights, model, samples)
+    source = torch.Generator().manual_seed(as_seed(generator))
+    sample = Sample({name: _choose(patterns[name], units, source) for name in patterns}, weights, model, samples)
     bar = progress(loader, desc="signal quality", disable=None if show_progress else True)
     with torch.no_grad(), preserve_model_state(model):
         for batch in bar:
             inputs = inputs_of(batch)
-            with sample.drawing(generator):
+            with sample.drawing(source):
                 model(inputs.to(next(iter(weights.values())).device).clone())  # which the model may change
     rho = {}
     for name, drawn in sample.layers.items():
@@ -138,7 +139,7 @@ def signal_quality(
             continue
         halves = {group: _Halves(x.double()) for group, x in drawn.by_group().items()}
         measured = [
-            _unit(drawn, k, halves[group], patterns[name], weights[name], positive, generator)
+            _unit(drawn, k, halves[group], patterns[name], weights[name], positive, source)
             for k, group in enumerate(drawn.groups)
         ]
         kept = [values for values in measured if values is not None]
@@ -149,7 +150,7 @@ def signal_quality(
             "loader: too little data to measure a layer by. Give an iterable of batches with four inputs at least; a "
             "generator that was used for the fit is empty."
         )
-    return Quality(rho)
+    return SignalQuality(rho)
 
 
 def _choose(pattern: Tensor, units: int, generator: torch.Generator) -> Tensor:

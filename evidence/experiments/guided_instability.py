@@ -23,7 +23,7 @@ from captum_ext.attr import PathAttribution
 from captum_ext.cli.models import load
 from captum_ext.evaluation import LabelledImage
 from captum_ext.paths import GuidedPath, Path, StraightPath
-from captum_ext.quadratures import ImportantDirection, Quadrature, Accumulator, WeightedSum
+from captum_ext.quadratures import Accumulator, ImportantDirection, Quadrature, WeightedSum
 from captum_ext.quadratures.grid import Grid
 from captum_ext.quadratures.segment import Segment
 from captum_ext.vision.pictures import read as read_picture

@@ -15,7 +15,7 @@ from captum_ext.evaluation.reporting.findings import Findings
 from captum_ext.evaluation.reporting.measures import measure
 from captum_ext.evaluation.reporting.methods import base, looks, ordered
 from captum_ext.evaluation.reporting.text import cell, escaped, number
-from captum_ext.evaluation.store import Row
+from captum_ext.evaluation.store import ResultRow
 from tests.evaluation import results as made
 
 CELL = re.compile(r"(\S+) \[(\S+), (\S+)\] \((\d+)\)(?: (better|worse))?$")
@@ -92,7 +92,7 @@ def test_a_difference_is_marked_better_or_worse_where_its_interval_leaves_out_0(
     for k in range(count):
         for method, value in {"ig": 0.5, "idgi": 0.6, "blur-ig": 0.5, "blur-ig+idgi": 0.5 + 0.1 * (-1) ** k}.items():
             for score in ("insertion", "deletion"):
-                rows.append(Row(f"{k}.png", method, 32, score, "signed", value + k / 100))
+                rows.append(ResultRow(f"{k}.png", method, 32, score, "signed", value + k / 100))
     made.write(tmp_path, {"net": rows}, models=["net"])
     report(tmp_path)
     if count < 10:
@@ -162,7 +162,7 @@ def test_the_columns_of_a_markdown_table_are_as_many_in_every_line(written):
 
 def test_the_best_value_of_a_row_is_bold(tmp_path):
     rows = [
-        Row("x.png", method, 32, score, "signed", value)
+        ResultRow("x.png", method, 32, score, "signed", value)
         for score in ("insertion", "deletion")
         for method, value in {"ig": 0.5, "idgi": 0.6, "random": 0.1}.items()
     ]
@@ -198,7 +198,7 @@ def test_methods_with_other_images_are_marked_and_compared_over_those_they_share
 
 def test_as_many_images_but_others_are_marked_too(tmp_path):
     rows = [
-        Row(f"{k + (method == 'random')}.png", method, 0, "insertion", "signed", 0.5)
+        ResultRow(f"{k + (method == 'random')}.png", method, 0, "insertion", "signed", 0.5)
         for k in range(3)
         for method in ("gradient", "random")
     ]
@@ -222,7 +222,7 @@ def test_results_without_any_explained_image_still_have_an_account(tmp_path):
 
 def test_an_image_that_all_protocols_leave_out_gives_no_value_but_a_count(tmp_path):
     rows = [
-        Row(f"{k}.png", "ig", 32, "sic", "study", np.nan, None, reason)
+        ResultRow(f"{k}.png", "ig", 32, "sic", "study", np.nan, None, reason)
         for k, reason in enumerate(["confidence: .3", "confidence: .4", "no score to add: .5"])
     ]
     made.write(tmp_path, {"net": rows}, models=["net"])
@@ -233,7 +233,7 @@ def test_an_image_that_all_protocols_leave_out_gives_no_value_but_a_count(tmp_pa
 
 
 def test_models_whose_files_would_have_one_name_have_two(tmp_path):
-    rows = [Row("x.png", "ig", 8, "completeness", "relative", 0.5)]
+    rows = [ResultRow("x.png", "ig", 8, "completeness", "relative", 0.5)]
     results = made.write(tmp_path, {"a/b": rows}, models=["a/b", "a:b", "a b"])
     results.write("a:b", 0, rows)
     results.write("a b", 0, rows)
@@ -242,7 +242,7 @@ def test_models_whose_files_would_have_one_name_have_two(tmp_path):
 
 
 def test_scores_that_the_report_does_not_know_are_averaged(tmp_path):
-    rows = [Row(f"{k}.png", "mine$", 0, "pointing|game", "", float(k)) for k in range(3)]
+    rows = [ResultRow(f"{k}.png", "mine$", 0, "pointing|game", "", float(k)) for k in range(3)]
     made.write(tmp_path, {"net": rows}, models=["net"], methods=["mine$"])
     report(tmp_path)
     (row,) = table(tmp_path, "others")
@@ -275,7 +275,7 @@ def test_numbers_and_text_as_they_are_shown():
 
 
 def test_curves_of_different_lengths_are_not_drawn_but_their_values_count(tmp_path):
-    rows = [Row(f"{k}.png", "ig", 8, "insertion", "signed", 0.5, [0.0] * (3 + k)) for k in range(2)]
+    rows = [ResultRow(f"{k}.png", "ig", 8, "insertion", "signed", 0.5, [0.0] * (3 + k)) for k in range(2)]
     results = made.write(tmp_path, {"net": rows}, models=["net"])
     findings = Findings(results.read(), results.settings())
     key = ("net", "ig", 8, measure("insertion", "signed"))

@@ -1,4 +1,4 @@
-"""Scores of inputs in which ever more regions are replaced."""
+"""The model's score as more and more regions of an input are replaced."""
 
 from __future__ import annotations
 
@@ -22,13 +22,12 @@ from captum_ext._utils.tensors import float_dtype, sum_dtype
 
 @dataclass(frozen=True)
 class PerturbationCurve:
-    """How a score changes as ever more of each example is replaced.
+    """The score of each example as more and more of it is replaced.
 
     Attributes:
-        fractions: The replaced share of the positions or patches, (P,), from 0 on.
+        fractions: The share of positions or patches that is replaced at each point, (P,), starting at 0.
         scores: The score of each example at each point, (B, P).
-        area: The area under each example's curve by the trapezoid rule, (B,); over fractions, so at most the largest
-            fraction times the largest score.
+        area: The area under each example's curve (trapezoid rule over the fractions), (B,).
     """
 
     fractions: Tensor
@@ -37,36 +36,36 @@ class PerturbationCurve:
 
 
 @dataclass(frozen=True)
-class Replacement:
-    """What is replaced, by what, in which order.
+class PerturbationPlan:
+    """The regions to replace, their order and their new values.
 
     Attributes:
-        before: The examples with nothing replaced, (B, ...).
-        after: The examples with all replaced, (B, ...).
-        ranks: When each region is replaced, (B, R): those with a rank below the count are.
-        regions: The region of each position, in a shape that (B, ...) broadcasts with.
-        counts: How many regions are replaced at each point of the curve, (P,).
-        total: How many regions there are.
+        start: The examples with nothing replaced, (B, ...).
+        end: The examples with everything replaced, (B, ...).
+        ranks: The order in which regions are replaced, (B, R); regions with a rank below the count are replaced.
+        regions: The region of each position, in a shape that broadcasts with (B, ...).
+        counts: The number of replaced regions at each point of the curve, (P,).
+        total: The number of regions.
     """
 
-    before: Tensor
-    after: Tensor
+    start: Tensor
+    end: Tensor
     ranks: Tensor
     regions: Tensor
     counts: Tensor
     total: int
 
-    def at(self, examples: Tensor, points: Tensor) -> Tensor:
-        """The examples with these indices at these points, (rows, ...)."""
+    def perturb(self, examples: Tensor, points: Tensor) -> Tensor:
+        """The examples with these indices at these points of the curve, (rows, ...)."""
         replaced = self.ranks[examples] < self.counts[points].unsqueeze(1)
         mask = replaced[:, self.regions.flatten()].unflatten(1, self.regions.shape)
-        return torch.where(mask, self.after[examples], self.before[examples])
+        return torch.where(mask, self.end[examples], self.start[examples])
 
 
-def curve(
+def perturbation_curve(
     forward_func: Callable[..., Any],
-    replacement: Replacement,
-    given: Arguments,
+    plan: PerturbationPlan,
+    arguments: Arguments,
     internal_batch_size: int | None,
     show_progress: bool,
     description: str,
@@ -74,28 +73,28 @@ def curve(
     """The score of every example at every point."""
     if internal_batch_size is not None:
         check_positive("internal_batch_size", internal_batch_size)
-    points = len(replacement.counts)
-    examples, fractions = len(replacement.before), replacement.counts.cpu().double() / replacement.total
-    rows = torch.arange(examples * points, device=replacement.before.device)
-    every_row = rows.new_empty(1).expand(len(rows), *given.inputs[0].shape[1:])
+    (inputs,) = arguments.inputs
+    points = len(plan.counts)
+    examples, fractions = len(plan.start), plan.counts.cpu().double() / plan.total
+    rows = torch.arange(examples * points, device=plan.start.device)
+    every_row = rows.new_empty(1).expand(len(rows), *inputs.shape[1:])
     chunks = split((every_row,), 1, internal_batch_size, look_ahead=True)[0]
     scores = []
     with torch.no_grad(), preserve_model_state(forward_func):
         for chunk in (progress if show_progress else NullProgress)(chunks, desc=description):
             example, point = rows[chunk] // points, rows[chunk] % points
-            x = replacement.at(example, point).to(float_dtype(given.inputs[0]))
-            target = _rows(given.target, example)
-            arguments = rows_of(given.forward_args, example)
-            output = run(forward_func, (x,), repeated(arguments, 1))
+            x = plan.perturb(example, point).to(float_dtype(inputs))
+            target = _select_rows(arguments.target, example)
+            output = run(forward_func, (x,), repeated(rows_of(arguments.forward_args, example), 1))
             score = select_target(output, target, len(x))
             # Copied: a model with static buffers writes its next pass to the same memory.
-            scores.append(score.to(x.device, sum_dtype(given.inputs[0]), copy=True))
-    found = torch.cat(scores).reshape(examples, points) if scores else replacement.before.new_zeros(0, points)
-    fractions = fractions.to(found)
-    return PerturbationCurve(fractions, found, torch.trapezoid(found, fractions))
+            scores.append(score.to(x.device, sum_dtype(inputs), copy=True))
+    curves = torch.cat(scores).reshape(examples, points) if scores else plan.start.new_zeros(0, points)
+    fractions = fractions.to(curves)
+    return PerturbationCurve(fractions, curves, torch.trapezoid(curves, fractions))
 
 
-def _rows(value: Any, examples: Tensor) -> Any:
+def _select_rows(value: Any, examples: Tensor) -> Any:
     if isinstance(value, Tensor) and value.dim():
         return value[examples]
     if isinstance(value, list):
@@ -104,7 +103,7 @@ def _rows(value: Any, examples: Tensor) -> Any:
 
 
 def patch_numbers(shape: torch.Size, side: int) -> Tensor:
-    """The number of the patch that each position is in, in the spatial shape."""
+    """The index of the patch that contains each position, in the spatial shape."""
     number = torch.zeros((), dtype=torch.long, device="cpu")
     for size in shape:
         number = number.unsqueeze(-1) * -(-size // side) + torch.arange(size, device="cpu") // side
@@ -112,6 +111,7 @@ def patch_numbers(shape: torch.Size, side: int) -> Tensor:
 
 
 def region_means(x: Tensor, regions: Tensor, total: int) -> Tensor:
+    """The inputs with each value replaced by the mean of its channel over its region."""
     flat, index = x.flatten(2), regions.flatten()
     sums = flat.new_zeros(*flat.shape[:2], total).index_add_(2, index, flat)
     means = sums / index.bincount(minlength=total)

@@ -20,11 +20,11 @@ from captum_ext.metrics._maps import checked_maps
 
 @dataclass(frozen=True)
 class Completeness:
-    """By how much each example's attributions miss the change of the output.
+    """The completeness error of each example's attributions.
 
     Attributes:
-        delta: The sum of the attributions less the change, (B,), as Captum's convergence delta.
-        change: F(input) - F(baseline), (B,).
+        delta: The sum of the attributions minus the change, (B,), as Captum's convergence delta.
+        change: The change of the output, F(input) - F(baseline), (B,).
     """
 
     delta: Tensor
@@ -32,7 +32,7 @@ class Completeness:
 
     @property
     def relative(self) -> Tensor:
-        """The delta's magnitude over the change's, (B,); infinite where the attributions say that something changed."""
+        """``|delta| / |change|``, (B,); infinite where the output does not change and the delta is not 0."""
         return torch.where(self.delta == 0, 0.0, self.delta.abs() / self.change.abs())
 
 
@@ -45,25 +45,26 @@ def completeness(
     additional_forward_args: object = None,
     internal_batch_size: int | None = None,
 ) -> Completeness:
-    """Whether attributions sum to the change of the output from the baseline to the input.
+    """Compare the sum of the attributions with the change of the output from the baseline to the input.
 
-    For IDGI the answer is yes by construction and says nothing about accuracy; for PGIG and the pattern methods, no.
+    The two are equal for IDGI by construction, which says nothing about its accuracy. For PGIG and the pattern methods
+    they need not be.
 
     Args:
-        forward_func: The model, or any function that takes the inputs and returns one row of scores an example.
-        inputs: (B, ...), or a tuple of such.
+        forward_func: The model, or any function that takes the inputs and returns one row of scores per example.
+        inputs: A tensor (B, ...), or a tuple of such tensors.
         attributions: In the inputs' shapes.
-        target: Which score was explained; see :meth:`captum_ext.attr.PathAttribution.attribute`.
-        baselines: Where the path started, as there. For a blur path that is ``BlurPath(...).start((inputs,), None)``.
+        target: The score that was attributed; see :meth:`captum_ext.attr.PathAttribution.attribute`.
+        baselines: The start of the path, as there. For a blur path this is ``BlurPath(...).start((inputs,), None)``.
             Default ``None``: zeros.
         additional_forward_args: Further arguments of ``forward_func``.
-        internal_batch_size: The most rows in any forward pass.
+        internal_batch_size: Maximum number of rows in a forward pass.
 
     Returns:
         The delta and the change of each example.
 
     Raises:
-        TypeError, ValueError: If an argument can't be used.
+        TypeError, ValueError: If an argument is invalid.
 
     Reference:
         Sundararajan, Taly, Yan: Axiomatic Attribution for Deep Networks. ICML 2017. https://arxiv.org/abs/1703.01365
@@ -76,22 +77,24 @@ def completeness(
     """
     if baselines is None:
         baselines = (0,) * len(inputs) if isinstance(inputs, tuple) else 0
-    given = format_arguments(inputs, baselines, target, additional_forward_args)
+    arguments = format_arguments(inputs, baselines, target, additional_forward_args)
     maps = attributions if isinstance(attributions, tuple) else (attributions,)
-    if [tuple(m.shape) for m in maps if isinstance(m, Tensor)] != [tuple(x.shape) for x in given.inputs]:
+    if [tuple(m.shape) for m in maps if isinstance(m, Tensor)] != [tuple(x.shape) for x in arguments.inputs]:
         shapes = [tuple(m.shape) if isinstance(m, Tensor) else type(m).__name__ for m in maps]
         raise ValueError(
-            f"attributions: expected the inputs' shapes {[tuple(x.shape) for x in given.inputs]}, got {shapes}."
+            f"attributions: expected the inputs' shapes {[tuple(x.shape) for x in arguments.inputs]}, got {shapes}."
         )
-    evaluate = Evaluator(forward_func, compute_gradients, given.target, given.forward_args, given.inputs, False)
-    assert given.baselines is not None, "formatted"
-    changes = []
+    evaluate = Evaluator(
+        forward_func, compute_gradients, arguments.target, arguments.forward_args, arguments.inputs, False
+    )
+    assert arguments.baselines is not None, "formatted"
+    output_deltas = []
     with torch.no_grad(), preserve_model_state(forward_func):
-        for rows in split(given.inputs, 1, internal_batch_size, look_ahead=False)[0]:
-            some = evaluate.rows(rows)
-            ends = (tuple(tensor[rows] for tensor in tensors) for tensors in (given.inputs, given.baselines))
-            at_input, at_baseline = (some.value(tensors) for tensors in ends)
-            changes.append(at_input - at_baseline)
-    change = torch.cat(changes) if changes else given.inputs[0].new_zeros(0)
+        for rows in split(arguments.inputs, 1, internal_batch_size, look_ahead=False)[0]:
+            chunk_evaluator = evaluate.rows(rows)
+            ends = (tuple(tensor[rows] for tensor in tensors) for tensors in (arguments.inputs, arguments.baselines))
+            at_input, at_baseline = (chunk_evaluator.value(tensors) for tensors in ends)
+            output_deltas.append(at_input - at_baseline)
+    change = torch.cat(output_deltas) if output_deltas else arguments.inputs[0].new_zeros(0)
     total = torch.stack([checked_maps("attributions", m).flatten(1).sum(1) for m in maps]).sum(0)
     return Completeness((total - change.to(total)).to(change), change)

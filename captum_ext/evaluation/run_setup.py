@@ -1,4 +1,4 @@
-"""Before the work: what is asked for, checked; and what the numbers depend on, written down."""
+"""The checks before a run, and the record of what its numbers depend on."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from captum_ext._random import as_seed
 from captum_ext._utils.buffers import preserve_buffers
 from captum_ext._utils.errors import UserError
 from captum_ext._utils.text import as_unicode
-from captum_ext.evaluation.batch import Evaluation
-from captum_ext.evaluation.images import LabelledImage
-from captum_ext.evaluation.settings import Settings
-from captum_ext.evaluation.subject import Subject
+from captum_ext.evaluation.config import EvaluationConfig
+from captum_ext.evaluation.images import LabeledImage
+from captum_ext.evaluation.inputs import ProbabilityModel
+from captum_ext.evaluation.model_evaluator import ModelEvaluator
 from captum_ext.patterns import Patterns, fold_batch_norm
 from captum_ext.vision.classifier import Transform
 from captum_ext.vision.pictures import read
@@ -28,13 +29,13 @@ Models = Mapping[str, tuple[nn.Module, Transform]]
 _PACKAGES = ("captum_ext", "captum", "torch", "torchvision", "numpy", "scipy", "pillow", "torchmetrics")
 
 
-def check(
-    models: Models, images: Sequence[LabelledImage], settings: Settings, patterns: Mapping[str, Patterns]
+def check_arguments(
+    models: Models, images: Sequence[LabeledImage], config: EvaluationConfig, patterns: Mapping[str, Patterns]
 ) -> None:
-    """Check what can be checked without a forward pass.
+    """Check everything that needs no forward pass.
 
     Raises:
-        UserError: If something is missing or can't be used.
+        UserError: If something is missing or invalid.
     """
     if not models or not images:
         raise UserError(f"expected models and images, got {len(models)} and {len(images)}")
@@ -42,60 +43,68 @@ def check(
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
         raise UserError(f"images: expected each once, got {twice} {names.count(twice)} times")
-    if settings.target == "label" and any(image.label is None for image in images):
-        raise UserError("the images have no labels: name a CSV file of labels, or explain the predicted classes")
+    if config.target == "label" and any(image.label is None for image in images):
+        raise UserError("the images have no labels: pass a CSV file of labels, or explain the predicted classes")
     unnamed = [name for name in models if not name or name != as_unicode(name)]
     if unnamed:
         raise UserError(f"models: expected a name in Unicode for each, got {unnamed[0]!r}")
     for name, (model, _) in models.items():
-        if settings.of_pattern_methods() and name not in patterns:
-            raise UserError(f"{name}: {', '.join(settings.of_pattern_methods())} need patterns, and there are none")
+        if config.pattern_methods and name not in patterns:
+            raise UserError(f"{name}: {', '.join(config.pattern_methods)} need patterns, and there are none")
         if model.training:
-            raise UserError(f"{name}: is in training mode, in which its output depends on chance: call model.eval()")
+            raise UserError(f"{name}: is in training mode, in which its output is random: call model.eval()")
         narrow = {p.dtype for p in model.parameters() if p.is_floating_point() and p.element_size() < 4}
         if narrow:
             raise UserError(f"{name}: expected float32 or float64, got {narrow.pop()}: call model.float()")
 
 
-def prepared(
+def make_evaluator(
     name: str,
     model_and_transform: tuple[nn.Module, Transform],
-    images: Sequence[LabelledImage],
-    settings: Settings,
+    images: Sequence[LabeledImage],
+    config: EvaluationConfig,
     patterns: Patterns | None,
-) -> Evaluation:
-    """The evaluation of one model, which has answered for one image.
+) -> ModelEvaluator:
+    """The evaluator of one model, after a forward pass on one image.
 
     Raises:
-        UserError: If its answer can't be used, or does not fit the labels or the patterns.
+        UserError: If its output is invalid, or does not match the labels or the patterns.
     """
     model, transform = model_and_transform
     device = next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
-    some = _references(images, transform, settings).to(device)
-    _check_answer(name, model, some[:1], images, settings)
-    folded = None
+    references = _references(images, transform, config).to(device)
+    _check_output(name, model, references[:1], images, config)
+    folded_model = None
     if patterns is not None:
         try:
-            folded, patterns = fold_batch_norm(model, some[:1]), patterns.to(device)
-            patterns.weights(folded)
-        except Exception as error:  # the model is anybody's
+            folded_model, patterns = fold_batch_norm(model, references[:1]), patterns.to(device)
+            patterns.weights(folded_model)
+        except Exception as error:  # a user's model may raise anything
             raise UserError(f"{name}: {error}") from error
-    subject = Subject(model, some, settings.rows, settings.seed, patterns, folded, settings.smoothgrad_ig_samples)
-    return Evaluation(subject, transform, settings, device)
+    probability_model = ProbabilityModel(
+        model,
+        references,
+        config.internal_batch_size,
+        as_seed(config.generator),
+        patterns,
+        folded_model,
+        config.smoothgrad_ig_samples,
+    )
+    return ModelEvaluator(probability_model, transform, config, device)
 
 
-def _check_answer(
-    name: str, model: nn.Module, image: Tensor, images: Sequence[LabelledImage], settings: Settings
+def _check_output(
+    name: str, model: nn.Module, image: Tensor, images: Sequence[LabeledImage], config: EvaluationConfig
 ) -> None:
     try:
         with torch.no_grad(), preserve_buffers(model.modules()):
             logits = model(image)
-    except Exception as error:  # the model is anybody's
+    except Exception as error:  # a user's model may raise anything
         raise UserError(f"{name}: the model fails on an input of shape {tuple(image.shape)}: {error}") from error
     if not isinstance(logits, Tensor) or logits.dim() != 2 or len(logits) != 1 or logits.shape[1] < 2:
         got = f"shape {tuple(logits.shape)}" if isinstance(logits, Tensor) else type(logits).__name__
         raise UserError(f"{name}: expected the model to return logits of shape (1, 2 classes or more), got {got}")
-    if settings.target == "predicted":
+    if config.target == "predicted":
         return
     classes = logits.shape[1]
     for each in images:
@@ -106,15 +115,16 @@ def _check_answer(
         if each.folders not in (None, classes):
             raise UserError(
                 f"{name}: there are {each.folders} folders of images, and the model has {classes} classes, so the "
-                "folders' order says nothing of the classes: name a CSV file of labels, file,class_index"
+                "folders' order does not determine the classes: pass a CSV file of labels, file,class_index"
             )
 
 
-def _references(images: Sequence[LabelledImage], transform: Transform, settings: Settings) -> Tensor:
-    """The images that Expected Gradients draws from, chosen by the seed; where it isn't asked for, one."""
-    wanted = settings.references if "expected-gradients" in settings.methods else 1
-    order = torch.randperm(len(images), generator=torch.Generator().manual_seed(settings.seed)).tolist()
-    found: list[Tensor] = []
+def _references(images: Sequence[LabeledImage], transform: Transform, config: EvaluationConfig) -> Tensor:
+    """Random images from which Expected Gradients draws its baselines; one if the method is not used."""
+    count = config.references if "expected-gradients" in config.methods else 1
+    generator = torch.Generator().manual_seed(as_seed(config.generator))
+    order = torch.randperm(len(images), generator=generator).tolist()
+    references: list[Tensor] = []
     reason = ""
     for index in order:
         try:
@@ -123,24 +133,24 @@ def _references(images: Sequence[LabelledImage], transform: Transform, settings:
         except UserError as error:
             reason = str(error)
             continue
-        if not found or tensor.shape == found[0].shape:
-            found.append(tensor)
-        if len(found) == wanted:
+        if not references or tensor.shape == references[0].shape:
+            references.append(tensor)
+        if len(references) == count:
             break
-    if not found:
+    if not references:
         raise UserError(f"none of {len(images)} images can be used, the last since: {reason}")
-    return torch.cat(found)
+    return torch.cat(references)
 
 
-def described(
-    models: Models, images: Sequence[LabelledImage], settings: Settings, patterns: Mapping[str, Patterns]
+def run_settings(
+    models: Models, images: Sequence[LabeledImage], config: EvaluationConfig, patterns: Mapping[str, Patterns]
 ) -> dict[str, Any]:
-    """What the numbers depend on, as JSON has it: what a run must not go on with otherwise."""
-    described = {
-        **asdict(settings),
+    """Everything that the numbers depend on, as JSON. A run continues only with equal settings."""
+    settings = {
+        **asdict(config),
         "models": list(models),
         "weights": {name: _digest(*model.state_dict().values()) for name, (model, _) in models.items()},
-        "transforms": {name: _digest(_references(images, t, Settings())) for name, (_, t) in models.items()},
+        "transforms": {name: _digest(_references(images, t, EvaluationConfig())) for name, (_, t) in models.items()},
         "devices": {name: sorted({p.device.type for p in model.parameters()}) for name, (model, _) in models.items()},
         "patterns": {name: _digest(*patterns[name].values()) for name in models if name in patterns},
         "images": len(images),
@@ -148,8 +158,8 @@ def described(
         "threads": torch.get_num_threads(),
         "versions": {name: _version(name) for name in _PACKAGES},
     }
-    plain: dict[str, Any] = json.loads(json.dumps(described))
-    return plain
+    as_json: dict[str, Any] = json.loads(json.dumps(settings))
+    return as_json
 
 
 def _version(package: str) -> str | None:

@@ -1,4 +1,4 @@
-"""Patterns from a file, and the model that they belong to."""
+"""Pattern files, and the model that their patterns belong to."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from captum_ext.cli.errors import CommandError
 from captum_ext.patterns import Patterns, fold_batch_norm
 
 
-def load(name: str, device: torch.device) -> Patterns:
-    """The patterns in a file.
+def load_patterns(name: str, device: torch.device) -> Patterns:
+    """Load patterns from a file.
 
     Raises:
-        CommandError: If there are none.
+        CommandError: If the file can't be used.
     """
     try:
         return Patterns.load(name, device)
@@ -26,20 +26,20 @@ def load(name: str, device: torch.device) -> Patterns:
         raise CommandError(f"--patterns {_reason(error)}") from error
 
 
-def folded(model: nn.Module, patterns: Patterns, name: str, image: Tensor) -> nn.Module:
-    """The model with BatchNorm folded, as it was when the patterns were fitted.
+def fold_for_patterns(model: nn.Module, patterns: Patterns, name: str, image: Tensor) -> nn.Module:
+    """Fold BatchNorm, as when the patterns were fitted.
 
     Raises:
-        CommandError: If the patterns are of another model.
+        CommandError: If the patterns belong to another model.
     """
     try:
-        patterned = fold_batch_norm(model, image)
+        folded_model = fold_batch_norm(model, image)
         with warnings.catch_warnings():
             warnings.simplefilter("error", UserWarning)
-            patterns.weights(patterned)
+            patterns.weights(folded_model)
     except (KeyError, RuntimeError, UserWarning, ValueError) as error:
         raise CommandError(f"--patterns {name}: fitted on another model or other weights ({error})") from error
-    return patterned
+    return folded_model
 
 
 def _reason(error: Exception) -> str:

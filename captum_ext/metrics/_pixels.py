@@ -1,4 +1,4 @@
-"""Images as stored pixels: checked, and shown to a model."""
+"""Images as uint8 pixels: argument checks, and their classification."""
 
 from __future__ import annotations
 
@@ -16,41 +16,41 @@ from captum_ext.metrics._codecs import Picture
 from captum_ext.metrics._maps import position_scores
 
 
-def listed_images(images: object) -> list[Tensor]:
-    """Images (C, H, W) of a batch or a list.
+def check_images(images: object) -> list[Tensor]:
+    """The images (C, H, W) of a batch or a list.
 
     Raises:
-        TypeError: If they are no uint8 tensors.
-        ValueError: If one has another shape, or they are on several devices.
+        TypeError: If they are not uint8 tensors.
+        ValueError: If a shape is invalid, or they are on several devices.
     """
-    given = _listed("images", images)
-    for index, image in enumerate(given):
+    each = _as_list("images", images)
+    for index, image in enumerate(each):
         if image.dtype != torch.uint8:
             raise TypeError(
                 f"images: expected the stored pixels as uint8, image {index} has {image.dtype}. Write (x * 255).round()"
-                ".to(torch.uint8) for values in [0, 1], and pass the model's normalisation as transform."
+                ".to(torch.uint8) for values in [0, 1], and pass the model's normalization as transform."
             )
         if image.dim() != 3 or image.shape[0] not in (1, 3):
             raise ValueError(
                 f"images: expected (B, C, H, W) with 1 or 3 channels, or a list of (C, H, W); image {index} has shape "
                 f"{tuple(image.shape)}. Write x.permute(2, 0, 1) for (H, W, C)."
             )
-        if image.device != given[0].device:
-            raise ValueError(f"images: expected one device, got {given[0].device} and {image.device}.")
-    return given
+        if image.device != each[0].device:
+            raise ValueError(f"images: expected one device, got {each[0].device} and {image.device}.")
+    return each
 
 
-def listed_scores(images: list[Tensor], attributions: object, ranking: str) -> list[NDArray[np.float64]]:
-    """One score a pixel, (H, W), for each image.
+def pixel_scores(images: list[Tensor], attributions: object, ranking: str) -> list[NDArray[np.float64]]:
+    """One score per pixel, (H, W), for each image.
 
     Raises:
         TypeError: If the attributions are not real tensors.
-        ValueError: If there are not as many as images, a shape does not fit or they are not finite (names which).
+        ValueError: If their number or shape does not match the images, or they are not finite.
     """
-    maps = _listed("attributions", attributions, len(images))
-    broken = [index for index, values in enumerate(maps) if not bool(torch.isfinite(values).all())]
-    if broken:
-        raise ValueError(f"attributions: a NaN or infinity in examples {broken[:10]}, which can't be ranked.")
+    maps = _as_list("attributions", attributions, len(images))
+    nonfinite = [index for index, values in enumerate(maps) if not bool(torch.isfinite(values).all())]
+    if nonfinite:
+        raise ValueError(f"attributions: a NaN or infinity in examples {nonfinite[:10]}, which can't be ranked.")
     scores = []
     for index, (image, values) in enumerate(zip(images, maps, strict=True)):
         try:
@@ -60,32 +60,32 @@ def listed_scores(images: list[Tensor], attributions: object, ranking: str) -> l
     return [score[0].cpu().double().numpy() for score in scores]
 
 
-def listed_masks(images: list[Tensor], masks: object) -> list[NDArray[np.bool_] | None]:
-    """The pixels known from the start, (H, W), for each image.
+def check_masks(images: list[Tensor], masks: object) -> list[NDArray[np.bool_] | None]:
+    """The pixels of the uninformative picture that are known, (H, W), for each image.
 
     Raises:
-        TypeError: If they are no bool tensors.
-        ValueError: If there are not as many as images or a shape does not fit.
+        TypeError: If they are not bool tensors.
+        ValueError: If their number or shape does not match the images.
     """
     if masks is None:
         return [None] * len(images)
-    given = _listed("masks", masks, len(images))
-    for index, (image, mask) in enumerate(zip(images, given, strict=True)):
+    each = _as_list("masks", masks, len(images))
+    for index, (image, mask) in enumerate(zip(images, each, strict=True)):
         if mask.dtype != torch.bool:
             raise TypeError(f"masks: expected bool, mask {index} has {mask.dtype}. Write mask.bool().")
         if mask.shape != image.shape[1:]:
             raise ValueError(
                 f"masks: expected shape {tuple(image.shape[1:])} for image {index}, got {tuple(mask.shape)}."
             )
-    return [mask.cpu().numpy() for mask in given]
+    return [mask.cpu().numpy() for mask in each]
 
 
-def listed_targets(target: object, count: int) -> list[int]:
-    """A class for each image.
+def image_targets(target: object, count: int) -> list[int]:
+    """The class of each image.
 
     Raises:
-        TypeError: If one is no class index.
-        ValueError: If there are not as many as images.
+        TypeError: If a target is not a class index.
+        ValueError: If their number does not match the images.
     """
     formatted = format_target(target, (torch.empty(count, 1),))
     each = formatted.tolist() if isinstance(formatted, Tensor) else formatted
@@ -95,20 +95,20 @@ def listed_targets(target: object, count: int) -> list[int]:
     return classes
 
 
-def picture(image: Tensor) -> Picture:
+def as_picture(image: Tensor) -> Picture:
     """An image (C, H, W) as an array (H, W, C)."""
     return np.ascontiguousarray(image.detach().cpu().permute(1, 2, 0).numpy())
 
 
-class Viewer:
-    """Shows pictures to the model, in batches that may mix images.
+class PictureClassifier:
+    """Classifies pictures in batches, which may mix images.
 
     Args:
         forward_func: From the model's input to probabilities (N, classes).
         transform: From uint8 (N, C, H, W) to the model's input; ``None`` for float pixels in [0, 1].
         targets: The class of each image.
-        device: Where pictures go before the transform.
-        rows: The most rows in a forward pass.
+        device: The device of the pictures before the transform.
+        rows: Maximum number of rows in a forward pass.
     """
 
     def __init__(
@@ -126,10 +126,10 @@ class Viewer:
         self._rows = rows
 
     def __call__(self, pictures: Iterable[tuple[int, Picture]]) -> Iterator[tuple[float, float]]:
-        """The target's probability, and 1 or 0 for right or wrong, for pictures of the images with these indices."""
+        """The target's probability and whether it is the highest (1 or 0), for pairs (image index, picture)."""
         stream = iter(pictures)
         while chunk := list(islice(stream, self._rows)):
-            # Pictures of several sizes can't be stacked before the transform, which may make them one.
+            # Pictures of several sizes can't be stacked before the transform, which may resize them.
             inputs = [
                 self._transform(
                     torch.from_numpy(np.stack([item for _, item in same]).transpose(0, 3, 1, 2)).to(self._device)
@@ -143,9 +143,9 @@ class Viewer:
                 )
             with torch.no_grad():
                 probabilities = run(self._forward_func, (torch.cat(inputs),), None)
-            yield from self._judge(probabilities, [self._targets[index] for index, _ in chunk])
+            yield from self._scores(probabilities, [self._targets[index] for index, _ in chunk])
 
-    def _judge(self, probabilities: Tensor, targets: list[int]) -> Iterator[tuple[float, float]]:
+    def _scores(self, probabilities: Tensor, targets: list[int]) -> Iterator[tuple[float, float]]:
         if not isinstance(probabilities, Tensor):
             raise TypeError(f"forward_func: expected a tensor of probabilities, got {type(probabilities).__name__}.")
         if probabilities.dim() != 2 or len(probabilities) != len(targets):
@@ -168,11 +168,11 @@ class Viewer:
             yield float(values[row, target]), float(best[row] == target)
 
 
-def _listed(name: str, given: object, count: int | None = None) -> list[Tensor]:
-    items = list(given) if isinstance(given, Tensor | Sequence) else []
+def _as_list(name: str, value: object, count: int | None = None) -> list[Tensor]:
+    items = list(value) if isinstance(value, Tensor | Sequence) else []
     each = [item for item in items if isinstance(item, Tensor)]
     if not each or len(each) != len(items):
-        raise TypeError(f"{name}: expected a batch, or a list of tensors, at least one; got {type(given).__name__}.")
+        raise TypeError(f"{name}: expected a batch, or a list of tensors, at least one; got {type(value).__name__}.")
     if count is not None and len(each) != count:
         raise ValueError(f"{name}: expected one for each of {count} images, got {len(each)}.")
     return each
