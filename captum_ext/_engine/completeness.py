@@ -52,9 +52,9 @@ def check_sums(result: Result, evaluator: Evaluator, inputs: Tensors, internal_b
         f"The attributions of {len(indices)} of {len(sums)} examples (the first are {indices[:5]}) are far from F's "
         f"change: those of example {first} sum to {float(sums[first]):.3g}, where F changes by "
         f"{float(change[first]):.3g}. There are too few steps, or the gradient at a point of the path is far larger "
-        "than F's change around it, as at a baseline of zeros for cosine similarity, F.normalize or LayerNorm. Take more "
-        "steps, choose baselines where F is smooth, such as the mean of your data, or use IDGI on the same path, whose "
-        "attributions sum to F's change.",
+        "than F's change around it, as at a baseline of zeros for cosine similarity, F.normalize or LayerNorm. Take "
+        "more steps, choose baselines where F is smooth, such as the mean of your data, or use IDGI on the same path, "
+        "whose attributions sum to F's change.",
         RuntimeWarning,
     )
 

@@ -19,6 +19,7 @@ from captum_ext._engine.step_plan import StepPlan
 from captum_ext._utils._captum import NullProgress, progress
 from captum_ext._utils.model_state import preserve_model_state
 from captum_ext._utils.numbers import check_positive
+from captum_ext._utils.random import as_generator
 from captum_ext._utils.tensors import Tensors, per_node
 from captum_ext._utils.types import TargetType
 from captum_ext.attr._baseline_set import BaselineSet, check_set, stacked
@@ -226,8 +227,7 @@ class _RandomLinesTrajectory(Trajectory):
 def _drawn(
     baselines: int, shape: tuple[int, int], like: Tensor, generator: int | torch.Generator | None
 ) -> tuple[Tensor, Tensor]:
-    if isinstance(generator, int):
-        generator = torch.Generator().manual_seed(generator)
+    generator = None if generator is None else as_generator(generator)
     device = "cpu" if generator is None else generator.device
     which = torch.randint(baselines, shape, device=device, generator=generator)
     alphas = torch.rand(shape, dtype=torch.float32, device=device, generator=generator)

@@ -7,9 +7,9 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from captum_ext._random import as_generator
 from captum_ext._utils.gaussian import PaddingMode
 from captum_ext._utils.numbers import check_number
+from captum_ext._utils.random import as_generator
 from captum_ext._utils.tensors import float_dtype
 from captum_ext.paths import BlurPath
 

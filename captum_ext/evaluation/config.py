@@ -8,8 +8,8 @@ from typing import Any, Literal, get_args
 
 import torch
 
-from captum_ext._random import as_seed
 from captum_ext._utils.numbers import check_positive
+from captum_ext._utils.random import as_seed
 from captum_ext.evaluation.method_registry import METHODS, PATH_METHODS
 from captum_ext.evaluation.metric_registry import parse_metric
 from captum_ext.vision.starts import STARTS

@@ -14,9 +14,9 @@ import torch
 from torch import Tensor, nn
 
 from captum_ext import baselines
-from captum_ext._random import as_seed
 from captum_ext._utils.buffers import preserve_buffers
 from captum_ext._utils.errors import UserError
+from captum_ext._utils.random import as_seed
 from captum_ext.evaluation.batch_maps import MethodMaps, compute_maps
 from captum_ext.evaluation.config import EvaluationConfig
 from captum_ext.evaluation.images import LabeledImage

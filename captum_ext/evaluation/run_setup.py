@@ -12,9 +12,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from captum_ext._random import as_seed
 from captum_ext._utils.buffers import preserve_buffers
 from captum_ext._utils.errors import UserError
+from captum_ext._utils.random import as_seed
 from captum_ext._utils.text import as_unicode
 from captum_ext.evaluation.config import EvaluationConfig
 from captum_ext.evaluation.images import LabeledImage

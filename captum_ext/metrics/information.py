@@ -12,10 +12,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from captum_ext._random import as_seed
 from captum_ext._utils._captum import NullProgress, progress
 from captum_ext._utils.model_state import preserve_model_state
 from captum_ext._utils.numbers import check_number, check_positive
+from captum_ext._utils.random import as_seed
 from captum_ext.metrics._codecs import check_sides
 from captum_ext.metrics._image_curve import FloatArray, ImageCurve
 from captum_ext.metrics._information_curves import InformationCurves

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from captum_ext._random import as_seed
+from captum_ext._utils.random import as_seed
 from captum_ext.metrics._maps import Ranking
 from captum_ext.metrics.similarity import rank_correlation
 

@@ -10,10 +10,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from captum_ext._random import as_seed
 from captum_ext._utils._captum import progress
 from captum_ext._utils.model_state import preserve_model_state
 from captum_ext._utils.numbers import check_positive
+from captum_ext._utils.random import as_seed
 from captum_ext.patterns._layers import inputs_of, unwrapped
 from captum_ext.patterns._sample import Sample, Samples
 from captum_ext.patterns.bank import Patterns
