@@ -73,7 +73,7 @@ def test_public_classes_and_functions_say_what_they_take(name):
         assert thing.__doc__, public
         for_extenders = ("Path", "Trace", "Quadrature", "RunningSum")
         result = isinstance(thing, type) and is_dataclass(thing) and "Attributes:" in thing.__doc__
-        if not result and public not in (*for_extenders, "white", "grey"):  # these two refer to black
+        if not result and public not in (*for_extenders, "white", "gray"):  # these two refer to black
             assert "Example:" in thing.__doc__, public
             assert "Args:" in thing.__doc__ or public == "StraightPath", public
             gives = not isinstance(thing, type) and public not in ("pattern_backward",)  # a context gives nothing

@@ -1,6 +1,6 @@
 """Baselines: what an input without information could look like to the model.
 
-Zero is grey, not black, after the usual normalisation: an image baseline is best made as a picture and put
+Zero is gray, not black, after the usual normalization: an image baseline is best made as a picture and put
 through the model's own transform. No choice is neutral: a path method gives nothing to a feature that is as in
 the baseline, so a black baseline can't find black objects. :class:`~captum_ext.attr.Expected` averages over several.
 
@@ -11,7 +11,7 @@ Reference:
 
 from captum_ext.baselines._data import data_mean
 from captum_ext.baselines._inputs import blurred, constant, gaussian_noise, maximum_distance, uniform
-from captum_ext.baselines._pictures import black, grey, white
+from captum_ext.baselines._pictures import black, gray, white
 
 __all__ = [
     "black",
@@ -19,7 +19,7 @@ __all__ = [
     "constant",
     "data_mean",
     "gaussian_noise",
-    "grey",
+    "gray",
     "maximum_distance",
     "uniform",
     "white",

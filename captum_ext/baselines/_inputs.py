@@ -18,7 +18,7 @@ def constant(inputs: Tensor, value: Tensor | float) -> Tensor:
 
     Args:
         inputs: The inputs (B, ...).
-        value: A number, or a tensor that broadcasts to the inputs' shape, such as (C, 1, 1) for a colour.
+        value: A number, or a tensor that broadcasts to the inputs' shape, such as (C, 1, 1) for a color.
 
     Returns:
         The baselines, shaped as the inputs.

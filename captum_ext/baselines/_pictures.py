@@ -37,7 +37,7 @@ def white(image: Image, transform: Callable[[Image], Tensor]) -> Tensor:
     return _plain(255, image, transform)
 
 
-def grey(image: Image, transform: Callable[[Image], Tensor]) -> Tensor:
+def gray(image: Image, transform: Callable[[Image], Tensor]) -> Tensor:
     """A picture half way between black and white, as the model sees it; see :func:`black`."""
     return _plain(128, image, transform)
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from captum_ext._files import replace_file
 from captum_ext.cli.errors import CommandError
 
-_CLIP = 99.5  # the percentile of |attribution| at which the colours are full: a few pixels outshine the rest
+_CLIP = 99.5  # the percentile of |attribution| at which the colors are full: a few pixels outshine the rest
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,7 @@ class Settings:
             and stops short of the input: at alpha .88 with 8 of 128. Weighted sums then take the left rule.
         target: ``"label"`` (default): the label's probability, of images that are classified correctly; or
             ``"predicted"``: the predicted class's, of all images.
-        baseline: Where straight and guided paths start: ``black`` (default), ``white``, ``grey``, ``blurred``,
+        baseline: Where straight and guided paths start: ``black`` (default), ``white``, ``gray``, ``blurred``,
             ``uniform`` or ``maximum-distance``.
         batch_size: Images in a batch. Default: 8. What is lost when a run is killed is one batch a process.
         rows: The most rows in a forward pass; ``None`` for the methods' default.

@@ -14,7 +14,7 @@ from torch.overrides import TorchFunctionMode
 from captum_ext._buffers import preserve_buffers
 from captum_ext.patterns._calls import called_weight
 
-# Functions that hand on a value or its larger neighbours: what is rectified behind them is rectified before them.
+# Functions that hand on a value or its larger neighbors: what is rectified behind them is rectified before them.
 _HANDED_ON = (
     "adaptive_max_pool",
     "alpha_dropout",

@@ -159,7 +159,7 @@ class PatternFitter:
             if bool(fit.dead.all()):
                 warn(
                     f"No unit of {name!r} varies with its input, as far as {weight.dtype} can tell: its pattern is "
-                    "zero, and so is every attribution through it alone. Standardise the inputs, or fit in float64."
+                    "zero, and so is every attribution through it alone. Standardize the inputs, or fit in float64."
                 )
             layers[name] = LayerInfo(estimator, statistics.samples, int(fit.dead.sum()), fingerprint(weight))
         return Patterns(tensors, Info(self._mean, self._inputs, layers, self._unfolded))

@@ -26,10 +26,10 @@ class Seen(NamedTuple):
     scores: Tensor
 
     def pixels(self) -> NDArray[Any]:
-        """The image's colours (H, W, 3) in [0, 1]: where the model's values are between its black and its white."""
-        colours = ((self.image - self.black) / (self.white - self.black)).nan_to_num(0.5).clamp(0, 1)[0].float().cpu()
-        colours = colours if len(colours) == 3 else colours.mean(0, keepdim=True).expand(3, -1, -1)
-        return colours.permute(1, 2, 0).numpy()
+        """The image's colors (H, W, 3) in [0, 1]: where the model's values are between its black and its white."""
+        colors = ((self.image - self.black) / (self.white - self.black)).nan_to_num(0.5).clamp(0, 1)[0].float().cpu()
+        colors = colors if len(colors) == 3 else colors.mean(0, keepdim=True).expand(3, -1, -1)
+        return colors.permute(1, 2, 0).numpy()
 
 
 def probe(name: str, picture: Image, classifier: Classifier, device: torch.device) -> Seen:
@@ -75,6 +75,6 @@ def transformed(name: str, transform: Any) -> Tensor:
     if not bool(torch.isfinite(image).all()):
         raise UserError(
             f"{name}: the transform makes this, or a plain black or white picture, NaN or infinite. One that "
-            "standardises each image has no black; write one with fixed constants"
+            "standardizes each image has no black; write one with fixed constants"
         )
     return image

@@ -12,7 +12,7 @@ from captum_ext import baselines
 STARTS: dict[str, Callable[[Tensor, Tensor, Tensor], Tensor]] = {
     "black": lambda image, black, white: black,
     "white": lambda image, black, white: white,
-    "grey": lambda image, black, white: (black + white) / 2,
+    "gray": lambda image, black, white: (black + white) / 2,
     "blurred": lambda image, black, white: black + baselines.blurred(image - black),
     "uniform": lambda image, black, white: baselines.uniform(
         image.cpu(), black.cpu(), white.cpu(), torch.Generator().manual_seed(0)

@@ -160,7 +160,7 @@ def on_lite0(folder: str, count: int, steps: int = STEPS["efficientnet-lite0"]) 
     _, transform, patterns, model = lite0_with_patterns(fitting)
     images = common.spread(photographs.explained(folder), count)
     x = torch.cat(list(batches(images, transform)))
-    grey = baselines.grey(read(str(images[0].path)), transform).expand_as(x)
+    gray = baselines.gray(read(str(images[0].path)), transform).expand_as(x)
     fits = fits_of(patterns, list(batches(fitting, transform)))
     states = {"last layer": shuffled(model, only_last=True), "all layers": shuffled(model, only_last=False)}
 
@@ -169,7 +169,7 @@ def on_lite0(folder: str, count: int, steps: int = STEPS["efficientnet-lite0"]) 
         similarity = [class_sensitivity(before, explain(state), ranking) for state in states.values()]  # type: ignore[arg-type]
         return Randomization(tuple(states), torch.stack(similarity))
 
-    for name, explain in methods(x, grey, labels(images), steps, fits).items():
+    for name, explain in methods(x, gray, labels(images), steps, fits).items():
         yield from rows_of("efficientnet-lite0", name, [image.name for image in images], both(explain, run))
 
 
@@ -181,7 +181,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "digits": DIGITS,
         "photographs": given.count,
         "fitted anew on": {"mnist": FITTED, "efficientnet-lite0": len(photographs.fitted(given.images))},
-        "baseline": "grey",
+        "baseline": "gray",
         "explained": "the label's probability; by PatternAttribution its logit",
     }
     rows: list[common.Row] = []

@@ -60,7 +60,7 @@ def test_own_model_several_images_every_method(here, capsys):
     assert len(np.unique(picture.reshape(-1, picture.shape[2]), axis=0)) > 1000
 
 
-@pytest.mark.parametrize("baseline", ["white", "grey", "blurred", "uniform", "maximum-distance"])
+@pytest.mark.parametrize("baseline", ["white", "gray", "blurred", "uniform", "maximum-distance"])
 def test_baselines_and_targets(here, capsys, baseline):
     arguments = ("cat.jpg", "--model", "tiny:make", "--steps", "3", "--methods", "ig,guided-ig+idgi")
     assert run(*arguments, "--baseline", baseline, "--target", "4", "--output", "o.png") == 0

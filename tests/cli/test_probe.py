@@ -35,7 +35,7 @@ def wrapped(): return Fixed(lambda x: {"logits": x}), transform
 def batched(): return Fixed(lambda x: x.flatten(1)[:, :3]), lambda image: transform(image).unsqueeze(0)
 def array(): return Fixed(lambda x: x.flatten(1)[:, :3]), lambda image: transform(image).numpy()
 def broken(): return Fixed(lambda x: x.flatten(1)[:, :3]), lambda image: transform(image) / image.width_in_cm
-def standardising():
+def standardizing():
     return Fixed(lambda x: x.flatten(1)[:, :3]), lambda image: (lambda x: (x - x.mean()) / x.std())(transform(image))
 def good(): return Fixed(lambda x: x.flatten(1)[:, :3]), transform
 def failing_function(): raise RuntimeError("two\\nlines")
@@ -62,7 +62,7 @@ def here(tmp_path, monkeypatch):
         ("batched", r"expected the transform to return a tensor \(C, H, W\), got shape \(1, 3, 8, 8\)"),
         ("array", "got ndarray"),
         ("broken", "cat.jpg: the transform fails: .*width_in_cm"),
-        ("standardising", "standardises each image has no black"),
+        ("standardizing", "standardizes each image has no black"),
         ("failing_function", "--model zoo:failing_function: RuntimeError: two lines"),
     ],
 )

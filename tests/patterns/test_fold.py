@@ -151,7 +151,7 @@ class ConvAct(nn.Conv2d):
         return super().forward(x).relu()
 
 
-class Standardised(nn.Conv2d):
+class Standardized(nn.Conv2d):
     def forward(self, x):
         return nn.functional.conv2d(x, self.weight / self.weight.std(), self.bias)
 
@@ -162,7 +162,7 @@ class Strange(nn.Module):
     def __init__(self, way):
         super().__init__()
         self.way = way
-        self.conv = {"conv with ReLU": ConvAct, "standardised": Standardised}.get(way, nn.Conv2d)(3, 4, 3)
+        self.conv = {"conv with ReLU": ConvAct, "standardized": Standardized}.get(way, nn.Conv2d)(3, 4, 3)
         self.bn = Act(4) if way == "BatchNorm with ReLU" else nn.BatchNorm2d(4)
         if way == "conv of two names":
             self.other = self.conv
@@ -195,7 +195,7 @@ WAYS = [
     "shape read",
     "BatchNorm with ReLU",
     "conv with ReLU",
-    "standardised",
+    "standardized",
     "conv of two names",
     "BatchNorm of two names",
     "hooked BatchNorm",
