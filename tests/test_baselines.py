@@ -164,7 +164,7 @@ def test_every_baseline_has_the_inputs_shape_and_a_floating_dtype(dtype):
             "low: expected a number or a tensor that",
         ),
         (lambda x: baselines.maximum_distance(x, 0, torch.ones(2)), ValueError, "high: expected"),
-        (lambda x: baselines.gaussian_noise(x, -1.0), ValueError, "sigma: .*0 at least, got -1"),
+        (lambda x: baselines.gaussian_noise(x, -1.0), ValueError, "sigma: .*at least 0, got -1"),
         (lambda x: baselines.gaussian_noise(x.tolist()), TypeError, r"Write torch.as_tensor\(x\)"),
         (lambda x: baselines.constant(x.to(torch.complex64), 0), TypeError, "expected real numbers"),
     ],

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+
 from tools.prose import ROOT, Passage, Rule, findings, passages, settings
 
 RULES = settings().rules

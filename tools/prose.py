@@ -148,11 +148,14 @@ def _strings(source: str) -> Iterator[Passage]:
     tree = ast.parse(source)
     nodes = [node for node in ast.walk(tree) if isinstance(node, ast.Expr)]
     docstrings = {id(node.value) for node in nodes if isinstance(node.value, ast.Constant)}
-    parts = {id(part) for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) for part in ast.walk(node)}
+    joined = [node for node in ast.walk(tree) if isinstance(node, ast.JoinedStr)]
+    parts = {id(part) for node in joined for part in ast.walk(node) if part is not node}
     for node in ast.walk(tree):
+        if id(node) in parts:  # such as a format specification
+            continue
         if isinstance(node, ast.JoinedStr):
             yield Passage(node.lineno, _MARKUP.sub(_blank, _joined(node)), "message")
-        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in parts:
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
             text = _MARKUP.sub(_blank, _DOCTEST.sub(_blank, node.value))
             if id(node) in docstrings:
                 yield Passage(node.lineno, text, "docstring")

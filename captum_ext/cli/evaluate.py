@@ -18,22 +18,22 @@ if TYPE_CHECKING:
 
 _MOST = 1_000_000
 
-SUMMARY = "judge methods by metrics over a folder of images"
+SUMMARY = "evaluate methods with metrics on a folder of images"
 DESCRIPTION = (
-    "Explain every image of a folder by many methods, judge the maps by many metrics, and keep the scores below "
-    "RESULTS, a Parquet file a batch. Stop it at any time: the same command goes on where it was. Under torchrun, on "
-    "one machine or many with a shared folder, the batches are shared. captum-ext report RESULTS makes tables and "
-    "figures."
+    "Explain every image in a folder with several methods, evaluate the maps with several metrics, and save the scores "
+    "in RESULTS, one Parquet file per batch. Run the same command again to resume an interrupted run; finished batches "
+    "are skipped. Under torchrun, the processes divide the batches, on one machine or on several with a shared folder. "
+    "captum-ext report RESULTS creates tables and figures."
 )
 EPILOG = (
-    "Labels: a CSV file with columns file,class_index (labels.csv in the folder unless --labels names another), or a "
-    "folder a class. Images that can't be read are named in the results and skipped."
+    "Labels: a CSV file with the columns file,class_index (labels.csv in the folder, or the file given with --labels), "
+    "or one subfolder per class. Images that can't be read are named in the results and skipped."
 )
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The command's arguments."""
-    parser.add_argument("output", metavar="RESULTS", help="the folder of results, new or to be gone on with")
+    """Add the command's arguments."""
+    parser.add_argument("output", metavar="RESULTS", help="the folder of results, which is created or resumed")
     parser.add_argument("--images", required=True, metavar="DIR", help="the folder of images")
     parser.add_argument("--labels", metavar="FILE", help="a CSV file: file,class_index (default: DIR/labels.csv)")
     parser.add_argument(
@@ -42,35 +42,39 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="comma-separated: efficientnet-lite0, torchvision classifiers, module:function (default: %(default)s)",
     )
     parser.add_argument(
-        "--weights", action="append", default=[], metavar="MODEL=FILE", help="a checkpoint; once a model"
+        "--weights", action="append", default=[], metavar="MODEL=FILE", help="a checkpoint; at most once per model"
     )
     parser.add_argument(
-        "--patterns", action="append", default=[], metavar="MODEL=FILE", help="what captum-ext fit-patterns wrote"
+        "--patterns",
+        action="append",
+        default=[],
+        metavar="MODEL=FILE",
+        help="a file that captum-ext fit-patterns wrote",
     )
     parser.add_argument(
         "--methods", help="comma-separated (default: ig, guided-ig, blur-ig, each with and without +idgi)"
     )
     parser.add_argument(
-        "--measures", "--metrics", help="comma-separated, some with a variant: information:study:ms-ssim"
+        "--measures", "--metrics", help="comma-separated, optionally with a variant: information:study:ms-ssim"
     )
     parser.add_argument("--steps", default="32", help="comma-separated numbers of steps (default: %(default)s)")
     parser.add_argument("--steps-protocol", default="corrected", help="corrected or reference (default: %(default)s)")
-    parser.add_argument("--target", default="label", help="label, which leaves out misclassified images, or predicted")
-    parser.add_argument("--baseline", default="black", help="where straight and guided paths start (default: black)")
-    parser.add_argument("--batch-size", default="8", help="images in a batch (default: %(default)s)")
-    parser.add_argument("--rows", help="the most rows in a forward pass (default: the methods' own)")
+    parser.add_argument("--target", default="label", help="label, which skips misclassified images, or predicted")
+    parser.add_argument("--baseline", default="black", help="the start of straight and guided paths (default: black)")
+    parser.add_argument("--batch-size", default="8", help="images per batch (default: %(default)s)")
+    parser.add_argument("--rows", help="maximum number of rows per forward pass (default: the methods' defaults)")
     parser.add_argument("--references", default="49", help="baselines of Expected Gradients (default: %(default)s)")
     parser.add_argument(
         "--smoothgrad-ig-samples", default="25", help="noisy paths of SmoothGrad-IG (default: %(default)s)"
     )
-    parser.add_argument("--patch-size", default="9", help="of degradation's patches (default: %(default)s)")
-    parser.add_argument("--n-patches", default="100", help="how many degradation replaces (default: %(default)s)")
+    parser.add_argument("--patch-size", default="9", help="side of the patches in degradation (default: %(default)s)")
+    parser.add_argument("--n-patches", default="100", help="patches that degradation replaces (default: %(default)s)")
     parser.add_argument(
-        "--patches-per-point", default="1", help="how many more from one forward pass to the next (default: 1)"
+        "--patches-per-point", default="1", help="patches that degradation replaces per forward pass (default: 1)"
     )
-    parser.add_argument("--seed", default="0", help="for random masks, noise and maps (default: %(default)s)")
-    parser.add_argument("--threads", help="threads of each process (default: torch's)")
-    parser.add_argument("--first", metavar="N", help="only the first N images, evenly spaced by name")
+    parser.add_argument("--seed", default="0", help="seed of random masks, noise and maps (default: %(default)s)")
+    parser.add_argument("--threads", help="threads per process (default: torch's default)")
+    parser.add_argument("--first", metavar="N", help="use only N images, evenly spaced in the order of their names")
     options.add_device(parser)
 
 
@@ -78,7 +82,7 @@ def run(given: argparse.Namespace) -> None:
     """Evaluate.
 
     Raises:
-        CommandError, UserError: If an argument can't be used.
+        CommandError, UserError: If an argument is invalid.
     """
     from captum_ext.evaluation import evaluate, find_images
 
@@ -104,20 +108,20 @@ def run(given: argparse.Namespace) -> None:
         patterns,
         show_progress=True,
     )
-    if os.environ.get("RANK", "0") != "0":  # of torchrun's processes one speaks
+    if os.environ.get("RANK", "0") != "0":  # only one of torchrun's processes prints
         return
     for name, reason in found.unreadable.items():
-        say(f"left out: {name}: {reason}")
+        say(f"skipped: {name}: {reason}")
     for name in names:
         say(
-            f"{name}: {found.explained[name]} images explained, {found.misclassified[name]} misclassified and left "
-            f"out, {len(found.unreadable)} unreadable"
+            f"{name}: {found.explained[name]} images explained, {found.misclassified[name]} misclassified and "
+            f"skipped, {len(found.unreadable)} unreadable"
         )
     say(f"results in {given.output}; tables and figures: captum-ext report {given.output}")
 
 
 def _local(device: str | None) -> str | None:
-    """The device of this process among torchrun's on its machine."""
+    """The device of this process if torchrun started several on this machine."""
     if device in (None, "cuda") and "LOCAL_RANK" in os.environ and torch.cuda.is_available():
         return f"cuda:{os.environ['LOCAL_RANK']}"
     return device

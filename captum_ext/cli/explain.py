@@ -1,4 +1,4 @@
-"""``captum-ext explain``: one figure of what a classifier saw, by several methods."""
+"""``captum-ext explain``: one figure with the attribution maps of several methods."""
 
 from __future__ import annotations
 
@@ -28,29 +28,29 @@ if TYPE_CHECKING:
 
     from captum_ext.cli.figure import Explained
 
-_MOST_STEPS = 5000  # finding as many Gauss-Legendre nodes takes a minute
+_MOST_STEPS = 5000  # computing this many Gauss-Legendre nodes takes a minute
 
 SUMMARY = "draw the attribution maps of several methods over images"
 DESCRIPTION = (
-    "Explain the softmax probability of a class by path methods and write one PNG: each image, and each "
-    "method's map over it with the time it took and its completeness error. Without arguments: "
-    "EfficientNet-Lite0 on scikit-image's photograph of a cup of coffee."
+    "Explain the softmax probability of a class with path methods and write one PNG: each image, and each "
+    "method's map over it with its run time and completeness error. Without arguments, explain "
+    "EfficientNet-Lite0's output for scikit-image's photograph of a cup of coffee."
 )
 EPILOG = (
     "Blur IG starts from the blurred image and takes no baseline. A model given as module:function must return "
-    "(model, transform): logits of shape (1, classes), and a function from a PIL image to a tensor (C, H, W)."
+    "(model, transform): a model with logits (1, classes), and a function from a PIL image to a tensor (C, H, W)."
 )
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The command's arguments."""
+    """Add the command's arguments."""
     parser.add_argument("images", nargs="*", metavar="IMAGE", help="image files")
     models.add_model(parser)
     parser.add_argument(
         "--methods",
-        help=f"comma-separated, of {','.join(methods.METHODS)} (default: all; some need --patterns)",
+        help=f"comma-separated, from {','.join(methods.METHODS)} (default: all; some need --patterns)",
     )
-    parser.add_argument("--patterns", metavar="FILE", help="the patterns that captum-ext fit-patterns wrote")
+    parser.add_argument("--patterns", metavar="FILE", help="a file that captum-ext fit-patterns wrote")
     parser.add_argument("--steps", default="50", help="steps of each path (default: %(default)s)")
     parser.add_argument("--target", help="class index or name (default: the predicted class)")
     parser.add_argument("--baseline", default="black", help=f"one of {', '.join(STARTS)} (default: %(default)s)")
@@ -62,7 +62,7 @@ def run(given: argparse.Namespace) -> None:
     """Explain the images and write the figure.
 
     Raises:
-        CommandError: If an argument can't be used.
+        CommandError: If an argument is invalid.
     """
     chosen = methods.parse(given.methods, given.patterns)
     steps = options.positive("--steps", given.steps, _MOST_STEPS)
@@ -75,7 +75,7 @@ def run(given: argparse.Namespace) -> None:
     classifier = models.load(given.model, given.weights)
     classifier.model.to(device)
 
-    from captum_ext.cli.figure import draw  # matplotlib: only once the arguments are known to be good
+    from captum_ext.cli.figure import draw  # imports matplotlib, so only after the arguments are checked
 
     rows = [
         _explain(name, picture, classifier, chosen, steps, given, device)
@@ -106,7 +106,7 @@ def _explain(
         question = replace(question, patterns=patterns, patterned=model)
     maps = []
     with named_failures(name):
-        # The first passes of a process are slow; without these the first method's time would look worse than it is.
+        # The first passes of a process are slow, so run some before the first method is timed.
         IntegratedGradients(classifier.model).attribute(seen.image, target=target, n_steps=min(steps, 16))
     for method in chosen:
         started = time.perf_counter()
@@ -130,13 +130,13 @@ def _target(given: str | None, scores: Tensor, classifier: Classifier) -> int:
         return int(scores.argmax())
     named = [k for k, category in enumerate(classifier.categories) if category.lower() == given.lower()]
     if len(named) > 1:
-        raise CommandError(f"--target {given}: {len(named)} classes have that name; give one of the indices {named}")
+        raise CommandError(f"--target {given}: {len(named)} classes have this name; use one of the indices {named}")
     if named:
         return named[0]
     try:
         index = int(given)
     except ValueError:
-        raise CommandError(f"--target {given}: no class of that name; give an index below {classes}") from None
+        raise CommandError(f"--target {given}: no class has this name; use an index below {classes}") from None
     if not 0 <= index < classes:
         raise CommandError(f"--target {given}: expected a class index from 0 to {classes - 1}")
     return index

@@ -13,12 +13,14 @@ from numpy.typing import NDArray
 from captum_ext._files import replace_file
 from captum_ext.cli.errors import CommandError
 
-_CLIP = 99.5  # the percentile of |attribution| at which the colors are full: a few pixels outshine the rest
+_CLIP = (
+    99.5  # colors saturate at this percentile of |attribution|, because a few pixels are much larger than the others
+)
 
 
 @dataclass(frozen=True)
 class Completeness:
-    """By how much a map's sum misses F's change, and that change."""
+    """The difference between a map's sum and the change of F, and that change."""
 
     error: float
     change: float
@@ -34,7 +36,7 @@ class Course:
 
 @dataclass(frozen=True)
 class Map:
-    """One method's attributions (H, W), its time, its completeness if it claims any, and its path's course."""
+    """A method's attributions (H, W), its run time, its completeness (if it is complete), and values on its path."""
 
     title: str
     attributions: NDArray[np.floating[Any]]
@@ -44,9 +46,9 @@ class Map:
 
     @property
     def caption(self) -> str:
-        """Time and completeness error."""
+        """The run time and the completeness error."""
         if self.completeness is None:
-            return f"{self.seconds:.1f} s, no completeness by patterns"
+            return f"{self.seconds:.1f} s, not complete with patterns"
         error, change = self.completeness.error, abs(self.completeness.change)
         share = f" ({error / change:.1%})" if change > 1e-3 else ""
         return f"{self.seconds:.1f} s, completeness error {error:.3f}{share}"
@@ -54,7 +56,7 @@ class Map:
 
 @dataclass(frozen=True)
 class Explained:
-    """An image (H, W, 3) in [0, 1], the class that is explained, and the maps."""
+    """An image (H, W, 3) in [0, 1], the explained class, and the maps."""
 
     name: str
     category: str
@@ -65,7 +67,7 @@ class Explained:
 
 
 def draw(rows: list[Explained], output: Path, settings: str) -> None:
-    """Write one row of panels an image.
+    """Write a figure with one row of panels per image.
 
     Raises:
         CommandError: If the file can't be written.
@@ -89,7 +91,7 @@ def draw(rows: list[Explained], output: Path, settings: str) -> None:
         flat[at].set_title(
             f"{explained.name}\n{explained.category} ({explained.target}), p = {explained.probability:.3f}",
             fontsize=9,
-            parse_math=False,  # a file's name may have dollars
+            parse_math=False,  # the name of a file may contain dollar signs
         )
         for panel, drawn in zip(flat[at + 1 :], explained.maps, strict=False):
             _overlay(panel, explained.pixels, drawn.attributions)
@@ -99,10 +101,13 @@ def draw(rows: list[Explained], output: Path, settings: str) -> None:
     figure.suptitle(settings, fontsize=10).set_parse_math(False)
     signal = any(drawn.title == "PatternNet" for drawn in rows[0].maps)
     figure.supxlabel(
-        "Red speaks for the class, blue against it; each map has its own scale. Completeness error: how far "
-        "the map's sum is from the change\nof the class's probability between the path's start and the image. "
-        "For IDGI it is 0 by construction and says nothing about accuracy."
-        + ("\nPatternNet's map is no share of the output but a signal, with the sign of the input's change." * signal),
+        "Red speaks for the class, blue against it; each map has its own scale. Completeness error: the difference "
+        "between the map's sum and the change\nof the class's probability from the path's start to the image. "
+        "For IDGI it is 0 by construction and does not measure accuracy."
+        + (
+            "\nPatternNet's map is a signal with the sign of the input's change, and not a share of the output."
+            * signal
+        ),
         fontsize=8,
     )
     picture = io.BytesIO()
@@ -114,14 +119,14 @@ def draw(rows: list[Explained], output: Path, settings: str) -> None:
 
 
 def _courses(panel: Any, maps: list[Map]) -> None:
-    """Where on their paths the methods' attributions come from: a line for each path."""
+    """Draw the probability along each path, whose changes are attributed."""
     panel.set_axis_on()
     by_path: dict[str, Map] = {}
     for drawn in maps:
         if drawn.course is not None:
             by_path.setdefault("IG" if drawn.title == "IDGI" else drawn.title.removesuffix(" + IDGI"), drawn)
     for drawn in by_path.values():
-        assert drawn.course is not None, "chosen by it"
+        assert drawn.course is not None, "only maps with a course were selected"
         panel.plot(drawn.course.positions, drawn.course.values, label=drawn.title, linewidth=1.2)
     panel.set_title("p along the paths: attributions\ncome from where it changes", fontsize=9)
     panel.set_xlabel("start of the path (0) to the image (1)", fontsize=8)

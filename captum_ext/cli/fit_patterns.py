@@ -1,4 +1,4 @@
-"""``captum-ext fit-patterns``: patterns of a classifier from a folder of images."""
+"""``captum-ext fit-patterns``: fit patterns of a classifier to a folder of images."""
 
 from __future__ import annotations
 
@@ -25,33 +25,35 @@ from captum_ext.vision.probe import transformed
 SUMMARY = "fit patterns for PatternNet, PatternAttribution and PGIG"
 DESCRIPTION = (
     "Fit a pattern to each linear and convolution layer of a classifier in one pass over a folder of images, and "
-    "write them for captum-ext explain --patterns. BatchNorm is folded first. Use images like those that the "
+    "write the file for captum-ext explain --patterns. BatchNorm is folded first. Use images like those that the "
     "model was trained on; labels are not needed."
 )
-EPILOG = "Files that are no readable images are named and skipped."
+EPILOG = "Files that are not readable images are named and skipped."
 _MOST_ROWS = 10_000
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The command's arguments."""
+    """Add the command's arguments."""
     models.add_model(parser)
-    parser.add_argument("--images", required=True, metavar="DIR", help="a folder of images, searched to any depth")
+    parser.add_argument("--images", required=True, metavar="DIR", help="a folder of images, searched recursively")
     parser.add_argument("--output", default="patterns.safetensors", help="the file to write (default: %(default)s)")
     parser.add_argument(
         "--estimator",
         default="auto",
-        help="auto, positive or linear (default: %(default)s: positive where a ReLU follows, linear elsewhere)",
+        help="auto, positive or linear (default: %(default)s: positive before a ReLU, linear elsewhere)",
     )
-    parser.add_argument("--batch-size", default="16", help="images in a batch (default: %(default)s)")
-    parser.add_argument("--quality", action="store_true", help="print each layer's signal quality; a second pass")
+    parser.add_argument("--batch-size", default="16", help="images per batch (default: %(default)s)")
+    parser.add_argument(
+        "--quality", action="store_true", help="print each layer's signal quality, which takes a second pass"
+    )
     options.add_device(parser)
 
 
 def run(given: argparse.Namespace) -> None:
-    """Fit and write.
+    """Fit the patterns and write them.
 
     Raises:
-        CommandError: If an argument can't be used.
+        CommandError: If an argument is invalid.
     """
     if given.estimator not in get_args(Choice):
         raise CommandError(f"--estimator {given.estimator}: expected one of {', '.join(get_args(Choice))}")
@@ -83,10 +85,10 @@ def _say_all(table: object) -> None:
 
 
 class Batches:
-    """Batches of transformed images; those that can't be read are named once and skipped."""
+    """Batches of transformed images. Images that can't be read are named once and skipped."""
 
     def __init__(self, transform: Transform, files: list[Path], rows: int) -> None:
-        """Of these files, ``rows`` at once."""
+        """Batches of ``rows`` files."""
         self.broken: set[Path] = set()
         self._transform = transform
         self.files = files
@@ -95,13 +97,13 @@ class Batches:
     def __iter__(self) -> Iterator[Tensor]:
         """Tensors (rows, C, H, W)."""
         images: list[Tensor] = []
-        # disable=None: only where there is a terminal.
+        # disable=None shows the bar only on a terminal.
         for file in progress(self.files, desc="images", disable=None):
             image = self._image(file)
             if image is None:
                 continue
             if images and image.shape != images[0].shape:
-                raise CommandError(f"{file}: the transform gives images of different shapes; let it resize and crop")
+                raise CommandError(f"{file}: the transform returns images of different shapes; add a resize and a crop")
             images.append(image)
             if len(images) == self._rows:
                 yield torch.stack(images)

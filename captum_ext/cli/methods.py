@@ -1,4 +1,4 @@
-"""The methods that the command knows by name."""
+"""The methods of the command, by name."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ from captum_ext.patterns import Patterns
 
 @dataclass(frozen=True)
 class Question:
-    """What is to be explained: the target's probability for an image (1, C, H, W).
+    """The task of a method: to explain the target's probability for an image (1, C, H, W).
 
     Attributes:
-        patterned: The model that the patterns belong to, which computes the same logits.
+        patterned: The model to which the patterns belong, which computes the same logits.
     """
 
     model: nn.Module
@@ -42,13 +42,13 @@ class Question:
     patterns: Patterns | None = None
 
     def given_patterns(self) -> Patterns:
-        """The patterns, by a method that is known to have them."""
-        assert self.patterns is not None, "parse() asks for them"
+        """The patterns, for methods that need them."""
+        assert self.patterns is not None, "parse() checks this"
         return self.patterns
 
 
 class Answer(NamedTuple):
-    """Attributions (1, C, H, W), their delta and what the walk was, by methods that have these."""
+    """Attributions (1, C, H, W), and their delta and diagnostics if the method has them."""
 
     attributions: Tensor
     delta: Tensor | None = None
@@ -57,7 +57,7 @@ class Answer(NamedTuple):
 
 @dataclass(frozen=True)
 class Method:
-    """A method as a figure calls it, and what answers a question by it."""
+    """A method with its title in figures and the function that runs it."""
 
     title: str
     answer: Callable[[Question], Answer]
@@ -83,7 +83,7 @@ def _path(
 
 
 def _gradient(cls: type[PatternNet] | type[PatternAttribution]) -> Callable[[Question], Answer]:
-    def answer(question: Question) -> Answer:  # of the logit, as in the paper
+    def answer(question: Question) -> Answer:  # explains the logit, as in the paper
         return Answer(cls(question.patterned, question.given_patterns()).attribute(question.image, question.target))
 
     return answer
@@ -123,10 +123,10 @@ METHODS = {
 
 
 def parse(names: str | None, patterns: str | None) -> list[Method]:
-    """The methods of a comma-separated list; ``None``: all that can be had, with the patterns that there are.
+    """The methods in a comma-separated list, or all available methods for ``None``.
 
     Raises:
-        CommandError: If one is unknown, or needs patterns and there are none.
+        CommandError: If a method is unknown, or needs patterns and there are none.
     """
     if names is None:
         return [method for method in METHODS.values() if patterns is not None or not method.needs_patterns]

@@ -1,4 +1,4 @@
-"""Options that several commands have, checked before the work."""
+"""Options of several commands, and their checks."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from captum_ext.cli.errors import CommandError
 
 
 def add_device(parser: argparse.ArgumentParser) -> None:
-    """The argument that :func:`device` reads."""
-    parser.add_argument("--device", help="such as cpu or cuda (default: cuda where there is one)")
+    """Add the argument of :func:`device`."""
+    parser.add_argument("--device", help="such as cpu or cuda (default: cuda if available)")
 
 
 def device(name: str | None) -> torch.device:
-    """A device that works.
+    """The device with this name, after a test that it works.
 
     Raises:
-        CommandError: If it does not.
+        CommandError: If it does not work.
     """
     name = name or ("cuda" if torch.cuda.is_available() else "cpu")
     try:
@@ -33,33 +33,35 @@ def device(name: str | None) -> torch.device:
 
 
 def positive(option: str, text: str, most: int) -> int:
-    """A whole number from 1 on.
+    """Parse an integer that is at least 1.
 
     Raises:
-        CommandError: If it is something else.
+        CommandError: If the text is not such an integer, or the integer is larger than ``most``.
     """
     if not (text.isascii() and text.isdigit() and len(text) < 9 and 0 < int(text) <= most):
-        raise CommandError(f"{option} {text}: expected a whole number from 1 to {most}")
+        raise CommandError(f"{option} {text}: expected an integer from 1 to {most}")
     return int(text)
 
 
 def writable(name: str, suffix: str, inputs: list[str] | None = None) -> Path:
-    """A file that can be written, and is none of the inputs.
+    """The path of a file, after a test that it can be written and is not an input.
 
     Raises:
-        CommandError: If it can't, or its name does not end in the suffix.
+        CommandError: If it can't be written, it is an input, or its name does not end with the suffix.
     """
     path = Path(name)
     if path.suffix.lower() != suffix:
-        raise CommandError(f"--output {name}: expected a name that ends in {suffix}")
+        raise CommandError(f"--output {name}: expected a name that ends with {suffix}")
     try:
         taken = any(path.exists() and Path(given).exists() and path.samefile(given) for given in inputs or [])
         regular = path.is_file() or not path.exists()
-        if regular and not taken:  # before the work, not after it
+        if regular and not taken:  # fail before the computation and not after it
             if path.exists():
                 with path.open("ab"):
                     pass
-            with tempfile.TemporaryFile(dir=Path(os.path.realpath(path)).parent):  # it is written beside and renamed
+            with tempfile.TemporaryFile(
+                dir=Path(os.path.realpath(path)).parent
+            ):  # the file is written in the same folder and renamed
                 pass
     except (OSError, ValueError) as error:
         raise CommandError(

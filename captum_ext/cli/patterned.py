@@ -1,4 +1,4 @@
-"""Patterns from a file, and the model that they belong to."""
+"""Patterns from a file, and the model to which they belong."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from captum_ext.patterns import Patterns, fold_batch_norm
 
 
 def load(name: str, device: torch.device) -> Patterns:
-    """The patterns in a file.
+    """Load the patterns in a file.
 
     Raises:
-        CommandError: If there are none.
+        CommandError: If the file does not exist or contains no valid patterns.
     """
     try:
         return Patterns.load(name, device)
@@ -27,10 +27,10 @@ def load(name: str, device: torch.device) -> Patterns:
 
 
 def folded(model: nn.Module, patterns: Patterns, name: str, image: Tensor) -> nn.Module:
-    """The model with BatchNorm folded, as it was when the patterns were fitted.
+    """The model with folded BatchNorm, as in the fit of the patterns.
 
     Raises:
-        CommandError: If the patterns are of another model.
+        CommandError: If the patterns belong to another model.
     """
     try:
         patterned = fold_batch_norm(model, image)
@@ -38,7 +38,7 @@ def folded(model: nn.Module, patterns: Patterns, name: str, image: Tensor) -> nn
             warnings.simplefilter("error", UserWarning)
             patterns.weights(patterned)
     except (KeyError, RuntimeError, UserWarning, ValueError) as error:
-        raise CommandError(f"--patterns {name}: fitted on another model or other weights ({error})") from error
+        raise CommandError(f"--patterns {name}: fitted to another model or other weights ({error})") from error
     return patterned
 
 

@@ -1,4 +1,4 @@
-"""``captum-ext report``: tables and figures of what ``captum-ext evaluate`` measured."""
+"""``captum-ext report``: tables and figures of the results of ``captum-ext evaluate``."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from captum_ext.evaluation.store import ResultsError
 
 SUMMARY = "write the tables and figures of an evaluation"
 DESCRIPTION = (
-    "Write the results of captum-ext evaluate as the papers' tables (Markdown and CSV) and as curves (PNG), with 95 "
-    "percent intervals from resampled images and the number of images in every cell."
+    "Write the results of captum-ext evaluate as the papers' tables (Markdown and CSV) and as curves (PNG), with 95% "
+    "bootstrap intervals over images and the number of images in every cell."
 )
-EPILOG = "Results need not be finished: the report says what is missing."
+EPILOG = "The report can be written before the evaluation is finished; it lists what is missing."
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The command's arguments."""
+    """Add the command's arguments."""
     parser.add_argument("results", metavar="RESULTS", help="the folder that captum-ext evaluate wrote")
     parser.add_argument("--output", metavar="DIR", help="the folder to write to (default: RESULTS/report)")
 

@@ -1,4 +1,4 @@
-"""Where paths start, by name."""
+"""The starts of paths, by name."""
 
 from __future__ import annotations
 
@@ -19,4 +19,4 @@ STARTS: dict[str, Callable[[Tensor, Tensor, Tensor], Tensor]] = {
     ).to(image.device),
     "maximum-distance": lambda image, black, white: baselines.maximum_distance(image, black, white),
 }
-"""What makes a baseline (1, C, H, W) from an image, a black and a white one as the model gets them."""
+"""Functions that compute a baseline (1, C, H, W) from an image, a black and a white picture as inputs of the model."""

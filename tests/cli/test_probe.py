@@ -56,13 +56,13 @@ def here(tmp_path, monkeypatch):
     [
         ("raising", r"cat\.jpg: the model fails on an input of shape \(1, 3, 8, 8\): "),
         ("nan", r"cat\.jpg: the model returns NaN or infinite logits"),
-        ("one_logit", r"logits of shape \(1, 2 classes or more\), got shape \(1, 1\)"),
+        ("one_logit", r"logits \(1, classes\) for at least 2 classes, got shape \(1, 1\)"),
         ("flat", r"got shape \(3,\)"),
         ("wrapped", "got dict"),
         ("batched", r"expected the transform to return a tensor \(C, H, W\), got shape \(1, 3, 8, 8\)"),
         ("array", "got ndarray"),
         ("broken", "cat.jpg: the transform fails: .*width_in_cm"),
-        ("standardizing", "standardizes each image has no black"),
+        ("standardizing", "standardizes each image, use a transform with fixed constants"),
         ("failing_function", "--model zoo:failing_function: RuntimeError: two lines"),
     ],
 )
