@@ -38,7 +38,7 @@ lint: .venv/test.done  ## style, format, types, prose and workflows
 	$(BIN)/mypy
 	$(BIN)/codespell
 	$(BIN)/python -m tools.prose
-	test ! -x $(BIN)/actionlint || $(BIN)/actionlint -shellcheck=$(BIN)/shellcheck
+	if test -x $(BIN)/actionlint; then $(BIN)/actionlint -shellcheck=$(BIN)/shellcheck; fi  # packaged for Linux only
 
 format: .venv/test.done  ## bring the code into form
 	$(BIN)/ruff check --fix .

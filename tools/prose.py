@@ -80,7 +80,7 @@ class Rule:
     only: list[str] = field(default_factory=list)
 
     def matches(self, passage: Passage) -> Iterator[re.Match[str]]:
-        """Where a passage uses the expression."""
+        """The occurrences of the expression in a passage."""
         if not self.only or passage.kind in self.only:
             yield from re.finditer(self.pattern, passage.sentences())
 
