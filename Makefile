@@ -32,10 +32,13 @@ test-slow: .venv/test.done  ## the tests that take minutes
 test-oldest: .venv-oldest/test.done  ## the tests with the oldest versions that pyproject.toml promises, in .venv-oldest
 	$(OLDEST)/python -m pytest
 
-lint: .venv/test.done  ## style, format and types
+lint: .venv/test.done  ## style, format, types, prose and workflows
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/codespell
+	$(BIN)/python -m tools.prose
+	if test -x $(BIN)/actionlint; then $(BIN)/actionlint -shellcheck=$(BIN)/shellcheck; fi  # packaged for Linux only
 
 format: .venv/test.done  ## bring the code into form
 	$(BIN)/ruff check --fix .

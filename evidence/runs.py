@@ -97,7 +97,7 @@ def _degradation(
     per_point: int,
     noisy_paths: int = 25,
     methods: tuple[str, ...] = _FIGURE_3,
-    baseline: str = "grey",
+    baseline: str = "gray",
 ) -> Settings:
     return Settings(
         methods,
@@ -126,7 +126,7 @@ RUNS: dict[str, tuple[Callable[[str, int], Job], Settings]] = {
     # Noisy paths of SmoothGrad-IG and looks at the model are fewer than the paper's where a gradient is dear.
     "degradation-lite0": (_lite0_with_patterns, _degradation(4, 9, 100, 10, noisy_paths=2)),
     "degradation-vgg16": (_vgg16, _degradation(4, 5, 80, 16, noisy_paths=2, methods=_FIGURE_3[:11])),
-    # Digits are white on black, so that grey, the paper's 0, would be far from none of them.
+    # Digits are white on black, so that gray, the paper's 0, would be far from none of them.
     "degradation-mnist": (_mnist, _degradation(8, 2, 33, 1, baseline="black")),
 }
 

@@ -52,10 +52,10 @@ def test_maximum_distance_is_the_further_bound():
 def test_constant_is_a_number_or_a_colour():
     x = torch.rand(2, 3, 4, 5, dtype=torch.float64)
     assert torch.equal(baselines.constant(x, 0.1), torch.full_like(x, 0.1))
-    colour = torch.tensor([0.1, 0.2, 0.3], dtype=torch.float64).reshape(3, 1, 1)
-    flat = baselines.constant(x, colour)
-    assert torch.equal(flat, colour.expand_as(x))
-    flat[0, 0, 0, 0] = 7  # a tensor of its own, not a view of the colour
+    color = torch.tensor([0.1, 0.2, 0.3], dtype=torch.float64).reshape(3, 1, 1)
+    flat = baselines.constant(x, color)
+    assert torch.equal(flat, color.expand_as(x))
+    flat[0, 0, 0, 0] = 7  # a tensor of its own, not a view of the color
     assert flat.eq(7).sum() == 1
     assert baselines.constant(torch.ones(2, 3, dtype=torch.int64), 0.5).dtype == torch.float32
 
@@ -64,12 +64,12 @@ def test_constant_is_a_number_or_a_colour():
 @given(
     sizes=st.lists(st.integers(0, 7), min_size=1, max_size=6).filter(any),
     shape=st.lists(st.integers(1, 4), max_size=3).map(tuple),
-    labelled=st.booleans(),
+    labeled=st.booleans(),
     dtype=st.sampled_from([torch.float64, torch.float32, torch.float16, torch.uint8]),
 )
-def test_the_mean_of_batches_is_the_mean_of_the_data(sizes, shape, labelled, dtype):
+def test_the_mean_of_batches_is_the_mean_of_the_data(sizes, shape, labeled, dtype):
     data = torch.randint(0, 200, (sum(sizes), *shape)).to(dtype)
-    batches = [(part, torch.zeros(len(part))) if labelled else part for part in data.split(sizes)]
+    batches = [(part, torch.zeros(len(part))) if labeled else part for part in data.split(sizes)]
     expected = data.double().mean(0, keepdim=True)
     for got in (baselines.data_mean(batches), baselines.data_mean(iter(batches)), baselines.data_mean(data)):
         assert got.dtype == (dtype if dtype.is_floating_point else torch.float32)

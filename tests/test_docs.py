@@ -98,7 +98,7 @@ def test_the_page_on_inputs(run):
 
 def test_the_page_on_baselines(run):
     names = run("docs/baselines.md")
-    for name in ("from_noise", "from_mean", "over_colours", "sampled"):
+    for name in ("from_noise", "from_mean", "over_baselines", "sampled"):
         assert names[name].shape == (2, 3, 16, 16)
         assert (names[name] != 0).any()
     assert names["delta"].shape == (2,)

@@ -33,7 +33,7 @@ def run(results, name, value, methods, scores, counts=(8,), model="net"):
     """A run in which an image's value is its own level plus ``value(method, score, variant, steps)``."""
     folder = results.parent / "runs" / f"{len(methods)}" / name
     store, rng = Results(folder), np.random.default_rng(0)
-    more = {"n_patches": 2, "patch_size": 9, "baseline": "grey"}
+    more = {"n_patches": 2, "patch_size": 9, "baseline": "gray"}
     store.begin({"models": [model], "methods": list(methods), "steps": list(counts), "images": N, **more})
     rows = []
     for k, level in enumerate(rng.random(N)):
@@ -55,7 +55,7 @@ def table(results, name, rows, **settings):
         writer = csv.DictWriter(file, list(rows[0]))
         writer.writeheader()
         writer.writerows(rows)
-    (results / f"{name}.settings.json").write_text(json.dumps({"steps": 8, "baseline": "grey", **settings}))
+    (results / f"{name}.settings.json").write_text(json.dumps({"steps": 8, "baseline": "gray", **settings}))
 
 
 PATTERNED = ("pgig", "patternattribution")

@@ -17,7 +17,7 @@ from captum_ext.cli.errors import CommandError
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        """One line, without the usage."""
+        """Raise the error with a message of one line, without the usage."""
         raise CommandError(f"{message} (see {self.prog} --help)")
 
 
@@ -25,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command.
 
     Returns:
-        The exit code: 0; 1 if the reader of its output left; 2 after an error; 130 after Ctrl-C.
+        The exit code: 0 on success, 1 if the reader of the output closed it, 2 after an error, 130 after Ctrl-C.
     """
     open_closed_streams()
     code = 0
@@ -69,14 +69,17 @@ def _run(arguments: Sequence[str] | None) -> None:
 
 
 class _Interrupt(KeyboardInterrupt):
-    """Ctrl-C. After a plain KeyboardInterrupt inside exec(), which imports use, Python ends itself by the signal."""
+    """An interrupt with Ctrl-C.
+
+    After a plain KeyboardInterrupt inside exec(), which imports use, Python would terminate with the signal.
+    """
 
 
 @contextmanager
 def _interruptible() -> Iterator[None]:
-    """Raise KeyboardInterrupt after Ctrl-C, also if an extension module made another exception of it.
+    """Raise KeyboardInterrupt after Ctrl-C, even if an extension module raised another exception instead.
 
-    Extensions that are interrupted while they import others raise an ImportError or a RuntimeError of their own.
+    Extensions that are interrupted while they import other modules raise an ImportError or a RuntimeError.
     """
     before = signal.getsignal(signal.SIGINT)
     if threading.current_thread() is not threading.main_thread() or before is not signal.default_int_handler:

@@ -44,7 +44,7 @@ class AttributionMap:
 
     @property
     def caption(self) -> str:
-        """Time and completeness error."""
+        """The run time and the completeness error."""
         if self.completeness is None:
             return f"{self.seconds:.1f} s, no completeness with patterns"
         error, change = self.completeness.error, abs(self.completeness.change)

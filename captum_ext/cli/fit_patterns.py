@@ -1,4 +1,4 @@
-"""``captum-ext fit-patterns``: patterns of a classifier from a folder of images."""
+"""``captum-ext fit-patterns``: fit patterns of a classifier to a folder of images."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ class Batches:
             if image is None:
                 continue
             if images and image.shape != images[0].shape:
-                raise CommandError(f"{file}: the transform gives images of different shapes; let it resize and crop")
+                raise CommandError(f"{file}: the transform returns images of different shapes; add a resize and a crop")
             images.append(image)
             if len(images) == self._rows:
                 yield torch.stack(images)

@@ -51,7 +51,7 @@ def parse_output(name: str, suffix: str, inputs: list[str] | None = None) -> Pat
     """
     path = Path(name)
     if path.suffix.lower() != suffix:
-        raise CommandError(f"--output {name}: expected a name that ends in {suffix}")
+        raise CommandError(f"--output {name}: expected a name that ends with {suffix}")
     try:
         is_input = any(path.exists() and Path(other).exists() and path.samefile(other) for other in inputs or [])
         is_regular = path.is_file() or not path.exists()

@@ -1,4 +1,4 @@
-"""Patterns: the directions in which a layer's input varies with its output, fitted to data."""
+"""Patterns: the directions in which a layer's input varies with the output of its units, fitted to data."""
 
 from captum_ext.patterns.bank import FitReport, LayerInfo, Patterns
 from captum_ext.patterns.fit import PatternFitter, fit_patterns

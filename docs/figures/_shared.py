@@ -20,7 +20,7 @@ from captum_ext.vision.probe import probe
 
 
 class Photograph(NamedTuple):
-    """A photograph as the model gets it (1, 3, 224, 224), its black, its colours (H, W, 3) and the class it gets."""
+    """A photograph as the model gets it (1, 3, 224, 224), its black, its colors (H, W, 3) and the class it gets."""
 
     x: Tensor
     black: Tensor
@@ -29,8 +29,8 @@ class Photograph(NamedTuple):
     target: int
     title: str
 
-    def colours(self, image: Tensor) -> np.ndarray:
-        """The colours of another image of the model's, (3, H, W)."""
+    def colors(self, image: Tensor) -> np.ndarray:
+        """The colors of another image of the model's, (3, H, W)."""
         return ((image - self.black[0]) / (self.white[0] - self.black[0])).clamp(0, 1).permute(1, 2, 0).numpy()
 
 
@@ -66,20 +66,20 @@ def panels(rows: int, columns: int, side: float = 2.2, extra: float = 0.35) -> t
 
 
 def show(panel: Any, image: np.ndarray, title: str) -> None:
-    """A picture in colours."""
+    """A picture in colors."""
     panel.imshow(image)
     panel.set_title(title, fontsize=9)
 
 
 def overlay(panel: Any, pixels: np.ndarray, attributions: Tensor, title: str) -> None:
-    """A map (1, C, H, W) over the photograph in grey: red speaks for the class, blue against it."""
+    """A map (1, C, H, W) over the photograph in gray: red speaks for the class, blue against it."""
     signed = attributions[0].sum(0).numpy()
     limit = np.percentile(np.abs(signed), 99.5) or 1.0
     strength = np.clip(signed / limit, -1, 1)
-    grey = 0.3 + 0.5 * pixels.mean(2, keepdims=True).repeat(3, 2)
-    colour = np.where(strength[..., None] > 0, [1.0, 0.0, 0.0], [0.0, 0.0, 1.0])
+    gray = 0.3 + 0.5 * pixels.mean(2, keepdims=True).repeat(3, 2)
+    color = np.where(strength[..., None] > 0, [1.0, 0.0, 0.0], [0.0, 0.0, 1.0])
     weight = np.abs(strength)[..., None]
-    panel.imshow((1 - weight) * grey + weight * colour)
+    panel.imshow((1 - weight) * gray + weight * color)
     panel.set_title(title, fontsize=9)
 
 

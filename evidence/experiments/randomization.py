@@ -13,14 +13,14 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
 import torch
+from captum_ext.evaluation.subject import Question, Subject
+from captum_ext.metrics.agreement import Randomization
 from torch import Tensor, nn
 
 from captum_ext import baselines
 from captum_ext.attr import PGIG, PathAttribution, PatternAttribution
 from captum_ext.evaluation.comparators import gradient, guided_backprop
-from captum_ext.evaluation.subject import Question, Subject
 from captum_ext.metrics import class_sensitivity, model_randomization
-from captum_ext.metrics.agreement import Randomization
 from captum_ext.patterns import Patterns, fit_patterns
 from captum_ext.patterns.bank import fingerprint
 from captum_ext.quadratures import ImportantDirection, Quadrature, WeightedSum
@@ -160,7 +160,7 @@ def on_lite0(folder: str, count: int, steps: int = STEPS["efficientnet-lite0"]) 
     _, transform, patterns, model = lite0_with_patterns(fitting)
     images = common.spread(photographs.explained(folder), count)
     x = torch.cat(list(batches(images, transform)))
-    grey = baselines.grey(read(str(images[0].path)), transform).expand_as(x)
+    gray = baselines.gray(read(str(images[0].path)), transform).expand_as(x)
     fits = fits_of(patterns, list(batches(fitting, transform)))
     states = {"last layer": shuffled(model, only_last=True), "all layers": shuffled(model, only_last=False)}
 
@@ -169,7 +169,7 @@ def on_lite0(folder: str, count: int, steps: int = STEPS["efficientnet-lite0"]) 
         similarity = [class_sensitivity(before, explain(state), ranking) for state in states.values()]  # type: ignore[arg-type]
         return Randomization(tuple(states), torch.stack(similarity))
 
-    for name, explain in methods(x, grey, labels(images), steps, fits).items():
+    for name, explain in methods(x, gray, labels(images), steps, fits).items():
         yield from rows_of("efficientnet-lite0", name, [image.name for image in images], both(explain, run))
 
 
@@ -181,7 +181,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "digits": DIGITS,
         "photographs": given.count,
         "fitted anew on": {"mnist": FITTED, "efficientnet-lite0": len(photographs.fitted(given.images))},
-        "baseline": "grey",
+        "baseline": "gray",
         "explained": "the label's probability; by PatternAttribution its logit",
     }
     rows: list[common.Row] = []

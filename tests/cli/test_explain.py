@@ -107,7 +107,7 @@ def test_a_name_means_the_same_as_in_evaluate(here, method):
     ("arguments", "message"),
     [
         (["nowhere.jpg"], "nowhere.jpg: No such file"),
-        (["tiny.py"], "tiny.py: not an image"),
+        (["tiny.py"], "tiny.py: not a readable image"),
         (["."], "Is a directory"),
         (["truncated.jpg"], "truncated.jpg: "),
         (["cat.jpg", "--model", "resnet19"], "--model resnet19: expected .* Did you mean resnet1"),
@@ -117,12 +117,12 @@ def test_a_name_means_the_same_as_in_evaluate(here, method):
         (["cat.jpg", "--model", "tiny:wrong"], r"expected it to return \(model, transform\).*got Sequential"),
         (
             ["cat.jpg", "--model", "tiny:make", "--weights", "x.pt"],
-            "--weights: a module:function loads its own",
+            "--weights: module:function loads its own",
         ),
-        (["cat.jpg", "--model", "resnet18", "--weights", "x.pt"], "--weights x.pt: no readable checkpoint"),
+        (["cat.jpg", "--model", "resnet18", "--weights", "x.pt"], "--weights x.pt: not a readable checkpoint"),
         (
             ["cat.jpg", "--model", "resnet18", "--weights", "cat.jpg"],
-            "--weights cat.jpg: no readable checkpoint",
+            "--weights cat.jpg: not a readable checkpoint",
         ),
         (
             ["cat.jpg", "--model", "resnet18", "--weights", "IMAGENET"],
@@ -145,9 +145,9 @@ def test_a_name_means_the_same_as_in_evaluate(here, method):
             "--target 5: expected a class index from 0 to 4",
         ),
         (["cat.jpg", "--model", "tiny:make", "--target", "-1"], "--target -1: expected a class index"),
-        (["cat.jpg", "--model", "tiny:make", "--target", "cat"], "--target cat: no class of that name"),
-        (["cat.jpg", "--model", "tiny:make", "--steps", "0"], "--steps 0: expected a whole number from 1 to 5000"),
-        (["cat.jpg", "--model", "tiny:make", "--steps", "ten"], "--steps ten: expected a whole number from 1 to 5000"),
+        (["cat.jpg", "--model", "tiny:make", "--target", "cat"], "--target cat: no class has this name"),
+        (["cat.jpg", "--model", "tiny:make", "--steps", "0"], "--steps 0: expected an integer from 1 to 5000"),
+        (["cat.jpg", "--model", "tiny:make", "--steps", "ten"], "--steps ten: expected an integer from 1 to 5000"),
         (["cat.jpg", "--model", "tiny:make", "--baseline", "red"], "--baseline red: expected one of black"),
         (
             ["cat.jpg", "--model", "tiny:make", "--output", "no/such/x.png"],
@@ -155,7 +155,7 @@ def test_a_name_means_the_same_as_in_evaluate(here, method):
         ),
         (
             ["cat.jpg", "--model", "tiny:make", "--output", "x.jpg"],
-            "--output x.jpg: expected a name that ends in .png",
+            "--output x.jpg: expected a name that ends with .png",
         ),
         (["camera.png", "--model", "tiny:make", "--output", "camera.png"], "is one of the images to explain"),
         (["cat.jpg", "--model", "tiny:make", "--device", "toaster"], "--device toaster: "),

@@ -468,7 +468,7 @@ def test_mistakes_on_the_command_line_are_one_line(folder, tmp_path, capsys):
     base = ["evaluate", str(tmp_path / "r"), "--images", str(folder), "--models", "tests.evaluation.tiny:load"]
     for options, message in {
         ("--methods", "lime"): "--methods: expected some of ig",
-        ("--steps", "0"): "--steps 0: expected a whole number",
+        ("--steps", "0"): "--steps 0: expected an integer",
         ("--steps", "3,4", "--steps-protocol", "reference"): "must divide 4",
         ("--labels", "none.csv"): "none.csv: can't be read",
         ("--patterns", "vgg16=x"): "--patterns vgg16=x: expected MODEL=FILE with one of tests.evaluation.tiny:load",
