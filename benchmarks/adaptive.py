@@ -41,7 +41,7 @@ def rounds_of(method, image, start, target, tol):
     rounds, midpoints = [], _Example.midpoints
 
     def watched(example, *stop):
-        rounds.append((len(example.positions), example.attributions[0]))
+        rounds.append((len(example.positions), example.attributions[0][0]))
         return midpoints(example, *stop)
 
     _Example.midpoints = watched

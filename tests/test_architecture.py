@@ -145,3 +145,12 @@ def test_importing_the_package_is_cheap():
     script = "import captum_ext, sys; print([m for m in sys.modules if 'captum_ext.' in m or m == 'torch'])"
     printed = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True).stdout
     assert printed.strip() == "[]"
+
+
+def test_sub_packages_are_there_after_one_import():
+    script = (
+        "import captum_ext, sys; before = 'torch' in sys.modules; print(before, captum_ext.attr.IDGI.__name__, "
+        "captum_ext.paths.Path.__name__, 'attr' in dir(captum_ext), hasattr(captum_ext, 'nothing'))"
+    )
+    printed = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True).stdout
+    assert printed.split() == ["False", "IDGI", "Path", "True", "False"]

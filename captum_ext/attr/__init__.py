@@ -10,7 +10,8 @@ from captum_ext.attr.idgi import IDGI
 from captum_ext.attr.integrated_gradients import IntegratedGradients
 from captum_ext.attr.layer import LayerPathAttribution
 from captum_ext.attr.layer_methods import LayerBlurIG, LayerGuidedIG, LayerIDGI, LayerIntegratedGradients
-from captum_ext.attr.neuron import NeuronIntegratedGradients, NeuronPathAttribution
+from captum_ext.attr.neuron import NeuronPathAttribution
+from captum_ext.attr.neuron_methods import NeuronBlurIG, NeuronGuidedIG, NeuronIDGI, NeuronIntegratedGradients
 from captum_ext.attr.path_attribution import PathAttribution
 from captum_ext.attr.pattern import PatternAttribution, PatternNet
 from captum_ext.attr.pgig import PGIG
@@ -29,6 +30,9 @@ __all__ = [
     "LayerIDGI",
     "LayerIntegratedGradients",
     "LayerPathAttribution",
+    "NeuronBlurIG",
+    "NeuronGuidedIG",
+    "NeuronIDGI",
     "NeuronIntegratedGradients",
     "NeuronPathAttribution",
     "PathAttribution",

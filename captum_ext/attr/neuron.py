@@ -142,43 +142,6 @@ class NeuronPathAttribution(PathMethod, NeuronAttribution):
             )[0]
 
 
-class NeuronIntegratedGradients(NeuronPathAttribution):
-    """Integrated Gradients of a neuron inside the model: Captum's constructor and results, with this library's walk.
-
-    The attributions are those of :class:`captum.attr.NeuronIntegratedGradients` (to the rounding of Captum's weights to
-    float32), except for ``riemann_trapezoid``.
-
-    Args:
-        forward_func: The model, or any function that runs it.
-        layer: The module that has the neuron.
-        device_ids: The order of the devices of a DataParallel model that ``forward_func`` wraps. Default: ``None``.
-        multiply_by_inputs: ``False`` leaves out the factor (inputs - baselines). Default: True.
-
-    Raises:
-        TypeError: If an argument is something else than said.
-
-    Reference:
-        Sundararajan, Taly, Yan: Axiomatic Attribution for Deep Networks. ICML 2017.
-        https://arxiv.org/abs/1703.01365
-
-    Example:
-        >>> from captum_ext.attr import NeuronIntegratedGradients
-        >>> model = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.ReLU(), torch.nn.Linear(8, 2))
-        >>> NeuronIntegratedGradients(model, model[1]).attribute(torch.rand(3, 4), 7).shape
-        torch.Size([3, 4])
-    """
-
-    def __init__(
-        self,
-        forward_func: Callable[..., Tensor],
-        layer: nn.Module,
-        device_ids: list[int] | None = None,
-        multiply_by_inputs: bool = True,
-    ) -> None:
-        """See the class."""
-        super().__init__(forward_func, layer, device_ids, multiply_by_inputs=multiply_by_inputs)
-
-
 def _one(layer: object) -> nn.Module:
     if isinstance(layer, list):
         raise TypeError(f"layer: expected one module, got a list of {len(layer)}.")
