@@ -40,7 +40,7 @@ class LayerInfo:
 
 @dataclass(frozen=True)
 class FitReport:
-    """What a set of patterns came from.
+    """The origin of a set of patterns.
 
     Attributes:
         mean: The convention of E[y]: ``"preactivation"`` or ``"rectified"``.
