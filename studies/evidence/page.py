@@ -23,7 +23,7 @@ from evidence.stored import RESULTS, Stored
 from evidence.verdicts import HOLDS, REVERSED, UNDECIDED
 from evidence.words import table
 
-DOCS = Path(__file__).parent.parent / "docs"
+DOCS = Path(__file__).parents[2] / "docs"
 GROUPS: Sequence[Group] = (
     toy.GROUP,
     degradation.GROUP,
@@ -117,7 +117,7 @@ def _images(stored: Stored) -> str:
 
 _HEAD = """# Evidence
 
-*Made by `make evidence` from `evidence/results/`; not written by hand. The runs behind it are commands of their
+*Made by `make evidence` from `studies/evidence/results/`; not written by hand. The runs behind it are commands of their
 own (`python -m evidence.runs`, `python -m evidence.experiments`), and the photographs are not needed to make
 the page.*
 

@@ -64,7 +64,7 @@ def _schema(pa: object, frame: pd.DataFrame) -> object:
 def main() -> None:
     """Condense the runs named, or all."""
     parser = argparse.ArgumentParser(prog="evidence.condense", description=__doc__)
-    parser.add_argument("names", nargs="*", help="of folders in evidence/runs (default: all)")
+    parser.add_argument("names", nargs="*", help="of folders in studies/evidence/runs (default: all)")
     parser.add_argument("--runs", type=Path, default=RUNS)
     parser.add_argument("--results", type=Path, default=RESULTS)
     options = parser.parse_args()

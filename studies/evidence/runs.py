@@ -1,7 +1,7 @@
-"""The evaluations behind the page: ``python -m evidence.runs NAME --images FOLDER``; stopped, they can be gone on with.
+"""The evaluations behind the page: ``python -m evidence.runs NAME --images FOLDER``.
 
-Each writes a folder of results below ``evidence/runs``. Under ``torchrun --nproc-per-node 2 -m evidence.runs ...`` the
-batches are shared.
+Each writes a folder of results below ``studies/evidence/runs``; call it again to resume an interrupted run. Under
+``torchrun --nproc-per-node 2 -m evidence.runs ...`` the processes share the batches.
 """
 
 from __future__ import annotations

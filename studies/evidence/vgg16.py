@@ -103,7 +103,7 @@ def graph(onnx: str | Path | None = None) -> Any:
     try:
         from onnx import load_from_string
     except ImportError as error:
-        raise ImportError("VGG-16's weights are an ONNX file. Run: pip install 'captum_ext[evidence]'") from error
+        raise ImportError("VGG-16's weights are an ONNX file. Run: pip install onnx") from error
     path = Path(onnx) if onnx is not None else _installed()
     if path is None or not path.is_file():
         raise ValueError(

@@ -32,7 +32,7 @@ from evidence.words import label
 PICTURES = {"coffee": data.coffee, "chelsea": data.chelsea, "camera": data.camera}
 STEPS = 50
 ACROSS, DOWN = 6, 3
-_DOCS = Path(__file__).parent.parent / "docs" / "images"
+_DOCS = Path(__file__).parents[2] / "docs" / "images"
 _SHOWN = [
     *("ig", "guided-ig", "blur-ig", "pgig", "patternattribution"),
     *("idgi", "guided-ig+idgi", "blur-ig+idgi", "patternnet", "guided-backprop", "gradient"),

@@ -15,7 +15,7 @@ IMAGES, MODELS, RIGHT = (
 )  # the study's: validation images, networks, about as many classified correctly
 WALKS = {"straight": ("IG, IDGI", 129), "blur": ("Blur IG, + IDGI", 129), "guided": ("Guided IG, + IDGI", 129)}
 EXAMPLES = (200, 2000)  # points per second
-_BENCHMARK = Path(__file__).parents[2] / "benchmarks" / "results"
+_BENCHMARK = Path(__file__).parents[3] / "benchmarks" / "results"
 MAPS, PASSES = 7, 2 * 21 + 3 * 25  # of the command: insertion by two rankings, information by three measures
 _TEXT = """The study has {images:,} images and {models} networks, of which each classifies about {right:,} right. At 128
 steps the six methods take {gradients} gradients an image, for a method and its IDGI share their walk. Tables 1 to 3
