@@ -24,7 +24,7 @@ def verdict(results, name):
     (claim,) = [claim for claim in page.claims() if claim.name == name]
     stored = Stored(results)
     found = claim.verdict(stored)
-    text = claim.text(stored, [figure.name for figure in claim.figures])
+    text = page.claim_text(claim, stored, list(page.FIGURES))
     assert found.word in text.replace("Not run", "not run")
     return found.word
 

@@ -11,14 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 from skimage import data
 from torch import Tensor
 
 from captum_ext import baselines
-from captum_ext.cli.figure import _overlay
 from captum_ext.cli.models import load
 from captum_ext.evaluation import find_images
 from captum_ext.evaluation.methods import METHODS, explain
@@ -26,7 +24,7 @@ from captum_ext.evaluation.subject import Question, Subject
 from captum_ext.patterns import PatternFitter, fold_batch_norm
 from captum_ext.vision.classifier import Classifier
 from captum_ext.vision.pictures import read
-from evidence.figures.frame import SMALL, WIDTH
+from captum_ext.visualization import draw_map, panels, png, set_title
 from evidence.words import label
 
 PICTURES = {"coffee": data.coffee, "chelsea": data.chelsea, "camera": data.camera}
@@ -68,27 +66,15 @@ def maps(given: Subject, name: str, image: Tensor, black: Tensor) -> tuple[int, 
     return int(scores.argmax()), float(scores.max()), {method: found[method] for method in possible}
 
 
-def draw(pixels: Any, title: str, found: dict[str, Tensor]) -> Figure:
+def draw(pixels: Any, title: str, maps: dict[str, Tensor]) -> Figure:
     """The photograph, and a panel a method."""
-    figure = Figure(figsize=(WIDTH, 1.56 * DOWN))
-    FigureCanvasAgg(figure)
-    figure.set_layout_engine("constrained", w_pad=0.02, h_pad=0.02)
-    panels = list(figure.subplots(DOWN, ACROSS).flat)
-    for panel in panels:
-        panel.set_axis_off()
-    panels[0].imshow(pixels)
-    panels[0].set_title(title, fontsize=SMALL, parse_math=False)
-    for panel, (method, values) in zip(panels[1:], found.items(), strict=False):
-        _overlay(panel, pixels, values.numpy())
-        panel.set_title(label(method).replace("PatternAttribution", "PatternAttr."), fontsize=SMALL)
+    figure, grid = panels(DOWN, ACROSS, (8, 1.56 * DOWN), for_images=True)
+    grid[0, 0].imshow(pixels)
+    set_title(grid[0, 0], title)
+    for panel, (method, values) in zip(grid.flat[1:], maps.items(), strict=False):
+        draw_map(panel, pixels, values.numpy())
+        set_title(panel, label(method).replace("PatternAttribution", "PatternAttr."))
     return figure
-
-
-def save(figure: Figure, file: Path) -> None:
-    """As a JPEG file."""
-    buffer = io.BytesIO()
-    figure.savefig(buffer, dpi=140)
-    Image.open(buffer).convert("RGB").save(file, quality=_QUALITY, subsampling=0)
 
 
 def main() -> None:
@@ -106,7 +92,8 @@ def main() -> None:
         target, probability, found = maps(given, name, image, black)
         pixels = ((image - black) / (white - black))[0].permute(1, 2, 0).clamp(0, 1).numpy()
         figure = draw(pixels, f"{classifier.category(target)}, p = {probability:.2f}", found)
-        save(figure, options.output / f"evidence-maps-{name}.jpg")
+        picture = Image.open(io.BytesIO(png(figure, 140))).convert("RGB")
+        picture.save(options.output / f"evidence-maps-{name}.jpg", quality=_QUALITY, subsampling=0)
         print(f"{name}: {classifier.category(target)} ({target}), p = {probability:.3f}")
 
 

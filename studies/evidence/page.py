@@ -3,54 +3,39 @@
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
+from typing import Any
 
-from matplotlib.figure import Figure
+import pandas as pd
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from evidence import follows, short
+from captum_ext.visualization import png
+from evidence import figures, summary
 from evidence.claim import Claim, Group
 from evidence.claims import degradation, guided, idgi, paths, randomization, stability, steps, toy
-from evidence.figures import degradation as degradation_figures
-from evidence.figures import guided as guided_figures
-from evidence.figures import paths as path_figures
-from evidence.figures import randomization as randomization_figures
-from evidence.figures import steps as steps_figures
-from evidence.figures import tables as table_figures
-from evidence.figures import toy as toy_figures
-from evidence.figures.frame import DPI
 from evidence.stored import RESULTS, Stored
-from evidence.verdicts import HOLDS, REVERSED, UNDECIDED
-from evidence.words import table
+from evidence.words import label, runs_in_words, shown, signed, table
 
 DOCS = Path(__file__).parents[2] / "docs"
-GROUPS: Sequence[Group] = (
-    toy.GROUP,
-    degradation.GROUP,
-    randomization.GROUP,
-    idgi.GROUP,
-    steps.GROUP,
-    paths.GROUP,
-    stability.GROUP,
-    guided.GROUP,
+DPI = 150
+GROUPS: Sequence[Group] = tuple(
+    module.GROUP for module in (toy, degradation, randomization, idgi, steps, paths, stability, guided)
 )
 MAPS = {
     "coffee": "Maps of an espresso by 17 methods",
     "chelsea": "Maps of a cat by 17 methods",
     "camera": "Maps of a man with a tripod by 17 methods",
 }
-FIGURES: dict[str, Callable[[Stored], Figure | None]] = {
-    "toy": toy_figures.toy,
-    "degradation": degradation_figures.curves,
-    "degradation-pgig": degradation_figures.against,
-    "randomization": randomization_figures.randomization,
-    "insertion": table_figures.insertion,
-    "insertion-curves": table_figures.curves,
-    "idgi": table_figures.added,
-    "steps": steps_figures.steps,
-    "paths": path_figures.paths,
-    "stability": table_figures.stable,
-    "guided": guided_figures.guided,
+FIGURES = figures.FIGURES
+_NAMES = {
+    "pgig": "*Pattern-Guided Integrated Gradients*",
+    "study": "*An Investigative Study of Integrated Gradient Methods*",
+    "label": label,
+    "shown": shown,
+    "signed": signed,
 }
 
 
@@ -66,101 +51,82 @@ def page(stored: Stored, drawn: Sequence[str]) -> str:
         stored: The results.
         drawn: The names of the figures that there are.
     """
-    parts = [
-        _HEAD,
-        *short.parts(stored),
-        "## The verdicts",
-        _verdicts(stored),
-        _trials(stored),
-        "## How to read it",
-        _HOW,
-        "## Limits",
-        _LIMITS.format(images=_images(stored)),
-    ]
-    if shown := [name for name in MAPS if f"maps-{name}" in drawn]:
-        parts += ["## The maps", _MAPS, *(f"![{MAPS[name]}](images/evidence-maps-{name}.jpg)" for name in shown)]
-    for group in GROUPS:
-        parts += [f"## {group.title}", *([group.preface] if group.preface else [])]
-        parts += [claim.text(stored, drawn) for claim in group.claims]
-    return "\n\n".join([*parts, *follows.parts(stored)]) + "\n"
-
-
-def _verdicts(stored: Stored) -> str:
-    rows = []
+    environment = _environment()
+    trials = {claim.name: claim.trials(stored) for claim in claims()}
+    of_images = [trial for claim in claims() if claim not in toy.GROUP.claims for trial in trials[claim.name]]
+    every = [trial for some in trials.values() for trial in some]
+    # Some claims share a comparison, with either sign; a distance from a bound other than 0 is none of equals.
+    estimates = [trial.estimate for trial in every if not trial.bound]
+    pairs = {(of.n, *sorted(map(abs, (of.value, of.low, of.high)))) for of in estimates}
+    verdicts = []
     for group in GROUPS:
         for claim in group.claims:
-            found = claim.verdict(stored)
-            rows.append([group.title, f"[{claim.title}](#{claim.name})", f"**{found.word}**", found.because])
-    return table(["", "Claim", "Verdict", "Comparisons"], rows)
-
-
-def _trials(stored: Stored) -> str:
-    """How many comparisons there are, and how many of as many equals chance would decide."""
-    every = [trial for claim in claims() for trial in claim.trials(stored)]
-    outcomes = [trial.outcome for trial in every]
-    counts = [outcomes.count(outcome) for outcome in (HOLDS, REVERSED, UNDECIDED)]
-    # Some claims share a comparison, with either sign; a distance from a bound other than 0 is none of equals.
-    pairs = {(t.found.n, *sorted(map(abs, (t.found.value, t.found.low, t.found.high)))) for t in every if not t.bound}
-    return (
-        f"The verdicts rest on {len(outcomes)} comparisons: {counts[0]} as claimed, {counts[1]} reversed, "
-        f"{counts[2]} undecided. {len(pairs)} of them are different ones of two values; of as many comparisons of "
-        f"equals, about {0.05 * len(pairs):.0f} would be decided by chance, half of them either way."
+            word, because = claim.rule(trials[claim.name])
+            title = _title(environment, claim)
+            verdicts.append([group.title, f"[{title}](#{claim.name})", f"**{word}**", because])
+    return part(
+        "evidence.md",
+        stored,
+        verdicts=table(["", "Claim", "Verdict", "Comparisons"], verdicts),
+        outcomes=[trial.outcome for trial in every],
+        n_pairs=len(pairs),
+        counts=[trial.estimate.n for trial in of_images],
+        maps={name: caption for name, caption in MAPS.items() if f"maps-{name}" in drawn},
+        groups=[(group.title, [claim_text(claim, stored, drawn) for claim in group.claims]) for group in GROUPS],
     )
 
 
-def _images(stored: Stored) -> str:
-    """How many images the comparisons have; Fig. 2's are of points."""
-    claims_of_images = [claim for group in GROUPS if group is not toy.GROUP for claim in group.claims]
-    counts = [trial.found.n for claim in claims_of_images for trial in claim.trials(stored)]
-    return f", {min(counts)} to {max(counts)} images in a comparison" if counts else ""
+def claim_text(claim: Claim, stored: Stored, drawn: Sequence[str]) -> str:
+    """A claim's section."""
+
+    def figure(name: str, caller: Callable[[], str]) -> str:
+        caption = _line(caller())
+        return f"![{caption}](images/evidence-{name}.png)\n\n*{caption}*\n\n" if name in drawn else ""
+
+    verdict = claim.verdict(stored)
+    names = {"name": claim.name, "verdict": verdict, "figure": figure, **claim.facts}
+    numbers = claim.numbers(stored) if verdict.word != "not run" else ()
+    return part(f"claims/{claim.name}.md", stored, **names, numbers=numbers)
 
 
-_HEAD = """# Evidence
+def part(template: str, stored: Stored, **names: Any) -> str:
+    """A template of the page, filled in.
 
-*Made by `make evidence` from `studies/evidence/results/`; not written by hand. The runs behind it are commands of their
-own (`python -m evidence.runs`, `python -m evidence.experiments`), and the photographs are not needed to make
-the page.*
+    Args:
+        template: Its file.
+        stored: The results.
+        names: What it names beside what all templates can.
+    """
+    known = {"stored": stored, "settings": stored.settings, "runs": partial(runs_in_words, stored)}
+    text = _environment().get_template(template).render(**known, **summary.facts(stored), **names)
+    return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
 
-Which method should one trust? Two papers make claims: Schwarzenberg and Castle, *Pattern-Guided Integrated
-Gradients* (2020), and *Strengthening Interpretability: An Investigative Study of Integrated Gradient Methods*,
-here "the study". Each claim was tested on real photographs and networks, and a rule made the verdict from the
-numbers."""
 
-_HOW = """A value is `value [low, high]`: 95 % bootstrap intervals over images (percentiles of 1,000 resamples), and n
-is the number of images. Methods are compared by differences over the same images, each resample of which is of
-both.
+def _environment() -> Environment:
+    loader = FileSystemLoader(Path(__file__).parent / "templates")
+    environment = Environment(loader=loader, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters |= {"line": _line, "table": _markdown, "estimate": shown}
+    environment.globals |= _NAMES
+    return environment
 
-A comparison is decided where its whole interval is on one side of 0 (or of the bound that is named), and over
-fewer than 10 images never. A claim
 
-- **holds** if all its comparisons are decided in its favour;
-- **does not hold** if none is and some are against it;
-- is **undecided** if none is decided;
-- **holds only under** a condition (a ranking, a normalisation, a model, a method), or two together, if these single
-  out the comparisons in its favour; **undecided elsewhere** if no other is decided;
-- otherwise **holds where decided** if none is against it, **holds in part** if at least half are in its favour, and is
-  **mixed** if fewer are. Where all comparisons under a condition are in its favour, and make up half of those that
-  are, the condition is named.
+def _title(environment: Environment, claim: Claim) -> str:
+    template = environment.get_template(f"claims/{claim.name}.md")
+    return "".join(template.blocks["title"](template.new_context()))
 
-Claims without exceptions (steeper than *all* others, invariance) are refuted by one comparison against them: the
-first kind in each model and protocol, where one verdict is made of all rivals."""
 
-_LIMITS = """- **The photographs are probably training images** of the ImageNet networks: 250, one per class. Scores on
-  them are no measure of generalisation, and maps of images that a network was trained on may differ from others'.
-  The MNIST network's test digits are known to be unseen.
-- **n is small**{images}, where the papers had 33,000 to 50,000. Intervals say how much a value
-  would vary with other images like these; a small effect is undecided here and may be there.
-- **The networks are small**: EfficientNet-Lite0 to 2, a VGG-16 with a two-class head, and a small network on
-  digits. None of the study's ten networks is among them.
-- **Many comparisons** are made, each at 95 %. Their number is above; a single decided comparison out of many
-  undecided ones means little.
-- **Intervals do not cover** another network, other weights, or a method's own randomness.
-- Blur IG pads with zeros here, as in its authors' code; the study pads by reflection."""
+def _line(text: str) -> str:
+    return " ".join(text.split())
 
-_MAPS = """scikit-image's photographs by every method: EfficientNet-Lite0, the softmax of the predicted class, 50 steps
-from black. Red speaks for the class, blue against it; each map has its own scale. PatternNet's is no share of
-the output but a signal. A map that looks good has not shown anything yet; the rest of this page is about what
-can be measured."""
+
+def _markdown(part: Any) -> str:
+    """A DataFrame as a table, whose first cells are not repeated; sentences as they are."""
+    if not isinstance(part, pd.DataFrame):
+        return str(part)
+    first = part.iloc[:, 0]
+    rows = part.assign(**{part.columns[0]: first.where(first != first.shift(), "")}).to_numpy().tolist()
+    lines = [list(part.columns), ["---"] * len(part.columns), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
 def write(stored: Stored, docs: Path) -> Path:
@@ -178,7 +144,7 @@ def write(stored: Stored, docs: Path) -> Path:
         if figure is None:
             file.unlink(missing_ok=True)
             continue
-        figure.savefig(file, dpi=DPI)
+        file.write_bytes(png(figure, DPI))
         drawn.append(name)
     target = docs / "evidence.md"
     target.write_text(page(stored, drawn))
@@ -194,7 +160,8 @@ def main() -> None:
     stored = Stored(options.results)
     write(stored, options.docs)
     for claim in claims():
-        print(f"{claim.title}: {claim.verdict(stored)}")
+        word, because = claim.verdict(stored)
+        print(f"{_title(_environment(), claim)}: {word}" + (f" ({because})" if because else ""))
 
 
 if __name__ == "__main__":

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
-from typing import Literal
+from typing import Literal, NamedTuple
 
-from captum_ext.evaluation.reporting.estimates import NOTHING, Estimate
-from captum_ext.evaluation.reporting.tables import FEWEST
+from captum_ext.evaluation import Estimate
 
 Outcome = Literal["holds", "reversed", "undecided"]
 HOLDS: Outcome = "holds"
@@ -16,6 +15,7 @@ REVERSED: Outcome = "reversed"
 UNDECIDED: Outcome = "undecided"
 NOT_RUN = "not run"
 _MOST_LEVELS = 3  # more conditions than that single out nothing
+_OUTCOMES: dict[int, Outcome] = {1: HOLDS, -1: REVERSED, 0: UNDECIDED}
 
 
 @dataclass(frozen=True)
@@ -23,49 +23,48 @@ class Trial:
     """One comparison that a claim makes.
 
     Attributes:
-        found: The estimate.
-        conditions: Under which it was made, as ``{"ranking": "signed", "model": "Lite0"}``: what a verdict may name.
+        estimate: What was measured.
+        conditions: Under which it was measured, as ``{"ranking": "signed"}``: a verdict may name them.
         sign: 1 if the claim says that the estimate is above ``bound``, -1 if below.
         bound: What it is compared with.
     """
 
-    found: Estimate
+    estimate: Estimate
     conditions: Mapping[str, str] = field(default_factory=dict)
     sign: int = 1
     bound: float = 0.0
 
     @property
     def outcome(self) -> Outcome:
-        """Decided where the whole interval is on one side of the bound, and there are images enough for one."""
-        low, high = sorted((self.sign * (self.found.low - self.bound), self.sign * (self.found.high - self.bound)))
-        if self.found.n < FEWEST:
-            return UNDECIDED
-        if low > NOTHING:
-            return HOLDS
-        return REVERSED if high < -NOTHING else UNDECIDED
+        """Decided if the whole interval is on one side of the bound, and if it is over 10 images or more."""
+        return _OUTCOMES[self.sign * self.estimate.side(self.bound)]
 
 
-@dataclass(frozen=True)
-class Case:
+def measured(
+    estimates: Iterable[tuple[Estimate | None, Mapping[str, str]]], sign: int = 1, bound: float = 0.0
+) -> list[Trial]:
+    """The comparisons whose estimate, with its conditions, is there."""
+    return [Trial(estimate, conditions, sign, bound) for estimate, conditions in estimates if estimate is not None]
+
+
+class Case(NamedTuple):
     """Several comparisons that a claim makes at once, and the conditions that they share."""
 
     outcome: Outcome
     conditions: Mapping[str, str]
 
 
-@dataclass(frozen=True)
-class Verdict:
+Trials = Sequence[Trial | Case]
+
+
+class Verdict(NamedTuple):
     """A word or two, and the counts behind them."""
 
     word: str
     because: str = ""
 
-    def __str__(self) -> str:
-        """Both."""
-        return f"{self.word} ({self.because})" if self.because else self.word
 
-
-def verdict(trials: Sequence[Trial | Case]) -> Verdict:
+def verdict(trials: Trials) -> Verdict:
     """What the comparisons of a claim say together.
 
     - None: not run.
@@ -77,37 +76,33 @@ def verdict(trials: Sequence[Trial | Case]) -> Verdict:
     """
     if not trials:
         return Verdict(NOT_RUN)
-    holding = [trial for trial in trials if trial.outcome == HOLDS]
-    if len(holding) == len(trials):
+    outcomes = [trial.outcome for trial in trials]
+    if set(outcomes) == {HOLDS}:
         return Verdict("holds", _counts(trials))
-    if not holding:
-        against = any(trial.outcome == REVERSED for trial in trials)
-        return Verdict("does not hold" if against else UNDECIDED, _counts(trials))
+    if HOLDS not in outcomes:
+        return Verdict("does not hold" if REVERSED in outcomes else UNDECIDED, _counts(trials))
+    if REVERSED not in outcomes:
+        partly = "holds where decided"
+    else:
+        partly = "holds in part" if 2 * outcomes.count(HOLDS) >= len(outcomes) else "mixed"
     under = _purest(trials)
     if under is None:
-        return Verdict(_partly(trials), _counts(trials))
+        return Verdict(partly, _counts(trials))
     names, levels = under
     where = f"{' and '.join(names)} {', '.join(' / '.join(level) for level in levels)}"
-    rest = [trial for trial in trials if _level(trial, names) not in levels]
     there = [trial for trial in trials if _level(trial, names) in levels]
+    rest = [trial for trial in trials if _level(trial, names) not in levels]
     because = f"there {_counts(there)}; elsewhere {_counts(rest)}"
-    if any(trial.outcome == HOLDS for trial in rest):
-        return Verdict(f"{_partly(trials)}: throughout under {where}", because)
-    if all(trial.outcome == UNDECIDED for trial in rest):
+    elsewhere = {trial.outcome for trial in rest}
+    if HOLDS in elsewhere:
+        return Verdict(f"{partly}: throughout under {where}", because)
+    if elsewhere == {UNDECIDED}:
         return Verdict(f"holds under {where}, undecided elsewhere", because)
     return Verdict(f"holds only under {where}", because)
 
 
-def _partly(trials: Sequence[Trial | Case]) -> str:
-    """In a word, where some comparisons are in its favour and no condition singles them out."""
-    outcomes = [trial.outcome for trial in trials]
-    if REVERSED not in outcomes:
-        return "holds where decided"
-    return "holds in part" if 2 * outcomes.count(HOLDS) >= len(outcomes) else "mixed"
-
-
 def of_all(trials: Sequence[Trial]) -> Verdict:
-    """What they say of a claim without exceptions, which one comparison against it refutes."""
+    """The verdict on a claim without exceptions, which one comparison against it refutes."""
     if not trials:
         return Verdict(NOT_RUN)
     word = {HOLDS: "holds", REVERSED: "does not hold", UNDECIDED: UNDECIDED}[_of_all(trials)]
@@ -115,14 +110,14 @@ def of_all(trials: Sequence[Trial]) -> Verdict:
 
 
 def of_all_in_each(names: tuple[str, ...], trials: Sequence[Trial]) -> Verdict:
-    """What they say of a claim without exceptions in each of several cases, told apart by the named conditions."""
+    """The verdict on a claim without exceptions in each of several cases, which the named conditions tell apart."""
     if not trials:
         return Verdict(NOT_RUN)
     cases: dict[tuple[str, ...], list[Trial]] = {}
     for trial in trials:
         cases.setdefault(_level(trial, names), []).append(trial)
-    found = verdict([Case(_of_all(some), dict(zip(names, level, strict=True))) for level, some in cases.items()])
-    return Verdict(found.word, f"by {' and '.join(names)}: {found.because}; one by one: {_counts(trials)}")
+    word, because = verdict([Case(_of_all(some), dict(zip(names, at, strict=True))) for at, some in cases.items()])
+    return Verdict(word, f"by {' and '.join(names)}: {because}; one by one: {_counts(trials)}")
 
 
 def _of_all(trials: Sequence[Trial]) -> Outcome:
@@ -130,43 +125,38 @@ def _of_all(trials: Sequence[Trial]) -> Outcome:
     return REVERSED if REVERSED in outcomes else HOLDS if outcomes == {HOLDS} else UNDECIDED
 
 
-def _purest(trials: Sequence[Trial | Case]) -> tuple[tuple[str, ...], list[tuple[str, ...]]] | None:
+_Pure = tuple[int, tuple[str, ...], list[tuple[str, ...]]]
+
+
+def _purest(trials: Trials) -> tuple[tuple[str, ...], list[tuple[str, ...]]] | None:
     """The condition, or two, with all of the support and nothing else at some levels; else that with most of it."""
     every_name = dict.fromkeys(name for trial in trials for name in trial.conditions)
     factors = [name for name in every_name if len({trial.conditions.get(name, "") for trial in trials}) > 1]
     holding = sum(trial.outcome == HOLDS for trial in trials)
-    one, two = (_most([_pure(trials, names) for names in combinations(factors, size)]) for size in (1, 2))
+    nothing: _Pure = (0, (), [])
+    one, two = (
+        max((_pure(trials, names) for names in combinations(factors, size)), key=lambda pure: pure[0], default=nothing)
+        for size in (1, 2)
+    )
     # Two conditions say more only where one says nothing, or not all.
     best = two if two[0] == holding > one[0] or not one[0] else one
     return best[1:] if best[0] and 2 * best[0] >= holding else None
 
 
-_Pure = tuple[int, tuple[str, ...], list[tuple[str, ...]]]
-
-
-def _pure(trials: Sequence[Trial | Case], names: tuple[str, ...]) -> _Pure:
+def _pure(trials: Trials, names: tuple[str, ...]) -> _Pure:
     """At which levels of these conditions all are in its favour, and how many comparisons that is; 0 if too many."""
-    pure = [level for level in dict.fromkeys(_level(t, names) for t in trials) if _all_hold(trials, names, level)]
-    covered = sum(_level(trial, names) in pure for trial in trials) if len(pure) <= _MOST_LEVELS else 0
-    return covered, names, pure
-
-
-def _most(found: Sequence[_Pure]) -> _Pure:
-    return max(found, key=lambda pure: pure[0], default=(0, (), []))
-
-
-def _all_hold(trials: Sequence[Trial | Case], names: tuple[str, ...], level: tuple[str, ...]) -> bool:
-    return all(trial.outcome == HOLDS for trial in trials if _level(trial, names) == level)
+    at = [(_level(trial, names), trial.outcome) for trial in trials]
+    impure = {level for level, outcome in at if outcome != HOLDS}
+    pure = [level for level in dict.fromkeys(level for level, _ in at) if level not in impure]
+    return (sum(level in pure for level, _ in at) if len(pure) <= _MOST_LEVELS else 0), names, pure
 
 
 def _level(trial: Trial | Case, names: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(trial.conditions.get(name, "") for name in names)
 
 
-def _counts(trials: Sequence[Trial | Case]) -> str:
+def _counts(trials: Trials) -> str:
     """Such as ``7 of 9 hold, 1 reversed, 1 undecided``."""
-    counts = {outcome: sum(trial.outcome == outcome for trial in trials) for outcome in (HOLDS, REVERSED, UNDECIDED)}
-    text = f"{counts[HOLDS]} of {len(trials)} hold"
-    for outcome in (REVERSED, UNDECIDED):
-        text += f", {counts[outcome]} {outcome}" if counts[outcome] else ""
-    return text
+    outcomes = [trial.outcome for trial in trials]
+    more = [f", {outcomes.count(of)} {of}" for of in (REVERSED, UNDECIDED) if of in outcomes]
+    return f"{outcomes.count(HOLDS)} of {len(trials)} hold{''.join(more)}"

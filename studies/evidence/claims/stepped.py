@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from captum_ext.evaluation.reporting.estimates import Floats
-from evidence.stored import Column, change
+from evidence.stored import Column, Floats, change
 from evidence.words import label
 
 RUN = "steps-lite0"
 FINEST = "study-lite0"  # has the 128 steps, over the same images
 STEPS = (8, 16, 32, 64, 128)
 BASES = ("ig", "blur-ig")
+METHODS = ("ig", "idgi", "blur-ig", "blur-ig+idgi")
 SCORES = {
     ("insertion", "signed"): "Insertion, signed",
     ("insertion", "absolute"): "Insertion, absolute",
@@ -25,24 +25,15 @@ def at(method: str, score: tuple[str, str], *counts: int) -> list[Column]:
     return [Column(FINEST if count == STEPS[-1] else RUN, method, *score, count) for count in counts]
 
 
-def columns(method: str, score: tuple[str, str]) -> list[Column]:
-    """A score at each number of steps."""
-    return at(method, score, *STEPS)
-
-
-def kind(score: tuple[str, str]) -> dict[str, str]:
+def conditions(score: tuple[str, str], method: str | None = None) -> dict[str, str]:
     name, _, ranking = SCORES[score].partition(", ")
-    return {"score": name, "ranking": ranking}
+    return {"score": name, "ranking": ranking} | ({"method": label(method)} if method else {})
 
 
-def where(score: tuple[str, str], method: str) -> dict[str, str]:
-    return {**kind(score), "method": label(method)}
-
-
-def changes(found: Floats) -> Floats:
+def changes(values: Floats) -> Floats:
     """How much more the second half of the columns changes, from its first to its last, than the first half."""
-    half = len(found) // 2
-    more: Floats = change(found[half:]) - change(found[:half])
+    half = len(values) // 2
+    more: Floats = change(values[half:]) - change(values[:half])
     return more
 
 

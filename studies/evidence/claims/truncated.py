@@ -2,66 +2,49 @@
 
 from __future__ import annotations
 
+from itertools import product
+from typing import Any
+
 from evidence.claim import Claim
-from evidence.claims.stepped import RUN, SCORES, STEPS, at, changes, where
+from evidence.claims.stepped import RUN, SCORES, STEPS, at, changes, conditions
 from evidence.stored import Column, Stored, change
-from evidence.verdicts import Trial
-from evidence.words import label, said, shown, signed, table, told
+from evidence.verdicts import Trial, measured
+from evidence.words import label, shown, table, trial_table
 
 TRUNCATED = "truncated-lite0"
 COARSE = STEPS[:-1]  # the study's 128 steps are a whole path
-METHODS = ("ig", "idgi")
-_SCORES = [score for score in SCORES if score[0].startswith("insertion")]
+_ENDS = (COARSE[0], COARSE[-1])
+_MEASURED = list(product([score for score in SCORES if score[0].startswith("insertion")], ("ig", "idgi")))
 
 
 def _short(method: str, score: tuple[str, str], *counts: int) -> list[Column]:
     return [Column(TRUNCATED, method, *score, count) for count in counts]
 
 
-def _ends(method: str, score: tuple[str, str]) -> list[Column]:
-    """At the fewest and the most steps of whole paths, and of those that stop short."""
-    ends = (COARSE[0], COARSE[-1])
-    return [*at(method, score, *ends), *_short(method, score, *ends)]
-
-
 def _trials(stored: Stored) -> list[Trial]:
     """How much more a method changes over the steps on paths that stop short than on whole ones."""
-    found = []
-    for score in _SCORES:
-        for method in METHODS:
-            more = stored.combined(_ends(method, score), changes)
-            if more is not None:
-                found.append(Trial(more, where(score, method)))
-    return found
+    return measured(
+        (
+            stored.combined([*at(method, score, *_ENDS), *_short(method, score, *_ENDS)], changes),
+            conditions(score, method),
+        )
+        for score, method in _MEASURED
+    )
 
 
-def _numbers(stored: Stored) -> list[str]:
-    rows, compared = [], []
-    for score in _SCORES:
-        for method in METHODS:
-            cells = stored.together([*at(method, score, *COARSE), *_short(method, score, *COARSE)]) or []
-            ends = _ends(method, score)
-            for kind, some, two in (("whole", cells[:4], ends[:2]), ("stops short", cells[4:], ends[2:])):
-                if some:
-                    values = (f"{cell.value:.3f}" for cell in some)
-                    far = shown(stored.combined(two, change))
-                    rows.append([SCORES[score], label(method), kind, str(some[0].n), *values, far])
-    for trial in _trials(stored):
-        of = trial.conditions
-        name = f"{of['score']}, {of['ranking']}, {of['method']}"
-        compared.append([name, f"{signed(trial.found)} {said(trial.outcome, 'more', 'less')}"])
-    heads = ["Score", "Method", "Path", "n", *(f"{steps}" for steps in COARSE), "change"]
-    return [table(heads, rows), table(["Change", "stopping short less whole"], compared)]
+def _numbers(stored: Stored) -> list[Any]:
+    rows = []
+    for score, method in _MEASURED:
+        values = stored.together([*at(method, score, *COARSE), *_short(method, score, *COARSE)]) or []
+        for kind, some, columns in (("whole", values[:4], at), ("stops short", values[4:], _short)):
+            if some:
+                cells = (f"{value.value:.3f}" for value in some)
+                far = shown(stored.combined(columns(method, score, *_ENDS), change))
+                rows.append([SCORES[score], label(method), kind, str(some[0].n), *cells, far])
+    heads = ["Score", "Method", "Path", "n", *map(str, COARSE), "change"]
+    name = {"Change": "{score}, {ranking}, {method}"}
+    differences = trial_table(_trials(stored), name, "stopping short less whole", "more", "less", has_n=False)
+    return [table(heads, rows), differences]
 
 
-CLAIM = Claim(
-    "claim-truncated",
-    "Part of that sensitivity is the study's coarse paths, which stop short of the input",
-    "Asked by this project, for the study's code takes its runs of 8 to 64 steps as every k-th point of the "
-    "128: with 8 the last gradient is at alpha = .88. Tested, with slices of 64 points (8: .89): from 8 to 64 "
-    "steps a method changes more on such paths than on whole ones.",
-    "The study's code; see the evaluation's `--steps-protocol reference`",
-    lambda stored: f"Whole: {told(stored, [RUN])} Stopping short: {told(stored, [TRUNCATED])}",
-    _trials,
-    _numbers,
-)
+CLAIM = Claim("claim-truncated", _trials, _numbers, facts={"whole": RUN, "short": TRUNCATED})

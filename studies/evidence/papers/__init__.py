@@ -6,10 +6,9 @@ import csv
 import functools
 from pathlib import Path
 
-PGIG = "*Pattern-Guided Integrated Gradients*"
-STUDY = "*An Investigative Study of Integrated Gradient Methods*"
 RESIDUAL = ("MobileNetV2", "ResNet50V2", "ResNet101V2", "ResNet152V2")  # of the study's ten nets
 BASES = ("ig", "guided-ig", "blur-ig")
+SIX = ("ig", "idgi", "guided-ig", "guided-ig+idgi", "blur-ig", "blur-ig+idgi")
 
 
 @functools.cache
