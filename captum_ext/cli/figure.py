@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,8 +11,7 @@ from numpy.typing import NDArray
 
 from captum_ext._files import replace_file
 from captum_ext.cli.errors import CommandError
-
-_CLIP = 99.5  # the percentile of |attribution| at which the colours are full: a few pixels outshine the rest
+from captum_ext.visualization import SMALL, draw_map, panels, png, set_title
 
 
 @dataclass(frozen=True)
@@ -70,45 +68,34 @@ def draw(rows: list[Explained], output: Path, settings: str) -> None:
     Raises:
         CommandError: If the file can't be written.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     has_courses = any(drawn.course is not None for drawn in rows[0].maps)
     columns = 1 + len(rows[0].maps) + has_courses
     across = columns if len(rows) > 1 or columns <= 4 else -(-columns // 2)
     down = len(rows) * -(-columns // across)
-    figure = Figure(figsize=(3.1 * across, 3.5 * down + 0.5), layout="constrained")
-    FigureCanvasAgg(figure)
-    panels = figure.subplots(down, across, squeeze=False)
-    for panel in panels.flat:
-        panel.set_axis_off()
-    flat = list(panels.flat)
+    figure, grid = panels(down, across, (3.1 * across, 3.5 * down + 0.5), for_images=True)
+    flat = list(grid.flat)
     for row, explained in enumerate(rows):
         at = row * (-(-columns // across)) * across
         flat[at].imshow(explained.pixels)
-        flat[at].set_title(
-            f"{explained.name}\n{explained.category} ({explained.target}), p = {explained.probability:.3f}",
-            fontsize=9,
-            parse_math=False,  # a file's name may have dollars
-        )
+        title = f"{explained.category} ({explained.target}), p = {explained.probability:.3f}"
+        set_title(flat[at], explained.name, title)
         for panel, drawn in zip(flat[at + 1 :], explained.maps, strict=False):
-            _overlay(panel, explained.pixels, drawn.attributions)
-            panel.set_title(f"{drawn.title}\n{drawn.caption}", fontsize=9, parse_math=False)
+            draw_map(panel, explained.pixels, drawn.attributions)
+            set_title(panel, drawn.title, drawn.caption)
         if has_courses:
             _courses(flat[at + 1 + len(explained.maps)], explained.maps)
-    figure.suptitle(settings, fontsize=10).set_parse_math(False)
+    set_title(figure, settings)
     signal = any(drawn.title == "PatternNet" for drawn in rows[0].maps)
     figure.supxlabel(
         "Red speaks for the class, blue against it; each map has its own scale. Completeness error: how far "
         "the map's sum is from the change\nof the class's probability between the path's start and the image. "
         "For IDGI it is 0 by construction and says nothing about accuracy."
         + ("\nPatternNet's map is no share of the output but a signal, with the sign of the input's change." * signal),
-        fontsize=8,
+        fontsize=SMALL,
     )
-    picture = io.BytesIO()
-    figure.savefig(picture, format="png", dpi=150)
+    picture = png(figure, dpi=150)
     try:
-        replace_file(output, picture.getvalue())
+        replace_file(output, picture)
     except OSError as error:
         raise CommandError(f"--output {output}: can't be written ({error.strerror})") from error
 
@@ -123,14 +110,6 @@ def _courses(panel: Any, maps: list[Map]) -> None:
     for drawn in by_path.values():
         assert drawn.course is not None, "chosen by it"
         panel.plot(drawn.course.positions, drawn.course.values, label=drawn.title, linewidth=1.2)
-    panel.set_title("p along the paths: attributions\ncome from where it changes", fontsize=9)
-    panel.set_xlabel("start of the path (0) to the image (1)", fontsize=8)
-    panel.tick_params(labelsize=7)
-    panel.legend(fontsize=7, frameon=False)
-
-
-def _overlay(panel: Any, pixels: NDArray[Any], attributions: NDArray[Any]) -> None:
-    limit = np.percentile(np.abs(attributions), _CLIP) or 1.0
-    strength = np.clip(attributions / limit, -1, 1)
-    panel.imshow(pixels.mean(2), cmap="gray", vmin=-0.6, vmax=1.4)
-    panel.imshow(strength, cmap="bwr", vmin=-1, vmax=1, alpha=np.sqrt(np.abs(strength)))
+    set_title(panel, "p along the paths: attributions", "come from where it changes")
+    panel.set_xlabel("start of the path (0) to the image (1)")
+    panel.legend(fontsize=SMALL, frameon=False)
