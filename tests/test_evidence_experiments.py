@@ -11,6 +11,7 @@ from captum_ext.attr import PathAttribution
 from captum_ext.paths import GuidedPath, StraightPath
 from captum_ext.patterns import fit_patterns
 from captum_ext.quadratures import ImportantDirection, WeightedSum
+from evidence import models
 from evidence.experiments import blur_path, common, guided_instability, invariance, randomization, toy, twins
 from evidence.mnist import untrained
 
@@ -220,9 +221,9 @@ class TestBlurPath:
 
 
 def test_common(tmp_path):
-    assert common.spread(list("abcdef"), 3) == ["a", "c", "e"]
+    assert models.spread(list("abcdef"), 3) == ["a", "c", "e"]
     with pytest.raises(ValueError, match="count"):
-        common.spread([1], 2)
+        models.spread([1], 2)
     maps, others = torch.tensor([[3.0, 4.0, 0.0]]), torch.tensor([[0.0, 4.0, 4.0]])
     (row,) = common.comparison(["a"], maps, others, method="m")
     assert row == {"image": "a", "method": "m", "relative_l2": 1.0, "spearman": -0.0} | {"spearman": row["spearman"]}

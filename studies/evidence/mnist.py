@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from evidence.models import Fitted, fitted, one_thread
+from evidence.models import Fitted, fitted, threads
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -36,7 +36,7 @@ def mnist() -> Fitted:
     """The network, trained in seconds with a fixed seed, and patterns from the digits that it was trained on."""
     model = untrained()
     (images, labels), _ = digits()
-    with one_thread(), torch.random.fork_rng([]):
+    with threads(), torch.random.fork_rng([]):
         torch.manual_seed(0)
         optimizer = torch.optim.Adam(model.parameters(), 1e-3)
         for _ in range(EPOCHS):

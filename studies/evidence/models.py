@@ -1,11 +1,15 @@
-"""The photographs in two halves, what a run needs of a model, and EfficientNet-Lite0 with patterns."""
+"""The photographs, what a run needs of a model, and EfficientNet-Lite0 with patterns.
+
+Photographs that are explained and those that heads and patterns are fitted on are never the same.
+"""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +21,11 @@ from captum_ext.vision.classifier import Transform
 from captum_ext.vision.pictures import read
 
 BATCH = 8
+CHOSEN = Path(__file__).parent / "results" / "images.json"
+LITES = ("efficientnet-lite0", "efficientnet-lite1", "efficientnet-lite2")
+
+
+T = TypeVar("T")
 
 
 class Fitted(NamedTuple):
@@ -39,6 +48,34 @@ def halves(folder: str | Path) -> tuple[list[LabelledImage], list[LabelledImage]
     """The photographs of a folder by name: those to evaluate (positions 0, 2, ...) and those to fit on (1, 3, ...)."""
     images = find_images(folder)
     return images[::2], images[1::2]
+
+
+def explained(folder: str | Path, count: int = 64) -> list[LabelledImage]:
+    """Those to evaluate that all three EfficientNet-Lite classify correctly, evenly spaced.
+
+    They are chosen once; their names are kept with the results.
+    """
+    images = halves(folder)[0]
+    if not CHOSEN.exists():
+        right = images
+        for name in LITES:
+            classifier = load(name, None)
+            right = correct(classifier.model, right, classifier.transform)
+        chosen = [image.name for image in spread(right, count)]
+        CHOSEN.write_text(json.dumps({"candidates": len(images), "right": len(right), "images": chosen}, indent=1))
+    names = set(json.loads(CHOSEN.read_text())["images"])
+    return [image for image in images if image.name in names]
+
+
+def spread(items: Sequence[T], count: int) -> list[T]:
+    """``count`` items, evenly spaced.
+
+    Raises:
+        ValueError: If there are fewer.
+    """
+    if not 0 < count <= len(items):
+        raise ValueError(f"count: expected 1 to {len(items)}, got {count}.")
+    return [items[index * len(items) // count] for index in range(count)]
 
 
 def batches(images: Sequence[LabelledImage], transform: Transform, rows: int = BATCH) -> Iterator[Tensor]:
@@ -76,28 +113,24 @@ def fitted(model: nn.Module, transform: Transform, inputs: Iterable[Tensor]) -> 
         inputs: Batches to fit on.
     """
     # The last bits of a fit depend on the number of threads, and a resumed run wants the same patterns.
-    with one_thread():
+    with threads():
         fitter = PatternFitter(model, fold=True)
         for batch in inputs:
             fitter.update(batch)
         return Fitted(model, transform, fitter.patterns(), fold_batch_norm(model, batch[:1]))
 
 
-def lite0_with_patterns(fit_images: Sequence[LabelledImage]) -> Fitted:
-    """EfficientNet-Lite0 with the ImageNet weights of the registry's package.
-
-    Args:
-        fit_images: Photographs outside the evaluated ones.
-    """
+def lite0_with_patterns(folder: str | Path) -> Fitted:
+    """EfficientNet-Lite0 with the ImageNet weights of the registry's package, fitted on a folder's photographs."""
     classifier = load("efficientnet-lite0", None)
-    return fitted(classifier.model, classifier.transform, batches(fit_images, classifier.transform))
+    return fitted(classifier.model, classifier.transform, batches(halves(folder)[1], classifier.transform))
 
 
 @contextmanager
-def one_thread() -> Iterator[None]:
-    """Inside it PyTorch computes in one thread."""
+def threads(count: int = 1) -> Iterator[None]:
+    """Inside it PyTorch computes in so many threads."""
     before = torch.get_num_threads()
-    torch.set_num_threads(1)
+    torch.set_num_threads(count)
     try:
         yield
     finally:

@@ -10,7 +10,7 @@ import argparse
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
@@ -19,33 +19,16 @@ from captum_ext.cli.models import load
 from captum_ext.evaluation import LabelledImage, Settings, evaluate, find_images
 from captum_ext.patterns import Patterns
 from captum_ext.vision.classifier import Transform
-from evidence import mnist, models, photographs, vgg16
+from evidence import mnist, models, vgg16
+from evidence.claims.degradation import ELEVEN
 
 FOLDER = Path(__file__).parent / "runs"
 
 _PATHS = ("ig", "idgi", "guided-ig", "guided-ig+idgi", "blur-ig", "blur-ig+idgi")
 _AHEAD = ("ig", "idgi", "blur-ig", "blur-ig+idgi")  # several numbers of steps cost one walk
-_TABLES = (
-    "insertion",
-    "information:study:png",
-    "information:study:png:absolute",
-    "information:study:ms-ssim",
-)
-_FIGURE_3 = (  # its eleven, and two more
-    "random",
-    "gradient",
-    "gradient-x-input",
-    "ig",
-    "vargrad",
-    "smoothgrad-squared",
-    "smoothgrad-ig",
-    "expected-gradients",
-    "guided-backprop",
-    "patternattribution",
-    "pgig",
-    "idgi",
-    "patternnet",
-)
+_MORE = ("idgi", "patternnet")
+_GREY: dict[str, Any] = {"baseline": "grey", "smoothgrad_ig_samples": 2}
+_TABLES = ("insertion", *(f"information:study:{code}" for code in ("png", "png:absolute", "ms-ssim")))
 
 
 class Job(NamedTuple):
@@ -63,54 +46,35 @@ def _lite(number: int) -> Callable[[str, int], Job]:
     def job(folder: str, count: int) -> Job:
         name = f"efficientnet-lite{number}"
         classifier = load(name, None)
-        return Job(name, classifier.model, classifier.transform, photographs.explained(folder)[:count])
+        return Job(name, classifier.model, classifier.transform, models.explained(folder)[:count])
 
     return job
 
 
 def _lite0_with_patterns(folder: str, count: int) -> Job:
-    found = models.lite0_with_patterns(photographs.fitted(folder))
-    images = photographs.explained(folder)[:count]
-    return Job("efficientnet-lite0", found.model, found.transform, images, found.patterns)
+    fitted = models.lite0_with_patterns(folder)
+    return Job("efficientnet-lite0", fitted.model, fitted.transform, models.explained(folder)[:count], fitted.patterns)
 
 
 def _vgg16(folder: str, count: int) -> Job:
-    found = vgg16.vgg16(photographs.fitted(folder))
-    candidates = vgg16.animal_or_object(models.halves(folder)[0])
-    right = models.correct(found.model, candidates, found.transform)
-    images = [right[k * len(right) // count] for k in range(count)]
-    return Job("vgg16", found.model, found.transform, images, found.patterns)
+    candidates, fitting = models.halves(folder)
+    fitted = vgg16.vgg16(fitting)
+    right = models.correct(fitted.model, vgg16.animal_or_object(candidates), fitted.transform)
+    return Job("vgg16", fitted.model, fitted.transform, models.spread(right, count), fitted.patterns)
 
 
 def _mnist(_: str, count: int) -> Job:
-    found = mnist.mnist()
+    fitted = mnist.mnist()
     folder = tempfile.TemporaryDirectory()
     mnist.write_digits(folder.name, 2 * count)
-    right = models.correct(found.model, find_images(folder.name), found.transform)
-    return Job("mnist", found.model, found.transform, right[:count], found.patterns, folder)
+    right = models.correct(fitted.model, find_images(folder.name), fitted.transform)
+    return Job("mnist", fitted.model, fitted.transform, right[:count], fitted.patterns, folder)
 
 
-def _degradation(
-    images: int,
-    size: int,
-    patches: int,
-    per_point: int,
-    noisy_paths: int = 25,
-    methods: tuple[str, ...] = _FIGURE_3,
-    baseline: str = "grey",
-) -> Settings:
-    return Settings(
-        methods,
-        ("degradation:paper", "degradation:code"),
-        (25,),
-        baseline=baseline,
-        references=49,
-        smoothgrad_ig_samples=noisy_paths,
-        patch_size=size,
-        n_patches=patches,
-        patches_per_point=per_point,
-        batch_size=images,
-    )
+def _degradation(images: int, more: tuple[str, ...], **settings: Any) -> Settings:
+    """Fig. 3's eleven methods, and more."""
+    measures = ("degradation:paper", "degradation:code")
+    return Settings((*ELEVEN, *more), measures, (25,), references=49, batch_size=images, **settings)
 
 
 RUNS: dict[str, tuple[Callable[[str, int], Job], Settings]] = {
@@ -124,10 +88,13 @@ RUNS: dict[str, tuple[Callable[[str, int], Job], Settings]] = {
         Settings(("ig", "idgi"), ("insertion:signed",), (8, 16, 32, 64), steps_protocol="reference"),
     ),
     # Noisy paths of SmoothGrad-IG and looks at the model are fewer than the paper's where a gradient is dear.
-    "degradation-lite0": (_lite0_with_patterns, _degradation(4, 9, 100, 10, noisy_paths=2)),
-    "degradation-vgg16": (_vgg16, _degradation(4, 5, 80, 16, noisy_paths=2, methods=_FIGURE_3[:11])),
+    "degradation-lite0": (
+        _lite0_with_patterns,
+        _degradation(4, _MORE, **_GREY, patch_size=9, n_patches=100, patches_per_point=10),
+    ),
+    "degradation-vgg16": (_vgg16, _degradation(4, (), **_GREY, patch_size=5, n_patches=80, patches_per_point=16)),
     # Digits are white on black, so that grey, the paper's 0, would be far from none of them.
-    "degradation-mnist": (_mnist, _degradation(8, 2, 33, 1, baseline="black")),
+    "degradation-mnist": (_mnist, _degradation(8, _MORE, baseline="black", patch_size=2, n_patches=33)),
 }
 
 

@@ -20,7 +20,7 @@ from torchvision import transforms
 
 from captum_ext.evaluation import LabelledImage
 from captum_ext.vision.classifier import Transform
-from evidence.models import Fitted, batches, fitted, labels, one_thread
+from evidence.models import Fitted, batches, fitted, labels, threads
 
 CLASSES = ("animal", "object")
 FIRST_OBJECT = 398  # ImageNet's classes 0 to 397 are animals
@@ -49,7 +49,7 @@ def vgg16(fit_images: Sequence[LabelledImage], side: int = SIDE, onnx: str | Pat
     transform = transform_of(side)
     features = body(onnx)
     inputs = list(batches(fit_images, transform))
-    with torch.no_grad(), one_thread():
+    with torch.no_grad(), threads():
         pooled = torch.cat([features(batch).mean((2, 3)) for batch in inputs])
     head = _head(pooled, labels(animal_or_object(fit_images)))
     parts = (("features", features), ("pool", nn.AdaptiveAvgPool2d(1)), ("flatten", nn.Flatten()), ("head", head))

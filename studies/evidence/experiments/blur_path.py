@@ -16,8 +16,7 @@ from captum_ext.cli.models import load
 from captum_ext.paths import BlurPath
 from captum_ext.vision.pictures import read
 from evidence.experiments import common
-from evidence.models import batches, labels
-from evidence.photographs import explained
+from evidence.models import batches, explained, labels
 
 STEPS = 30
 BLURS = {"blur": BlurPath(), "blur, reflected border": BlurPath(padding_mode="reflect")}
@@ -80,9 +79,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "F": "the label's probability",
     }
     common.write(given.results, "blur_path", rows, settings)
-    for name in points(inputs[:1], black, 10):
-        means = [[float(row[c]) for row in rows if (row["path"], row["tenth"]) == (name, 10)] for c in COLUMNS]
-        print(name, "last tenth, medians:", [sorted(column)[len(column) // 2] for column in means])
 
 
 if __name__ == "__main__":

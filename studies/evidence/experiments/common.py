@@ -32,17 +32,6 @@ def options(about: str | None, photographs: bool) -> argparse.ArgumentParser:
     return parser
 
 
-def spread(items: Sequence[Any], count: int) -> list[Any]:
-    """``count`` items, evenly spaced.
-
-    Raises:
-        ValueError: If there are fewer.
-    """
-    if not 0 < count <= len(items):
-        raise ValueError(f"count: expected 1 to {len(items)}, got {count}.")
-    return [items[index * len(items) // count] for index in range(count)]
-
-
 def relative_l2(maps: Tensor, others: Tensor) -> Tensor:
     """How far other maps are from the maps, over the maps' own norm, (B,)."""
     wide = [tensor.flatten(1).double() for tensor in (maps, others)]
@@ -50,14 +39,9 @@ def relative_l2(maps: Tensor, others: Tensor) -> Tensor:
     return distance
 
 
-def spearman(maps: Tensor, others: Tensor) -> Tensor:
-    """The rank correlation of their channel sums, with their signs, (B,)."""
-    return stability(maps, others, "rank")
-
-
 def comparison(names: Iterable[str], maps: Tensor, others: Tensor, **what: str) -> list[Row]:
-    """A row for each image: what is compared, how far apart the maps are, and how alike their ranks."""
-    far, alike = relative_l2(maps, others).tolist(), spearman(maps, others).tolist()
+    """A row for each image: what is compared, how far apart the maps are, and their rank correlation, by sign."""
+    far, alike = relative_l2(maps, others).tolist(), stability(maps, others, "rank").tolist()
     return [
         {"image": name, **what, "relative_l2": short(distance), "spearman": round(rank, 4)}
         for name, distance, rank in zip(names, far, alike, strict=True)

@@ -7,8 +7,7 @@ and stops; the results are of those that are done.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path as File
 from typing import Any
@@ -23,8 +22,7 @@ from captum_ext.paths import GuidedPath, StraightPath
 from captum_ext.quadratures import ImportantDirection, WeightedSum
 from captum_ext.vision.pictures import read as read_picture
 from evidence.experiments import common
-from evidence.models import BATCH, batches, labels
-from evidence.photographs import explained
+from evidence.models import BATCH, batches, explained, labels, threads
 
 STEPS = 16
 NOISES = (1e-6, 1e-5, 1e-4, 1e-3)
@@ -72,17 +70,6 @@ def compare(
             for name, one, other in zip(methods, before, maps, strict=True):
                 found += common.comparison(names, one, other, method=name, change=change)
     return found
-
-
-@contextmanager
-def threads(count: int) -> Iterator[None]:
-    """Inside it PyTorch computes in so many threads."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

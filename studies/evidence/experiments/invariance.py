@@ -15,14 +15,13 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from captum_ext.attr import PGIG, IntegratedGradients, PatternAttribution, PatternNet
 from captum_ext.patterns import PatternFitter
-from captum_ext.patterns.fit import Choice
 from evidence.experiments import common, toy, twins
 from evidence.mnist import digits, mnist
 
@@ -31,6 +30,7 @@ COUNT, FITTED = 64, 500  # digits explained and fitted on
 # On the digits' plain background all places of a max-pooling are equal but for rounding, which then decides where the
 # gradient goes: without noise IG's own maps of two twins differ by .002.
 NOISE = 0.01
+Choice = Literal["auto", "positive", "linear"]
 
 
 class Twin(NamedTuple):
@@ -75,27 +75,13 @@ def toy_twins(model: nn.Sequential) -> Iterator[Twin]:
     """Twins of Fig. 2's network."""
     angle = torch.tensor(0.5, dtype=torch.float64)
     turned = torch.stack([angle.cos(), angle.sin(), -angle.sin(), angle.cos()]).reshape(2, 2)
-    one = torch.ones(1, dtype=torch.float64)
-    yield Twin("unit rescaled", twins.rescaled(model, 0, 3 * one))
+    yield Twin("unit rescaled", twins.rescaled(model, 0, torch.tensor([3.0], dtype=torch.float64)))
     yield Twin("unit split", twins.split(model, 0, torch.tensor([0])))
-    yield Twin("layer factorised", twins.factorised(model, 0, turned))
-    yield Twin("identity after ReLU", twins.with_identity(model, 2, 1))
-    yield Twin("identity before ReLU", twins.with_identity(model, 1, 1))
-    yield Twin("identity before ReLU, all positive", twins.with_identity(model, 1, 1), "positive")
-    yield Twin("identity before ReLU, all linear", twins.with_identity(model, 1, 1), "linear")
-    mean, variance = -2 * torch.ones(2), 4 * torch.ones(2)
-    yield Twin("shift before layer", twins.normalised(model, 0, mean, torch.ones(2)))
-    yield Twin("scale before layer", twins.normalised(model, 0, torch.zeros(2), variance))
-    yield Twin("BatchNorm before layer", twins.normalised(model, 0, mean, variance))
+    yield from _at_layer(model, 0, turned, -2 * torch.ones(2), 4 * torch.ones(2))
 
 
 def mnist_twins(model: nn.Sequential, inputs: Tensor) -> Iterator[Twin]:
-    """Twins of the network on digits.
-
-    Args:
-        model: It.
-        inputs: That the statistics of BatchNorm are taken from.
-    """
+    """Twins of the network on digits; the statistics of BatchNorm are taken from the inputs."""
     generator = torch.Generator().manual_seed(0)
 
     def factors(count: int) -> Tensor:
@@ -106,18 +92,24 @@ def mnist_twins(model: nn.Sequential, inputs: Tensor) -> Iterator[Twin]:
     mean, variance = hidden.mean(0), hidden.var(0)
     variance[variance == 0] = 1
     basis = torch.linalg.svd(model.get_parameter("11.weight").detach(), full_matrices=False).Vh
-    scaled = twins.rescaled(twins.rescaled(model, 0, factors(16)), 11, factors(64))
-    yield Twin("unit rescaled", scaled)
+    yield Twin("unit rescaled", twins.rescaled(twins.rescaled(model, 0, factors(16)), 11, factors(64)))
     yield Twin("unit split", twins.split(twins.split(model, 0, torch.arange(0, 16, 2)), 11, torch.arange(0, 64, 2)))
-    yield Twin("layer factorised", twins.factorised(model, 11, basis))
-    yield Twin("identity after ReLU", twins.with_identity(model, 13, 64))
-    yield Twin("identity before ReLU", twins.with_identity(model, 12, 64))
-    yield Twin("identity before ReLU, all positive", twins.with_identity(model, 12, 64), "positive")
-    yield Twin("identity before ReLU, all linear", twins.with_identity(model, 12, 64), "linear")
-    yield Twin("shift before layer", twins.normalised(model, 11, mean, torch.ones_like(mean)))
-    yield Twin("scale before layer", twins.normalised(model, 11, torch.zeros_like(mean), variance))
-    yield Twin("BatchNorm before layer", twins.normalised(model, 11, mean, variance))
+    yield from _at_layer(model, 11, basis, mean, variance)
     yield Twin("BatchNorm folded", twins.unfolded(model, 2, factors(16), factors(16)))
+
+
+def _at_layer(model: nn.Sequential, at: int, basis: Tensor, mean: Tensor, variance: Tensor) -> Iterator[Twin]:
+    """What can be done about the linear layer at a position, which a ReLU follows."""
+    width = len(model.get_parameter(f"{at}.weight"))
+    before_relu = twins.with_identity(model, at + 1, width)
+    yield Twin("layer factorised", twins.factorised(model, at, basis))
+    yield Twin("identity after ReLU", twins.with_identity(model, at + 2, width))
+    yield Twin("identity before ReLU", before_relu)
+    yield Twin("identity before ReLU, all positive", before_relu, "positive")
+    yield Twin("identity before ReLU, all linear", before_relu, "linear")
+    yield Twin("shift before layer", twins.normalised(model, at, mean, torch.ones_like(mean)))
+    yield Twin("scale before layer", twins.normalised(model, at, torch.zeros_like(mean), variance))
+    yield Twin("BatchNorm before layer", twins.normalised(model, at, mean, variance))
 
 
 def compared(network: str, model: nn.Sequential, others: Iterator[Twin], scene: Scene) -> Iterator[common.Row]:
@@ -138,13 +130,7 @@ def compared(network: str, model: nn.Sequential, others: Iterator[Twin], scene: 
             yield from common.comparison(scene.names, before, after, **what)
 
 
-def of_toy() -> list[common.Row]:
-    """The rows of Fig. 2's network: the examples together are one map."""
-    (_, x), model = toy.data(), toy.network()
-    return list(compared("toy", model, toy_twins(model), Scene(["all"], x, 0, x, softmax=False)))
-
-
-def of_mnist(count: int, fitted_on: int) -> list[common.Row]:
+def of_mnist(count: int, fitted_on: int) -> Iterator[common.Row]:
     """The rows of the network on digits, for test digits that it classifies correctly."""
     model = copy.deepcopy(mnist().model).double()
     assert isinstance(model, nn.Sequential), "as evidence.mnist makes it"
@@ -155,12 +141,14 @@ def of_mnist(count: int, fitted_on: int) -> list[common.Row]:
     x, data = images[right].double(), train[:fitted_on].double()
     x = x + NOISE * torch.randn(x.shape, dtype=x.dtype, generator=torch.Generator().manual_seed(0))
     scene = Scene(names, x, labels[right], data, softmax=True)
-    return list(compared("mnist", model, mnist_twins(model, data), scene))
+    return compared("mnist", model, mnist_twins(model, data), scene)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     given = common.options(__doc__, photographs=False).parse_args(arguments)
-    rows = of_toy() + of_mnist(COUNT, FITTED)
+    (_, x), model = toy.data(), toy.network()
+    fig_2 = Scene(["all"], x, 0, x, softmax=False)  # the examples together are one map
+    rows = [*compared("toy", model, toy_twins(model), fig_2), *of_mnist(COUNT, FITTED)]
     settings = {
         "steps": STEPS,
         "digits": COUNT,
@@ -170,11 +158,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "baseline": "zeros",
     }
     common.write(given.results, "invariance", rows, settings)
-    keys = dict.fromkeys((row["network"], row["twin"], row["method"]) for row in rows)
-    for key in keys:
-        some = [row for row in rows if (row["network"], row["twin"], row["method"]) == key]
-        medians = [sorted(row[name] for row in some)[len(some) // 2] for name in ("relative_l2", "spearman")]
-        print(*key, *medians, sep=", ")
 
 
 if __name__ == "__main__":

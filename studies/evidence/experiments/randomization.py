@@ -9,6 +9,7 @@ before ("kept"), and with patterns fitted anew to the network as it then is ("an
 from __future__ import annotations
 
 import copy
+import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
@@ -19,16 +20,13 @@ from captum_ext import baselines
 from captum_ext.attr import PGIG, PathAttribution, PatternAttribution
 from captum_ext.evaluation.comparators import gradient, guided_backprop
 from captum_ext.evaluation.subject import Question, Subject
-from captum_ext.metrics import class_sensitivity, model_randomization
-from captum_ext.metrics.agreement import Randomization
+from captum_ext.metrics import Randomization, class_sensitivity, model_randomization
 from captum_ext.patterns import Patterns, fit_patterns
-from captum_ext.patterns.bank import fingerprint
 from captum_ext.quadratures import ImportantDirection, Quadrature, WeightedSum
 from captum_ext.vision.pictures import read
-from evidence import photographs
 from evidence.experiments import common
 from evidence.mnist import digits, mnist
-from evidence.models import batches, labels, lite0_with_patterns
+from evidence.models import batches, explained, halves, labels, lite0_with_patterns, spread
 
 DIGITS, FITTED = 64, 1000  # digits explained, and fitted on anew
 STEPS = {"mnist": 16, "efficientnet-lite0": 8}
@@ -39,33 +37,25 @@ Explain = Callable[[nn.Module], Tensor]
 
 
 def methods(inputs: Tensor, baseline: Tensor, target: Tensor, steps: int, fits: dict[str, Fit]) -> dict[str, Explain]:
-    """What makes the maps of a model: (method, patterns) joined by a colon.
-
-    Args:
-        inputs: What is explained.
-        baseline: Where IG, IDGI and PGIG start.
-        target: The classes.
-        steps: Of these.
-        fits: By how they come about, what gives a model's patterns.
-    """
+    """What makes the maps of a model: (method, patterns) joined by a colon; ``fits`` give a model's patterns."""
     question = Question(tuple(map(str, range(len(inputs)))), inputs, baseline, target)
 
     def subject(model: nn.Module) -> Subject:
         return Subject(model, inputs[:1], ROWS, 0)
 
-    def along(quadrature: Quadrature, model: nn.Module) -> Tensor:
-        method = PathAttribution(subject(model).probability, quadrature=quadrature)
+    def walk(method: PathAttribution) -> Tensor:
         maps: Tensor = method.attribute(inputs, baseline, target, n_steps=steps, internal_batch_size=ROWS)
         return maps
+
+    def along(quadrature: Quadrature, model: nn.Module) -> Tensor:
+        return walk(PathAttribution(subject(model).probability, quadrature=quadrature))
 
     def attribution(fit: Fit, model: nn.Module) -> Tensor:
         maps: Tensor = PatternAttribution(model, fit(model)).attribute(inputs, target, internal_batch_size=ROWS)
         return maps
 
     def pgig(fit: Fit, model: nn.Module) -> Tensor:
-        method = PGIG(subject(model).probability, fit(model), model)
-        maps: Tensor = method.attribute(inputs, baseline, target, n_steps=steps, internal_batch_size=ROWS)
-        return maps
+        return walk(PGIG(subject(model).probability, fit(model), model))
 
     found: dict[str, Explain] = {
         "gradient:": lambda model: gradient(subject(model), question),
@@ -85,7 +75,9 @@ def fits_of(patterns: Patterns, inputs: Sequence[Tensor]) -> dict[str, Fit]:
     cache: dict[str, Patterns] = {}
 
     def anew(model: nn.Module) -> Patterns:
-        key = repr([fingerprint(parameter) for parameter in model.parameters()])
+        key = hashlib.sha256(
+            torch.cat([p.detach().flatten() for p in model.parameters()]).numpy().tobytes()
+        ).hexdigest()
         if key not in cache:
             cache[key] = fit_patterns(model, inputs, show_progress=False)
         return cache[key]
@@ -112,18 +104,11 @@ def rows_of(
     """A row for each image and randomised layer, with either ranking's similarity."""
     absolute, signed = pair
     name, _, patterns = method.partition(":")
+    known = {"network": network, "method": name, "patterns": patterns}
     return [
-        {
-            "network": network,
-            "method": name,
-            "patterns": patterns,
-            "layer": layer,
-            "image": image,
-            "absolute": round(absolute.similarity[at, index].item(), 3),
-            "signed": round(signed.similarity[at, index].item(), 3),
-        }
-        for at, layer in enumerate(absolute.layers)
-        for index, image in enumerate(names)
+        {**known, "layer": layer, "image": image, "absolute": round(by_magnitude, 3), "signed": round(by_sign, 3)}
+        for layer, *both in zip(absolute.layers, absolute.similarity.tolist(), signed.similarity.tolist(), strict=True)
+        for image, by_magnitude, by_sign in zip(names, *both, strict=True)
     ]
 
 
@@ -156,12 +141,11 @@ def on_mnist(count: int = DIGITS, fitted_on: int = FITTED, steps: int = STEPS["m
 
 def on_lite0(folder: str, count: int, steps: int = STEPS["efficientnet-lite0"]) -> Iterator[common.Row]:
     """The last layer shuffled, and all layers, for photographs that are classified correctly."""
-    fitting = photographs.fitted(folder)
-    _, transform, patterns, model = lite0_with_patterns(fitting)
-    images = common.spread(photographs.explained(folder), count)
+    _, transform, patterns, model = lite0_with_patterns(folder)
+    images = spread(explained(folder), count)
     x = torch.cat(list(batches(images, transform)))
     grey = baselines.grey(read(str(images[0].path)), transform).expand_as(x)
-    fits = fits_of(patterns, list(batches(fitting, transform)))
+    fits = fits_of(patterns, list(batches(halves(folder)[1], transform)))
     states = {"last layer": shuffled(model, only_last=True), "all layers": shuffled(model, only_last=False)}
 
     def run(explain: Explain, ranking: str) -> Randomization:
@@ -180,7 +164,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "steps": STEPS,
         "digits": DIGITS,
         "photographs": given.count,
-        "fitted anew on": {"mnist": FITTED, "efficientnet-lite0": len(photographs.fitted(given.images))},
+        "fitted anew on": {"mnist": FITTED, "efficientnet-lite0": len(halves(given.images)[1])},
         "baseline": "grey",
         "explained": "the label's probability; by PatternAttribution its logit",
     }
@@ -188,10 +172,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for part in (on_mnist(), on_lite0(given.images, given.count)):
         rows += part
         common.write(given.results, "randomization", rows, settings)  # the first part is kept if the second is stopped
-    keys = dict.fromkeys((row["network"], row["method"], row["patterns"], row["layer"]) for row in rows)
-    for key in keys:
-        some = [row for row in rows if tuple(row.values())[:4] == key]
-        print(*key, *(round(sum(row[name] for row in some) / len(some), 3) for name in ("absolute", "signed")))
 
 
 if __name__ == "__main__":
