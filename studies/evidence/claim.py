@@ -1,7 +1,5 @@
 """A claim of a paper, and how it is tested. What the page says of it is in ``templates/claims/NAME.md``."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple

@@ -4,8 +4,6 @@ A file has the columns of :class:`captum_ext.evaluation.Row` and ``model``; curv
 run's settings are beside it. Whatever there is of a run is kept, finished or not.
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 from pathlib import Path

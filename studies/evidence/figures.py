@@ -1,7 +1,5 @@
 """The page's figures, each drawn from stored results; ``None`` where these are missing."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -25,6 +23,24 @@ _SHOWN = ("pgig", "patternattribution", "ig", "random")  # in color among the el
 _LEAST = 1e-8  # maps that are equal bit for bit lie here, below everything
 
 
+Draw = Callable[[Stored], Figure | None]
+FIGURES: dict[str, Draw] = {}
+
+
+def _figure(name: str, *needed: str) -> Callable[[Callable[[Stored, list[str]], Figure]], Draw]:
+    """Register what draws a figure from those of the needed runs and experiments that there are, if any are."""
+
+    def register(draw: Callable[[Stored, list[str]], Figure]) -> Draw:
+        def draw_if_possible(stored: Stored) -> Figure | None:
+            present = [of for of in needed if stored.frame(of) is not None]
+            return draw(stored, present) if present else None
+
+        FIGURES[name] = draw_if_possible
+        return draw_if_possible
+
+    return register
+
+
 def _panels(rows: int, columns: int, height: float, **more: Any) -> tuple[Figure, Any]:
     return visualization.panels(rows, columns, (_WIDTH, height), **more)
 
@@ -40,6 +56,11 @@ def _others(names: Sequence[str]) -> dict[str, dict[str, Any]]:
         name: {"color": color, "marker": marker, "markersize": 4, "linewidth": 1.4}
         for name, color, marker in zip(names, COLORS, _MARKERS, strict=False)
     }
+
+
+def _label(panel: Any, title: str, xlabel: str) -> None:
+    set_title(panel, title)
+    panel.set_xlabel(xlabel)
 
 
 def _zero(draw: Callable[..., Any]) -> None:
@@ -61,14 +82,12 @@ def _dots(panel: Any, stored: Stored, columns: dict[str, Column]) -> None:
     name_rows(panel, [styles[method].label for method in columns])
 
 
-def insertion(stored: Stored) -> Figure | None:
+@_figure("insertion", *idgi.RUNS)
+def insertion(stored: Stored, runs: list[str]) -> Figure:
     """Every method's insertion area, rankings down and models across."""
-    models = [run for run in idgi.RUNS if stored.run(run)]
-    if not models:
-        return None
-    figure, panels = _panels(2, len(models), 5.2, sharex=True, sharey=True)
+    figure, panels = _panels(2, len(runs), 5.2, sharex=True, sharey=True)
     for line, ranking in zip(panels, ("signed", "absolute"), strict=True):
-        for panel, run in zip(line, models, strict=True):
+        for panel, run in zip(line, runs, strict=True):
             _dots(panel, stored, {m: Column(run, m, "insertion", ranking) for m in [*SIX, "random"]})
             set_title(panel, f"{MODELS[run]}, {ranking} ranking")
     for panel in panels[-1]:
@@ -76,41 +95,35 @@ def insertion(stored: Stored) -> Figure | None:
     return figure
 
 
-def insertion_curves(stored: Stored) -> Figure | None:
+@_figure("insertion-curves", *idgi.RUNS)
+def insertion_curves(stored: Stored, runs: list[str]) -> Figure:
     """The probability of the target as pixels are put in, by either ranking, on the first model that there is."""
-    models = [run for run in idgi.RUNS if stored.run(run)]
-    if not models:
-        return None
     figure, panels = _panels(1, 2, 3.6, sharey=True)
     methods = [*SIX, "random"]
     for panel, ranking in zip(panels[0], ("signed", "absolute"), strict=True):
         for method, style in method_styles(methods).items():
-            sample = stored.sample(Column(models[0], method, "insertion", ranking))
+            sample = stored.sample(Column(runs[0], method, "insertion", ranking))
             if sample is not None and sample.curves is not None:
                 x = np.linspace(0, 1, sample.curves.shape[1])
                 draw_band(panel, x, band(sample.curves), **{**style.line, "markersize": 4}, markevery=4)
-        set_title(panel, f"{MODELS[models[0]]}, {ranking} ranking")
-        panel.set_xlabel("share of the pixels inserted")
+        _label(panel, f"{MODELS[runs[0]]}, {ranking} ranking", "share of the pixels inserted")
     panels[0, 0].set_ylabel("probability of the target")
     legend(figure, _lines(methods), 4)
     return figure
 
 
-def added(stored: Stored) -> Figure | None:
+@_figure("idgi", *idgi.RUNS)
+def added(stored: Stored, runs: list[str]) -> Figure:
     """What IDGI adds, scores down and bases across."""
     scores = [*idgi.INSERTION[:2], *idgi.SIZE, *idgi.STRUCTURE]
-    models = [run for run in idgi.RUNS if stored.run(run)]
-    if not models:
-        return None
     figure, panels = _panels(1, len(BASES), 4.6, sharex=True, sharey=True)
-    styles = _others([MODELS[run] for run in models])
+    styles = _others([MODELS[run] for run in runs])
     for panel, base in zip(panels[0], BASES, strict=True):
-        pairs = {run: [[of.column(run, m) for m in (with_idgi(base), base)] for of in scores] for run in models}
+        pairs = {run: [[of.column(run, m) for m in (with_idgi(base), base)] for of in scores] for run in runs}
         _differences(panel, stored, list(pairs.values()), list(styles.values()), 0.24)
         name_rows(panel, [f"{of.title}{' MS-SSIM' if of in idgi.STRUCTURE else ''}, {of.ranking}" for of in scores])
-        set_title(panel, f"{label(base)} + IDGI less {label(base)}")
-        panel.set_xlabel("right of 0: IDGI is better")
-    legend(figure, styles, len(models))
+        _label(panel, f"{label(base)} + IDGI less {label(base)}", "right of 0: IDGI is better")
+    legend(figure, styles, len(runs))
     return figure
 
 
@@ -124,13 +137,11 @@ def _differences(panel: Any, stored: Stored, pairs: list[list[list[Column]]], st
                 draw_interval(panel, change, y + apart * (k - (len(pairs) - 1) / 2), **{**style, "markersize": 5})
 
 
-def degradation_curves(stored: Stored) -> Figure | None:
+@_figure("degradation", *degradation.RUNS)
+def degradation_curves(stored: Stored, runs: list[str]) -> Figure:
     """Models down and protocols across: PGIG, its parents and random in color, the others gray."""
-    models = [run for run in degradation.RUNS if stored.run(run)]
-    if not models:
-        return None
-    figure, panels = _panels(len(models), 2, 2.5 * len(models) + 0.6, sharey="row")
-    for line, run in zip(panels, models, strict=True):
+    figure, panels = _panels(len(runs), 2, 2.5 * len(runs) + 0.6, sharey="row")
+    for line, run in zip(panels, runs, strict=True):
         for panel, protocol in zip(line, degradation.PROTOCOLS, strict=True):
             for method in [*(m for m in degradation.ELEVEN if m not in _SHOWN), *reversed(_SHOWN)]:
                 _relative_curve(panel, stored, run, method, protocol)
@@ -158,15 +169,13 @@ def _relative_curve(panel: Any, stored: Stored, run: str, method: str, protocol:
         panel.plot(x, mean / mean[0], color="0.75", linewidth=1)
 
 
-def degradation_pgig(stored: Stored) -> Figure | None:
+@_figure("degradation-pgig", *degradation.RUNS)
+def degradation_pgig(stored: Stored, runs: list[str]) -> Figure:
     """PGIG's area less each other's."""
-    models = [run for run in degradation.RUNS if stored.run(run)]
     rivals = [method for method in degradation.ELEVEN if method != "pgig"]
-    if not models:
-        return None
-    figure, panels = _panels(1, len(models), 4.0, sharey=True)
+    figure, panels = _panels(1, len(runs), 4.0, sharey=True)
     styles = _others([f"protocol {protocol}" for protocol in degradation.PROTOCOLS])
-    for panel, run in zip(panels[0], models, strict=True):
+    for panel, run in zip(panels[0], runs, strict=True):
         pairs = [
             [[degradation.column(run, method, protocol) for method in ("pgig", rival)] for rival in rivals]
             for protocol in degradation.PROTOCOLS
@@ -180,10 +189,9 @@ def degradation_pgig(stored: Stored) -> Figure | None:
     return figure
 
 
-def guided_noise(stored: Stored) -> Figure | None:
+@_figure("guided", guided.NAME)
+def guided_noise(stored: Stored, runs: list[str]) -> Figure:
     """The median distance by noise at the left, by batch shape and threads at the right."""
-    if stored.frame(guided.NAME) is None:
-        return None
     figure, ((noise, others),) = _panels(1, 2, 3.3, sharey=True)
     rounding = ("alone", guided.THREADS)
     for k, (method, style) in enumerate(method_styles(guided.METHODS).items()):
@@ -213,11 +221,10 @@ def guided_noise(stored: Stored) -> Figure | None:
     return figure
 
 
-def paths(stored: Stored) -> Figure | None:
+@_figure("paths", blur_path.NAME)
+def paths(stored: Stored, runs: list[str]) -> Figure:
     """The way done along the paths: a panel for the image's way and one for F's."""
     rows = stored.frame(blur_path.NAME)
-    if rows is None:
-        return None
     figure, panels = _panels(1, 2, 3.4, sharey=True)
     styles = _others(blur_path.PATHS)
     for panel, column in zip(panels[0], ("image_share", "variation_share"), strict=True):
@@ -225,18 +232,16 @@ def paths(stored: Stored) -> Figure | None:
             wide = rows[rows["path"] == path].pivot_table(index="image", columns="tenth", values=column)
             done = np.concatenate([np.zeros((len(wide), 1)), wide.to_numpy().cumsum(1)], 1)
             draw_band(panel, np.linspace(0, 1, done.shape[1]), band(done, "median"), **style)
-        set_title(panel, blur_path.SHARES[column])
-        panel.set_xlabel("from the path's start (0) to the image (1)")
+        _label(panel, blur_path.SHARES[column], "from the path's start (0) to the image (1)")
     panels[0, 0].set_ylabel("share done")
     legend(figure, styles, len(styles))
     return figure
 
 
-def randomized(stored: Stored) -> Figure | None:
+@_figure("randomization", randomization.NAME)
+def randomized(stored: Stored, runs: list[str]) -> Figure:
     """What is left of the maps as a network forgets: a panel a network, lines over the layers."""
     networks = [network for network in randomization.NETWORKS if randomization.layers(stored, network)]
-    if not networks:
-        return None
     figure, panels = _panels(1, len(networks), 3.8, sharey=True)
     for panel, network in zip(panels[0], networks, strict=True):
         layers = randomization.layers(stored, network)
@@ -260,11 +265,10 @@ def randomized(stored: Stored) -> Figure | None:
     return figure
 
 
-def steps(stored: Stored) -> Figure | None:
+@_figure("steps", stepped.RUN)
+def steps(stored: Stored, runs: list[str]) -> Figure:
     """Scores over the number of steps: a panel a score."""
     shown = [score for score in stepped.SCORES if stored.run(stepped.RUN) and _stepped(stored, "ig", score)]
-    if not shown:
-        return None
     across = min(3, len(shown))
     down = -(-len(shown) // across)
     figure, panels = _panels(down, across, 2.5 * down + 0.5, count=len(shown))
@@ -276,8 +280,7 @@ def steps(stored: Stored) -> Figure | None:
         panel.set_xscale("log", base=2)
         panel.set_xticks(stepped.STEPS, [str(count) for count in stepped.STEPS])
         panel.minorticks_off()
-        set_title(panel, stepped.SCORES[score])
-        panel.set_xlabel("steps")
+        _label(panel, stepped.SCORES[score], "steps")
     legend(figure, _lines(stepped.METHODS), len(stepped.METHODS))
     return figure
 
@@ -289,31 +292,27 @@ def _stepped(stored: Stored, method: str, score: tuple[str, str]) -> dict[int, E
     return {count: of for count, of in zip(stepped.STEPS, values, strict=True) if of and of.n == n}
 
 
-def stable(stored: Stored) -> Figure | None:
+@_figure("stability", stability.RUN)
+def stable(stored: Stored, runs: list[str]) -> Figure:
     """Table 5 by three normalisations."""
-    if stored.run(stability.RUN) is None:
-        return None
     figure, panels = _panels(1, 3, 2.9, sharey=True)
     for panel, (variant, title) in zip(panels[0], stability.NORMALISATIONS.items(), strict=True):
         _dots(panel, stored, {method: stability.column(method, variant) for method in SIX})
         name, _, unit = title.partition(" (")
-        set_title(panel, f"by {name}" if unit else title)
-        panel.set_xlabel(unit.rstrip(")") or "Spearman's")
+        _label(panel, f"by {name}" if unit else title, unit.rstrip(")") or "Spearman's")
     return figure
 
 
-def stress_tests(stored: Stored) -> Figure | None:
+@_figure("toy", toy.NAME)
+def stress_tests(stored: Stored, runs: list[str]) -> Figure:
     """Fig. 2 (d): attributions of the signal and of the distractor, a panel a method."""
     rows = stored.frame(toy.NAME)
-    if rows is None:
-        return None
     figure, panels = _panels(1, 3, 3.0, sharey=True)
     for panel, method in zip(panels[0], toy.METHODS, strict=True):
         panel.plot(rows["z"], np.minimum(rows["z"], 1), color="black", linewidth=1)
         for color, part in zip(COLORS, ("signal", "distractor"), strict=False):
             panel.plot(rows["z"], toy.column(rows, method, "preactivation", part), ".", color=color, markersize=2.5)
-        set_title(panel, label(method))
-        panel.set_xlabel("z; y is on its plateau from 1 on")
+        _label(panel, label(method), "z; y is on its plateau from 1 on")
     panels[0, 0].set_ylabel("attribution")
     lines: dict[str, dict[str, Any]] = {
         "signal, x1": {"color": COLORS[0], "marker": ".", "linestyle": ""},
@@ -322,18 +321,3 @@ def stress_tests(stored: Stored) -> Figure | None:
     }
     legend(figure, lines, 3)
     return figure
-
-
-FIGURES: dict[str, Callable[[Stored], Figure | None]] = {
-    "toy": stress_tests,
-    "degradation": degradation_curves,
-    "degradation-pgig": degradation_pgig,
-    "randomization": randomized,
-    "insertion": insertion,
-    "insertion-curves": insertion_curves,
-    "idgi": added,
-    "steps": steps,
-    "paths": paths,
-    "stability": stable,
-    "guided": guided_noise,
-}

@@ -3,8 +3,6 @@
 Without a folder of photographs there are no patterns and no references, and the methods that need them are left out.
 """
 
-from __future__ import annotations
-
 import argparse
 import io
 from pathlib import Path

@@ -1,20 +1,15 @@
 """A small VGG-style network on MNIST digits, whose training set is known."""
 
-from __future__ import annotations
-
 import csv
 import functools
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor, nn
 
 from evidence.models import Fitted, fitted, threads
-
-if TYPE_CHECKING:
-    from PIL.Image import Image
 
 EPOCHS, ROWS = 10, 50
 
@@ -71,7 +66,7 @@ def untrained() -> nn.Sequential:
         )
 
 
-def as_digit(picture: Image) -> Tensor:
+def as_digit(picture: Image.Image) -> Tensor:
     """A picture's grey values in [-1, 1], the paper's units, (1, H, W): the digits are white on black."""
     return torch.from_numpy(np.array(picture.convert("L"))).float().unsqueeze(0) / 127.5 - 1
 
@@ -82,8 +77,6 @@ def write_digits(folder: str | Path, count: int) -> Path:
     Raises:
         ValueError: If there are not so many.
     """
-    from PIL import Image
-
     _, (images, labels) = digits()
     if not 0 < count <= len(images):
         raise ValueError(f"count: expected 1 to {len(images)}, got {count}.")

@@ -3,8 +3,6 @@
 Photographs that are explained and those that heads and patterns are fitted on are never the same.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager

@@ -1,7 +1,5 @@
 """docs/evidence.md and its figures from the stored results: ``python -m evidence.page``."""
 
-from __future__ import annotations
-
 import argparse
 import re
 from collections.abc import Callable, Sequence

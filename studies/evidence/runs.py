@@ -4,8 +4,6 @@ Each writes a folder of results below ``studies/evidence/runs``; call it again t
 ``torchrun --nproc-per-node 2 -m evidence.runs ...`` the processes share the batches.
 """
 
-from __future__ import annotations
-
 import argparse
 import tempfile
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """Stored results, and estimates of them over the same images."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache

@@ -1,7 +1,5 @@
 """What the page says beyond its claims: which method when, the defaults, and the full study's price."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from statistics import median

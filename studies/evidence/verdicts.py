@@ -1,7 +1,5 @@
 """Verdicts: rules from numbers to words. No verdict of the page is written by hand."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations

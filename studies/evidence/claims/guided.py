@@ -1,7 +1,5 @@
 """The study's 4.5.2: Guided IG's maps depend on how numbers are rounded."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from captum_ext.evaluation import Estimate

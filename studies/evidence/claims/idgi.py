@@ -1,7 +1,5 @@
 """The study's Tables 1 to 3: IDGI improves Integrated Gradients, Guided IG and Blur IG."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from functools import partial
 from itertools import product

@@ -1,7 +1,5 @@
 """What the PGIG paper leaves open: implementation invariance."""
 
-from __future__ import annotations
-
 from itertools import product
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The study's Fig. 5: where on its way Blur IG's path changes."""
 
-from __future__ import annotations
-
 from itertools import product
 from typing import Any
 

@@ -1,7 +1,5 @@
 """What the PGIG paper leaves open: does its map change as the network forgets?"""
 
-from __future__ import annotations
-
 from itertools import product
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The study's Table 5: stability; and how much maps depend on the class."""
 
-from __future__ import annotations
-
 from itertools import product
 from typing import Any
 

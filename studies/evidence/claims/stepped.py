@@ -1,7 +1,5 @@
 """Scores at several numbers of steps: what the claims on them share."""
 
-from __future__ import annotations
-
 from evidence.stored import Column, Floats, change
 from evidence.words import label
 

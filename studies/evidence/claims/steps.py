@@ -1,7 +1,5 @@
 """The study's Fig. 4, Table 4 and the appendix: what the number of steps changes."""
 
-from __future__ import annotations
-
 from itertools import product
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The PGIG paper's Fig. 2: two stress tests, a plateau and a distractor."""
 
-from __future__ import annotations
-
 from functools import partial
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The study's runs of fewer steps are paths that stop short of the input: what that does to its Fig. 4."""
 
-from __future__ import annotations
-
 from itertools import product
 from typing import Any
 

@@ -4,8 +4,6 @@ For each tenth of the straight and of the blur path: its share of the image's wa
 F's way up and down (|change| of each step), and of F's change from end to end. F is the label's probability.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import torch

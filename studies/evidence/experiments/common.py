@@ -1,7 +1,5 @@
 """Options, comparisons of maps, and the files of results."""
 
-from __future__ import annotations
-
 import argparse
 import csv
 import json

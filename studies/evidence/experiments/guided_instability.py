@@ -4,8 +4,6 @@ IG and IDGI along the straight path are compared by the same changes. ``--batche
 and stops; the results are of those that are done.
 """
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable, Sequence
 from functools import partial

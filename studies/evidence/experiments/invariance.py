@@ -11,8 +11,6 @@ estimator. A shift of x is no factor: it adds (E+[y] - E[y]) times itself to n. 
 BatchNorm's, stays a factor of the gradient. Nor is the product of two layers' w * a that of their product.
 """
 
-from __future__ import annotations
-
 import copy
 from collections.abc import Iterator, Sequence
 from typing import Literal, NamedTuple

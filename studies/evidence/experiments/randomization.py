@@ -6,8 +6,6 @@ initialisation would let the signal die out. Methods with patterns are there twi
 before ("kept"), and with patterns fitted anew to the network as it then is ("anew").
 """
 
-from __future__ import annotations
-
 import copy
 import hashlib
 from collections.abc import Callable, Iterator, Sequence

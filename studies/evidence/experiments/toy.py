@@ -4,8 +4,6 @@ The network computes y = 1 - relu(1 - (x1 - x2)), whose input has the signal z i
 in both; from z = 1 on it is on a plateau. A method should give x1 what is due to z, and x2 nothing.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

@@ -3,8 +3,6 @@
 All take a model of linear and convolution layers, ReLU and pooling, and the position of a layer, and return a copy.
 """
 
-from __future__ import annotations
-
 import copy
 from typing import Any
 

@@ -1,7 +1,5 @@
 """What the papers' tables say, to be quoted beside this project's numbers."""
 
-from __future__ import annotations
-
 import csv
 import functools
 from pathlib import Path
