@@ -14,15 +14,13 @@ from PIL import Image
 from skimage import data
 from torch import Tensor
 
-from captum_ext import baselines
 from captum_ext.cli.models import load
-from captum_ext.evaluation import find_images
 from captum_ext.evaluation.methods import METHODS, explain
 from captum_ext.evaluation.subject import Question, Subject
-from captum_ext.patterns import PatternFitter, fold_batch_norm
 from captum_ext.vision.classifier import Classifier
-from captum_ext.vision.pictures import read
+from captum_ext.vision.probe import probe
 from captum_ext.visualization import draw_map, panels, png, set_title
+from evidence.models import batches, fitted, halves
 from evidence.words import label
 
 PICTURES = {"coffee": data.coffee, "chelsea": data.chelsea, "camera": data.camera}
@@ -41,27 +39,21 @@ def subject(classifier: Classifier, folder: Path | None) -> Subject:
     """The network; with patterns and references from a folder's photographs of odd positions, which no run explains."""
     if folder is None:
         return Subject(classifier.model, torch.empty(0), None, 0)
-    images = [classifier.transform(read(str(image.path))) for image in find_images(folder)[1::2]]
-    batches = torch.stack(images).split(8)
-    fitter = PatternFitter(classifier.model, fold=True)
-    for batch in batches:
-        fitter.update(batch)
-    folded = fold_batch_norm(classifier.model, batches[0][:1])
-    return Subject(classifier.model, torch.stack(images[:49]), None, 0, patterns=fitter.patterns(), folded=folded)
+    parts = list(batches(halves(folder)[1], classifier.transform))
+    model, _, patterns, folded = fitted(classifier.model, classifier.transform, parts)
+    return Subject(model, torch.cat(parts)[:49], None, 0, patterns=patterns, folded=folded)
 
 
-def maps(given: Subject, name: str, image: Tensor, black: Tensor) -> tuple[int, float, dict[str, Tensor]]:
-    """The predicted class, its probability, and each method's map (H, W)."""
-    with torch.no_grad():
-        scores = given.probability(image)[0]
-    question = Question((name,), image, black, scores.argmax()[None])
+def maps(network: Subject, name: str, image: Tensor, black: Tensor, target: Tensor) -> dict[str, Tensor]:
+    """Each method's map (H, W)."""
     possible = [
         method
         for method in _SHOWN
-        if given.patterns is not None or not (METHODS[method].needs_patterns or method == "expected-gradients")
+        if network.patterns is not None or not (METHODS[method].needs_patterns or method == "expected-gradients")
     ]
-    found = {answer.method: answer.maps[0].sum(0) for answer in explain(given, question, possible, [STEPS])}
-    return int(scores.argmax()), float(scores.max()), {method: found[method] for method in possible}
+    answers = explain(network, Question((name,), image, black, target), possible, [STEPS])
+    by_method = {answer.method: answer.maps[0].sum(0) for answer in answers}
+    return {method: by_method[method] for method in possible}
 
 
 def draw(pixels: Any, title: str, maps: dict[str, Tensor]) -> Figure:
@@ -82,17 +74,15 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=_DOCS)
     options = parser.parse_args()
     classifier = load("efficientnet-lite0", None)
-    given = subject(classifier, options.images)
+    network = subject(classifier, options.images)
     for name, make in PICTURES.items():
-        photograph = Image.fromarray(make()).convert("RGB")
-        image = classifier.transform(photograph)[None]
-        black, white = (start(photograph, classifier.transform) for start in (baselines.black, baselines.white))
-        target, probability, found = maps(given, name, image, black)
-        pixels = ((image - black) / (white - black))[0].permute(1, 2, 0).clamp(0, 1).numpy()
-        figure = draw(pixels, f"{classifier.category(target)}, p = {probability:.2f}", found)
+        seen = probe(name, Image.fromarray(make()).convert("RGB"), classifier, torch.device("cpu"))
+        target = seen.scores.argmax()
+        title = f"{classifier.category(int(target))}, p = {seen.scores[target]:.2f}"
+        figure = draw(seen.pixels(), title, maps(network, name, seen.image, seen.black, target[None]))
         picture = Image.open(io.BytesIO(png(figure, 140))).convert("RGB")
         picture.save(options.output / f"evidence-maps-{name}.jpg", quality=_QUALITY, subsampling=0)
-        print(f"{name}: {classifier.category(target)} ({target}), p = {probability:.3f}")
+        print(f"{name}: {title}")
 
 
 if __name__ == "__main__":

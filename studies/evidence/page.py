@@ -22,11 +22,7 @@ DPI = 150
 GROUPS: Sequence[Group] = tuple(
     module.GROUP for module in (toy, degradation, randomization, idgi, steps, paths, stability, guided)
 )
-MAPS = {
-    "coffee": "Maps of an espresso by 17 methods",
-    "chelsea": "Maps of a cat by 17 methods",
-    "camera": "Maps of a man with a tripod by 17 methods",
-}
+MAPS = {"coffee": "an espresso", "chelsea": "a cat", "camera": "a man with a tripod"}
 FIGURES = figures.FIGURES
 _NAMES = {
     "pgig": "*Pattern-Guided Integrated Gradients*",

@@ -3,11 +3,12 @@
 from itertools import product
 from typing import Any
 
+from captum_ext.evaluation import Estimate
 from evidence.claim import Claim, Group
 from evidence.papers import BASES, idgi
 from evidence.stored import Column, Stored, over_images
 from evidence.verdicts import Trial, measured
-from evidence.words import compared, label, shown, table, trial_table
+from evidence.words import compared, label, shown, table
 
 RUN = "stability-lite0"
 NORMALISATIONS = {
@@ -30,36 +31,32 @@ def _correlation(method: str, ranking: str) -> Column:
 
 def trials(stored: Stored) -> list[Trial]:
     """IDGI's stability less its base's."""
-    return measured(
-        (
-            stored.difference(column(idgi(base), variant), column(base, variant)),
-            {"normalisation": variant, "method": label(base)},
-        )
-        for variant, base in product(NORMALISATIONS, BASES)
-    )
+    pairs = [(variant, idgi(base), base) for variant in NORMALISATIONS for base in BASES]
+    return measured((_less(stored, *of), {"normalisation": of[0], "method": label(of[2])}) for of in pairs)
 
 
 def guided(stored: Stored) -> list[Trial]:
     """Guided IG's stability less those of the other bases."""
-    less = (
-        (
-            stored.difference(column("guided-ig", variant), column(base, variant)),
-            {"normalisation": variant, "rival": label(base)},
-        )
-        for variant, base in product(NORMALISATIONS, BASES)
-        if base != "guided-ig"
-    )
+    pairs = [(variant, "guided-ig", base) for variant in NORMALISATIONS for base in BASES if base != "guided-ig"]
+    less = ((_less(stored, *of), {"normalisation": of[0], "rival": label(of[2])}) for of in pairs)
     return measured(less, -1)
+
+
+def _less(stored: Stored, variant: str, one: str, other: str) -> Estimate | None:
+    return stored.difference(column(one, variant), column(other, variant))
 
 
 def sensitivity(stored: Stored) -> list[Trial]:
     """How far IDGI's correlation between two classes is from 0, less how far its base's is."""
-    found = []
-    for ranking, base in product(RANKINGS, BASES):
-        own, other = (stored.by_image(_correlation(method, ranking)).abs() for method in (idgi(base), base))
-        if len(own) and len(other):
-            found.append(Trial(over_images(own - other), {"ranking": ranking, "method": label(base)}, -1))
-    return found
+    far = [
+        ([stored.by_image(_correlation(m, ranking)).abs() for m in (idgi(base), base)], ranking, base)
+        for ranking, base in product(RANKINGS, BASES)
+    ]
+    return [
+        Trial(over_images(own - other), {"ranking": ranking, "method": label(base)}, -1)
+        for (own, other), ranking, base in far
+        if len(own) and len(other)
+    ]
 
 
 def _base(trial: Trial) -> str:
@@ -82,12 +79,15 @@ def _stability_numbers(stored: Stored) -> list[Any]:
 
 
 def _guided_numbers(stored: Stored) -> list[Any]:
-    named = [
-        Trial(trial.estimate, {**trial.conditions, "name": NORMALISATIONS[trial.conditions["normalisation"]]}, -1)
-        for trial in guided(stored)
+    rows = [
+        [
+            NORMALISATIONS[of.conditions["normalisation"]],
+            of.conditions["rival"],
+            compared(of, "less stable", "more stable"),
+        ]
+        for of in guided(stored)
     ]
-    conditions = {"Normalisation": "{name}", "Rival": "{rival}"}
-    return [trial_table(named, conditions, "Guided IG less it", "less stable", "more stable", has_n=False)]
+    return [table(["Normalisation", "Rival", "Guided IG less it"], rows)]
 
 
 def _sensitivity_numbers(stored: Stored) -> list[Any]:

@@ -10,6 +10,7 @@ import copy
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -110,7 +111,7 @@ def rows_of(
     ]
 
 
-def both(explain: Explain, run: Callable[[Explain, str], Randomization]) -> tuple[Randomization, Randomization]:
+def both(explain: Explain, run: Callable[[Explain, Any], Randomization]) -> tuple[Randomization, Randomization]:
     """By either ranking, for maps that are made once."""
     made: list[Tensor] = []
 
@@ -133,7 +134,7 @@ def on_mnist(count: int = DIGITS, fitted_on: int = FITTED, steps: int = STEPS["m
     x = images[right]
     fits = fits_of(patterns, train[:fitted_on].split(100))
     for name, explain in methods(x, torch.zeros_like(x), classes[right], steps, fits).items():
-        pair = both(explain, lambda e, ranking: model_randomization(e, model, ranking))  # type: ignore[arg-type]
+        pair = both(explain, lambda maps, ranking: model_randomization(maps, model, ranking))
         yield from rows_of("mnist", name, names, pair)
 
 
@@ -146,9 +147,9 @@ def on_lite0(folder: str, count: int, steps: int = STEPS["efficientnet-lite0"]) 
     fits = fits_of(patterns, list(batches(halves(folder)[1], transform)))
     states = {"last layer": shuffled(model, only_last=True), "all layers": shuffled(model, only_last=False)}
 
-    def run(explain: Explain, ranking: str) -> Randomization:
+    def run(explain: Explain, ranking: Any) -> Randomization:
         before = explain(model)
-        similarity = [class_sensitivity(before, explain(state), ranking) for state in states.values()]  # type: ignore[arg-type]
+        similarity = [class_sensitivity(before, explain(state), ranking) for state in states.values()]
         return Randomization(tuple(states), torch.stack(similarity))
 
     for name, explain in methods(x, grey, labels(images), steps, fits).items():
