@@ -63,7 +63,12 @@ bench-quick: .venv/bench.done  ## the same in two minutes, in benchmarks/quick
 	$(BIN)/python -m benchmarks --quick --results benchmarks/quick
 	$(BIN)/python -m benchmarks.page --results benchmarks/quick --docs benchmarks/quick
 
-evidence: .venv/evidence.done  ## docs/evidence.md and its figures, from the stored results of evidence/results
+.venv/evidence.done: pyproject.toml studies/evidence/pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e . -e studies/evidence
+	touch $@
+
+evidence: .venv/evidence.done  ## docs/evidence.md and its figures, from the stored results of studies/evidence/results
 	$(BIN)/python -m evidence.page
 
 clean:

@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 
-from captum_ext.evaluation.store import Results, Row
+from captum_ext.evaluation.store import ResultRow, Results
 from evidence import page
 from evidence.claims import degradation, guided, invariance, paths, randomization, stepped, toy, truncated
 from evidence.condense import condense
@@ -24,7 +24,7 @@ def verdict(results, name):
     (claim,) = [claim for claim in page.claims() if claim.name == name]
     stored = Stored(results)
     found = claim.verdict(stored)
-    text = claim.text(stored, [figure.name for figure in claim.figures])
+    text = page.claim_text(claim, stored, list(page.FIGURES))
     assert found.word in text.replace("Not run", "not run")
     return found.word
 
@@ -34,16 +34,16 @@ def run(results, name, value, methods, scores, counts=(8,), model="net"):
     folder = results.parent / "runs" / f"{len(methods)}" / name
     store, rng = Results(folder), np.random.default_rng(0)
     more = {"n_patches": 2, "patch_size": 9, "baseline": "gray"}
-    store.begin({"models": [model], "methods": list(methods), "steps": list(counts), "images": N, **more})
+    store.create({"models": [model], "methods": list(methods), "steps": list(counts), "images": N, **more})
     rows = []
     for k, level in enumerate(rng.random(N)):
-        rows.append(Row(f"{k}.png", "", 0, "image", "explained", 0.9))
+        rows.append(ResultRow(f"{k}.png", "", 0, "image", "explained", 0.9))
         for method in methods:
             for score, variant in scores:
                 for count in counts:
                     area = 1 + level + value(method, score, variant, count) + 0.01 * rng.normal()
                     curve = [1.0, area, 0.0] if score in ("degradation", "sic", "aic", "insertion") else None
-                    rows.append(Row(f"{k}.png", method, count, score, variant, area, curve))
+                    rows.append(ResultRow(f"{k}.png", method, count, score, variant, area, curve))
     store.write(model, 0, rows)
     condense(folder, results)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,8 +11,7 @@ from numpy.typing import NDArray
 
 from captum_ext._utils.files import replace_file
 from captum_ext.cli.errors import CommandError
-
-_CLIP = 99.5  # the percentile of |attribution| with full color, since a few pixels exceed the others by far
+from captum_ext.visualization import SMALL, draw_map, panels, png, set_title
 
 
 @dataclass(frozen=True)
@@ -70,45 +68,34 @@ def draw(explanations: list[ImageExplanation], output: Path, settings: str) -> N
     Raises:
         CommandError: If the file can't be written.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     has_path_values = any(each.path_values is not None for each in explanations[0].maps)
     columns = 1 + len(explanations[0].maps) + has_path_values
     across = columns if len(explanations) > 1 or columns <= 4 else -(-columns // 2)
     down = len(explanations) * -(-columns // across)
-    figure = Figure(figsize=(3.1 * across, 3.5 * down + 0.5), layout="constrained")
-    FigureCanvasAgg(figure)
-    panels = figure.subplots(down, across, squeeze=False)
-    for panel in panels.flat:
-        panel.set_axis_off()
-    flat = list(panels.flat)
+    figure, grid = panels(down, across, (3.1 * across, 3.5 * down + 0.5), for_images=True)
+    flat = list(grid.flat)
     for row, explanation in enumerate(explanations):
         first = row * (-(-columns // across)) * across
         flat[first].imshow(explanation.pixels)
-        flat[first].set_title(
-            f"{explanation.name}\n{explanation.category} ({explanation.target}), p = {explanation.probability:.3f}",
-            fontsize=9,
-            parse_math=False,  # a file's name may contain dollar signs
-        )
+        category = f"{explanation.category} ({explanation.target}), p = {explanation.probability:.3f}"
+        set_title(flat[first], explanation.name, category)
         for panel, each in zip(flat[first + 1 :], explanation.maps, strict=False):
-            _overlay(panel, explanation.pixels, each.attributions)
-            panel.set_title(f"{each.title}\n{each.caption}", fontsize=9, parse_math=False)
+            draw_map(panel, explanation.pixels, each.attributions)
+            set_title(panel, each.title, each.caption)
         if has_path_values:
             _plot_path_values(flat[first + 1 + len(explanation.maps)], explanation.maps)
-    figure.suptitle(settings, fontsize=10).set_parse_math(False)
+    set_title(figure, settings)
     signal = any(each.title == "PatternNet" for each in explanations[0].maps)
     figure.supxlabel(
         "Red supports the class, blue opposes it; each map has its own scale. Completeness error: the difference "
         "between the map's sum and the change\nof the class's probability from the path's start to the image. "
         "For IDGI it is 0 by construction and says nothing about accuracy."
         + ("\nPatternNet's map is a signal in the units of the input, not a share of the output." * signal),
-        fontsize=8,
+        fontsize=SMALL,
     )
-    picture = io.BytesIO()
-    figure.savefig(picture, format="png", dpi=150)
+    picture = png(figure, dpi=150)
     try:
-        replace_file(output, picture.getvalue())
+        replace_file(output, picture)
     except OSError as error:
         raise CommandError(f"--output {output}: can't be written ({error.strerror})") from error
 
@@ -127,10 +114,3 @@ def _plot_path_values(panel: Any, maps: list[AttributionMap]) -> None:
     panel.set_xlabel("start of the path (0) to the image (1)", fontsize=8)
     panel.tick_params(labelsize=7)
     panel.legend(fontsize=7, frameon=False)
-
-
-def _overlay(panel: Any, pixels: NDArray[Any], attributions: NDArray[Any]) -> None:
-    limit = np.percentile(np.abs(attributions), _CLIP) or 1.0
-    strength = np.clip(attributions / limit, -1, 1)
-    panel.imshow(pixels.mean(2), cmap="gray", vmin=-0.6, vmax=1.4)
-    panel.imshow(strength, cmap="bwr", vmin=-1, vmax=1, alpha=np.sqrt(np.abs(strength)))

@@ -17,6 +17,8 @@ from captum_ext.cli.models import efficientnet_lite
 from captum_ext.patterns import Patterns, fit_patterns
 from captum_ext.vision.classifier import Classifier
 from captum_ext.vision.probe import probe
+from captum_ext.visualization import NORMAL, SMALL, set_title
+from captum_ext.visualization import panels as frame
 
 
 class Photograph(NamedTuple):
@@ -58,17 +60,13 @@ def photograph(name: str) -> Photograph:
 
 def panels(rows: int, columns: int, side: float = 2.2, extra: float = 0.35) -> tuple[Figure, np.ndarray]:
     """A figure of square panels without axes."""
-    figure = Figure(figsize=(side * columns, (side + extra) * rows), layout="constrained")
-    grid = figure.subplots(rows, columns, squeeze=False)
-    for panel in grid.flat:
-        panel.set_axis_off()
-    return figure, grid
+    return frame(rows, columns, (side * columns, (side + extra) * rows), for_images=True)
 
 
 def show(panel: Any, image: np.ndarray, title: str) -> None:
     """A picture in colors."""
     panel.imshow(image)
-    panel.set_title(title, fontsize=9)
+    set_title(panel, title)
 
 
 def overlay(panel: Any, pixels: np.ndarray, attributions: Tensor, title: str) -> None:
@@ -87,7 +85,7 @@ def signed(panel: Any, attributions: Tensor, title: str = "") -> None:
     """A map (H, W) alone, on a scale of its own."""
     limit = float(attributions.abs().max()) or 1.0
     panel.imshow(attributions.numpy(), cmap="bwr", vmin=-limit, vmax=limit)
-    panel.set_title(title, fontsize=9)
+    panel.set_title(title, fontsize=NORMAL)
 
 
 @cache
@@ -119,8 +117,7 @@ def digits() -> tuple[nn.Module, Patterns, Tensor, Tensor]:
 
 def digit_rows(rows: dict[str, Tensor]) -> Figure:
     """Rows of digits or maps (5, 1, 28, 28), each with its name."""
-    figure = Figure(figsize=(7, 1.35 * len(rows)), layout="constrained")
-    grid = figure.subplots(len(rows), 5)
+    figure, grid = frame(len(rows), 5, (7, 1.35 * len(rows)))
     for line, (name, images) in zip(grid, rows.items(), strict=True):
         for panel, image in zip(line, images, strict=True):
             if name == "digit":
@@ -129,5 +126,5 @@ def digit_rows(rows: dict[str, Tensor]) -> Figure:
                 signed(panel, image[0])
             panel.set_xticks([])
             panel.set_yticks([])
-        line[0].set_ylabel(name, fontsize=8)
+        line[0].set_ylabel(name, fontsize=SMALL)
     return figure
