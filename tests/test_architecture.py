@@ -34,6 +34,7 @@ ORDER = (
     "evaluation",
     "metrics",
     "attr",
+    "visualization",
     "vision",
     "patterns",
     "baselines",

@@ -28,7 +28,7 @@ _SPARE = (("#6A3D9A", "8"), ("#8C564B", "H"), ("#117733", "1"), ("#CC6677", "2")
 
 @dataclass(frozen=True)
 class MethodStyle:
-    """How a method is named and drawn.
+    """A method's label, color, and marker.
 
     Attributes:
         label: Such as ``"Blur IG + IDGI"``.
@@ -78,7 +78,7 @@ def method_styles(methods: Iterable[str]) -> dict[str, MethodStyle]:
         methods: Names, as the evaluation has them.
 
     Returns:
-        The styles by method, in the papers' order.
+        The styles of the methods, in the papers' order.
 
     Example:
         >>> from captum_ext.visualization import method_styles
