@@ -94,7 +94,7 @@ def _explain(
     given: argparse.Namespace,
     device: torch.device,
 ) -> Explained:
-    from captum_ext.cli.figure import Completeness, Course, Explained, Map
+    from captum_ext.cli.figure import CompletenessError, Course, Explained, Map
 
     seen = probe(name, picture, classifier, device)
     target = _target(given.target, seen.scores, classifier)
@@ -115,7 +115,7 @@ def _explain(
         seconds = time.perf_counter() - started
         completeness = None
         if delta is not None:
-            completeness = Completeness(abs(delta.item()), attributions.sum().item() - delta.item())
+            completeness = CompletenessError(abs(delta.item()), attributions.sum().item() - delta.item())
         course = None
         if told is not None:
             course = Course(told.positions[0].numpy(), told.values[0].float().cpu().numpy())

@@ -15,7 +15,7 @@ from captum_ext.visualization import SMALL, draw_map, panels, png, set_title
 
 
 @dataclass(frozen=True)
-class Completeness:
+class CompletenessError:
     """By how much a map's sum misses F's change, and that change."""
 
     error: float
@@ -37,7 +37,7 @@ class Map:
     title: str
     attributions: NDArray[np.floating[Any]]
     seconds: float
-    completeness: Completeness | None
+    completeness: CompletenessError | None
     course: Course | None = None
 
     @property

@@ -1,6 +1,6 @@
 """Methods x models x metrics over a folder of images, on one machine or many."""
 
-from captum_ext.evaluation.estimates import Estimate, Sample, band, bootstrap, combine
+from captum_ext.evaluation.estimates import Estimate, ScoreSample, band, bootstrap, combine
 from captum_ext.evaluation.images import LabelledImage, find_images
 from captum_ext.evaluation.measures import MEASURES
 from captum_ext.evaluation.methods import METHODS
@@ -18,7 +18,7 @@ __all__ = [
     "Results",
     "ResultsError",
     "Row",
-    "Sample",
+    "ScoreSample",
     "ScoreTable",
     "Settings",
     "Summary",

@@ -15,7 +15,7 @@ RESAMPLES, COVERAGE, SEED = 1000, 0.95, 0
 ROUNDING_ERROR = 1e-12
 FEWEST_IMAGES = 10
 _MOST_DRAWN = 1 << 21  # images in memory at a time
-Floats = NDArray[np.floating[Any]]
+FloatArray = NDArray[np.floating[Any]]
 Draws = NDArray[np.int64]
 CurveStatistic = Literal["mean", "median"]
 Statistic = Literal["mean", "median", "minus_log10_mean", "area_under_median"]
@@ -57,7 +57,7 @@ class Estimate:
 
 
 @dataclass(frozen=True, eq=False)
-class Sample:
+class ScoreSample:
     """One score of one method, image by image. Images without a value are not in it.
 
     Attributes:
@@ -69,10 +69,10 @@ class Sample:
     """
 
     images: NDArray[Any]
-    values: Floats
-    curves: Floats | None = None
+    values: FloatArray
+    curves: FloatArray | None = None
     statistic: Statistic = "mean"
-    _subsets: dict[bytes, Sample] = field(default_factory=dict, init=False, repr=False)
+    _subsets: dict[bytes, ScoreSample] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
         """Check the names, by which samples are paired."""
@@ -88,11 +88,11 @@ class Sample:
         return _estimate(self.replicates, len(self.images))
 
     @cached_property
-    def replicates(self) -> Floats:
+    def replicates(self) -> FloatArray:
         """The value over all images and over each resample, (1 + 1000,)."""
         return replicates(lambda drawn: _STATISTICS[self.statistic](self, drawn), len(self.images))
 
-    def among(self, images: NDArray[Any]) -> Sample:
+    def among(self, images: NDArray[Any]) -> ScoreSample:
         """The sample over some of its images, in this order."""
         if np.array_equal(images, self.images):
             return self
@@ -101,11 +101,11 @@ class Sample:
             order = np.argsort(self.images)
             rows = order[np.searchsorted(self.images, images, sorter=order)]
             curves = None if self.curves is None else self.curves[rows]
-            self._subsets[key] = Sample(self.images[rows], self.values[rows], curves, self.statistic)
+            self._subsets[key] = ScoreSample(self.images[rows], self.values[rows], curves, self.statistic)
         return self._subsets[key]
 
 
-def combine(samples: Sequence[Sample | None], function: Callable[[Floats], Floats]) -> Estimate | None:
+def combine(samples: Sequence[ScoreSample | None], function: Callable[[FloatArray], FloatArray]) -> Estimate | None:
     """Estimate a function of several samples over the images that all of them have.
 
     Each resample draws the same images for every sample, so differences are paired.
@@ -120,9 +120,9 @@ def combine(samples: Sequence[Sample | None], function: Callable[[Floats], Float
 
     Example:
         >>> import numpy as np
-        >>> from captum_ext.evaluation import Sample, combine
+        >>> from captum_ext.evaluation import ScoreSample, combine
         >>> names = np.array(["a.png", "b.png", "c.png"])
-        >>> one, other = Sample(names, np.array([0.3, 0.5, 0.9])), Sample(names[:2], np.array([0.1, 0.3]))
+        >>> one, other = ScoreSample(names, np.array([0.3, 0.5, 0.9])), ScoreSample(names[:2], np.array([0.1, 0.3]))
         >>> difference = combine([one, other], lambda values: values[0] - values[1])
         >>> str(difference), difference.n
         ('0.200 [0.200, 0.200]', 2)
@@ -136,7 +136,7 @@ def combine(samples: Sequence[Sample | None], function: Callable[[Floats], Float
         return _estimate(function(values), len(images))
 
 
-def bootstrap(statistic: Callable[[Draws], Floats], n: int) -> Estimate:
+def bootstrap(statistic: Callable[[Draws], FloatArray], n: int) -> Estimate:
     """Estimate a statistic of ``n`` images, with a percentile interval over 1,000 resamples (seeded).
 
     Args:
@@ -157,8 +157,10 @@ def bootstrap(statistic: Callable[[Draws], Floats], n: int) -> Estimate:
 
 
 def band(
-    curves: Floats, statistic: CurveStatistic = "mean", transform: Callable[[Floats], Floats] = lambda lines: lines
-) -> Floats:
+    curves: FloatArray,
+    statistic: CurveStatistic = "mean",
+    transform: Callable[[FloatArray], FloatArray] = lambda lines: lines,
+) -> FloatArray:
     """The mean or median of the images' curves with its pointwise 95% bootstrap interval.
 
     Args:
@@ -204,7 +206,7 @@ def draws(n: int) -> Iterator[Draws]:
         yield generator.integers(0, n, (min(chunk, RESAMPLES - start), n))
 
 
-def replicates(statistic: Callable[[Draws], Floats], n: int) -> Floats:
+def replicates(statistic: Callable[[Draws], FloatArray], n: int) -> FloatArray:
     """A statistic of all images and then of each resample, (1 + RESAMPLES,); NaN without images."""
     if n == 0:
         return np.full(1 + RESAMPLES, np.nan)
@@ -212,70 +214,72 @@ def replicates(statistic: Callable[[Draws], Floats], n: int) -> Floats:
         return np.concatenate([statistic(drawn) for drawn in chain([np.arange(n)[None]], draws(n))])
 
 
-def interval(values: Floats) -> Floats:
+def interval(values: FloatArray) -> FloatArray:
     """The lower and the upper bound over the first axis, (2, ...)."""
     levels = [(1 - COVERAGE) / 2, (1 + COVERAGE) / 2]
     # Between two infinities there is nothing to interpolate.
-    bounds: Floats = np.quantile(values, levels, axis=0, method="linear" if np.isfinite(values).all() else "nearest")
+    bounds: FloatArray = np.quantile(
+        values, levels, axis=0, method="linear" if np.isfinite(values).all() else "nearest"
+    )
     return bounds
 
 
-def _estimate(values: Floats, n: int) -> Estimate:
+def _estimate(values: FloatArray, n: int) -> Estimate:
     low, high = interval(values[1:]) if n > 1 else (np.nan, np.nan)
     return Estimate(float(values[0]), float(low), float(high), n)
 
 
-def _mean(sample: Sample, drawn: Draws) -> Floats:
-    means: Floats = sample.values[drawn].mean(1)
+def _mean(sample: ScoreSample, drawn: Draws) -> FloatArray:
+    means: FloatArray = sample.values[drawn].mean(1)
     return means
 
 
-def _median(sample: Sample, drawn: Draws) -> Floats:
-    medians: Floats = np.median(sample.values[drawn], axis=1)
+def _median(sample: ScoreSample, drawn: Draws) -> FloatArray:
+    medians: FloatArray = np.median(sample.values[drawn], axis=1)
     return medians
 
 
-def _minus_log10_mean(sample: Sample, drawn: Draws) -> Floats:
-    logarithms: Floats = -np.log10(_mean(sample, drawn))
+def _minus_log10_mean(sample: ScoreSample, drawn: Draws) -> FloatArray:
+    logarithms: FloatArray = -np.log10(_mean(sample, drawn))
     return logarithms
 
 
-def _area_under_median(sample: Sample, drawn: Draws) -> Floats:
+def _area_under_median(sample: ScoreSample, drawn: Draws) -> FloatArray:
     if sample.curves is None:
         raise ValueError("curves: expected (n, points), which statistic='area_under_median' needs; got None.")
     lines = _median_curve(sample.curves, drawn)
-    areas: Floats = (lines.sum(1) - (lines[:, 0] + lines[:, -1]) / 2) / max(lines.shape[1] - 1, 1)
+    areas: FloatArray = (lines.sum(1) - (lines[:, 0] + lines[:, -1]) / 2) / max(lines.shape[1] - 1, 1)
     return areas
 
 
-def _mean_curve(curves: Floats, drawn: Draws) -> Floats:
+def _mean_curve(curves: FloatArray, drawn: Draws) -> FloatArray:
     """(resamples, points)."""
     counts = np.stack([np.bincount(row, minlength=len(curves)) for row in drawn])
-    lines: Floats = counts @ curves.astype(np.float64) / drawn.shape[1]
+    lines: FloatArray = counts @ curves.astype(np.float64) / drawn.shape[1]
     return lines
 
 
-def _median_curve(curves: Floats, drawn: Draws) -> Floats:
+def _median_curve(curves: FloatArray, drawn: Draws) -> FloatArray:
     """(resamples, points)."""
     points = np.ascontiguousarray(curves.T)
     return np.stack([_medians(points.take(row, axis=1)) for row in drawn]).astype(np.float64)
 
 
-def _medians(rows: Floats) -> Floats:
+def _medians(rows: FloatArray) -> FloatArray:
     """np.median of each row at a quarter of its time; overwrites the rows."""
     half, odd = divmod(rows.shape[1], 2)
     rows.partition(half, axis=1)
-    upper: Floats = rows[:, half]
+    upper: FloatArray = rows[:, half]
     return upper if odd else (upper + rows[:, :half].max(1)) / 2
 
 
-_STATISTICS: dict[Statistic, Callable[[Sample, Draws], Floats]] = {
+_STATISTICS: dict[Statistic, Callable[[ScoreSample, Draws], FloatArray]] = {
     "mean": _mean,
     "median": _median,
     "minus_log10_mean": _minus_log10_mean,
     "area_under_median": _area_under_median,
 }
-CURVE_STATISTICS: dict[CurveStatistic, Callable[[Floats, Draws], Floats]] = {
+CURVE_STATISTICS: dict[CurveStatistic, Callable[[FloatArray, Draws], FloatArray]] = {
     "mean": _mean_curve,
     "median": _median_curve,
 }

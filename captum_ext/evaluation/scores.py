@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from captum_ext.evaluation.estimates import CurveStatistic, Estimate, Sample, Statistic, combine
+from captum_ext.evaluation.estimates import CurveStatistic, Estimate, ScoreSample, Statistic, combine
 from captum_ext.metrics._protocols import PROTOCOLS
 from captum_ext.visualization import sorted_methods
 
@@ -26,7 +26,7 @@ def _shares(points: int) -> list[float]:
 
 
 @dataclass(frozen=True)
-class Score:
+class ScoreVariant:
     """One column of numbers: a score, measured one way.
 
     Attributes:
@@ -35,7 +35,7 @@ class Score:
         xlabel: What the score's curve runs over; empty without a curve.
         ylabel: What the curve shows.
         positions: From a curve's number of points to their positions.
-        statistic: The data set's value, as for :class:`Sample`.
+        statistic: The data set's value, as for :class:`ScoreSample`.
         curve: The data set's curve.
         name: As in the results' column ``score``.
         variant: As in the results' column ``variant``.
@@ -65,16 +65,18 @@ class Score:
 _PROBABILITY, _INFORMATION = "probability of the target", "information in the picture"
 _INSERTED = "share of the pixels inserted"
 _SCORES = {
-    "insertion": Score("Insertion, probability", _HIGHER, _INSERTED, _PROBABILITY),
-    "insertion-ratio": Score("Insertion, probability ratio", _HIGHER, _INSERTED, "probability, over the whole image's"),
-    "aic": Score("AIC", _HIGHER, _INFORMATION, "share of images classified right"),
-    "sic": Score("SIC", _HIGHER, _INFORMATION, "normalised probability"),
-    "deletion": Score("Deletion, probability", _LOWER, "share of the pixels removed", _PROBABILITY),
-    "degradation": Score("Degradation", _LOWER, "patches replaced", _PROBABILITY, range),
-    "stability": Score("Stability", _HIGHER),
-    "completeness": Score("Completeness, error", _LOWER, statistic="median"),
-    "class-sensitivity": Score("Class sensitivity", _LOWER),
-    "randomization": Score(
+    "insertion": ScoreVariant("Insertion, probability", _HIGHER, _INSERTED, _PROBABILITY),
+    "insertion-ratio": ScoreVariant(
+        "Insertion, probability ratio", _HIGHER, _INSERTED, "probability, over the whole image's"
+    ),
+    "aic": ScoreVariant("AIC", _HIGHER, _INFORMATION, "share of images classified right"),
+    "sic": ScoreVariant("SIC", _HIGHER, _INFORMATION, "normalised probability"),
+    "deletion": ScoreVariant("Deletion, probability", _LOWER, "share of the pixels removed", _PROBABILITY),
+    "degradation": ScoreVariant("Degradation", _LOWER, "patches replaced", _PROBABILITY, range),
+    "stability": ScoreVariant("Stability", _HIGHER),
+    "completeness": ScoreVariant("Completeness, error", _LOWER, statistic="median"),
+    "class-sensitivity": ScoreVariant("Class sensitivity", _LOWER),
+    "randomization": ScoreVariant(
         "Model randomisation",
         _LOWER,
         "layers made random, from the output on",
@@ -84,9 +86,9 @@ _SCORES = {
 }
 
 
-def score_of(name: str, variant: str) -> Score:
+def score_variant(name: str, variant: str) -> ScoreVariant:
     """The score of rows with this name and variant; unknown ones are averaged, without a direction."""
-    known = replace(_SCORES.get(name, Score(name)), name=name, variant=variant)
+    known = replace(_SCORES.get(name, ScoreVariant(name)), name=name, variant=variant)
     if name in ("sic", "aic") and variant.split(":")[0] in PROTOCOLS:
         protocol_name, code, ranking = (*variant.split(":"), "", "")[:3]
         protocol = PROTOCOLS[protocol_name]
@@ -102,7 +104,7 @@ def score_of(name: str, variant: str) -> Score:
     return replace(known, title=f"{known.title} ({variant})" if variant else known.title)
 
 
-def sorted_scores(pairs: Iterable[tuple[str, str]]) -> list[Score]:
+def sorted_scores(pairs: Iterable[tuple[str, str]]) -> list[ScoreVariant]:
     """The scores with these names and variants, in the papers' order."""
     names = list(_SCORES)
 
@@ -116,7 +118,7 @@ def sorted_scores(pairs: Iterable[tuple[str, str]]) -> list[Score]:
             variant,
         )
 
-    return [score_of(*pair) for pair in sorted(set(pairs), key=key)]
+    return [score_variant(*pair) for pair in sorted(set(pairs), key=key)]
 
 
 class ScoreTable:
@@ -150,16 +152,18 @@ class ScoreTable:
         evaluated = [method for method in settings["methods"] if method in set(scored["method"])]
         self.methods = sorted_methods([*evaluated, *scored["method"].unique()])
         self.steps: dict[str, list[int]] = {method: [] for method in self.methods}
-        self._samples: dict[tuple[str, str, str, str, int], Sample] = {}
+        self._samples: dict[tuple[str, str, str, str, int], ScoreSample] = {}
         for (model, method, name, variant, steps), rows in scored.groupby(
             ["model", "method", "score", "variant", "steps"]
         ):
-            self._samples[model, method, name, variant, int(steps)] = _sample(rows, score_of(name, variant).statistic)
+            self._samples[model, method, name, variant, int(steps)] = _sample(
+                rows, score_variant(name, variant).statistic
+            )
             if steps and int(steps) not in self.steps[method]:
                 self.steps[method] = sorted([*self.steps[method], int(steps)])
 
     @cached_property
-    def scores(self) -> list[Score]:
+    def scores(self) -> list[ScoreVariant]:
         """All scores, in the papers' order."""
         return sorted_scores((name, variant) for _, _, name, variant, _ in self._samples)
 
@@ -167,7 +171,7 @@ class ScoreTable:
         """The method's largest step count; 0 without a path."""
         return max(self.steps[method], default=0)
 
-    def sample(self, model: str, method: str, score: str, variant: str, steps: int | None = None) -> Sample | None:
+    def sample(self, model: str, method: str, score: str, variant: str, steps: int | None = None) -> ScoreSample | None:
         """One score of one method, image by image.
 
         Args:
@@ -184,16 +188,16 @@ class ScoreTable:
             return None
         return self._samples.get((model, method, score, variant, self.largest(method) if steps is None else steps))
 
-    def estimate(self, model: str, method: str, score: Score, steps: int | None = None) -> Estimate | None:
+    def estimate(self, model: str, method: str, score: ScoreVariant, steps: int | None = None) -> Estimate | None:
         """The data set's value of a score; ``None`` if it was not measured."""
         return combine([self.sample(model, method, score.name, score.variant, steps)], lambda values: values[0])
 
 
-def _sample(rows: pd.DataFrame, statistic: Statistic) -> Sample:
+def _sample(rows: pd.DataFrame, statistic: Statistic) -> ScoreSample:
     rows = rows[rows["value"].notna()].sort_values("image")
     curves = [curve for curve in rows["curve"] if curve is not None]
     are_complete = len(rows) > 0 and len(curves) == len(rows) and len({len(curve) for curve in curves}) == 1
-    return Sample(
+    return ScoreSample(
         rows["image"].to_numpy(dtype=str),
         rows["value"].to_numpy(dtype=np.float64),
         np.stack(curves) if are_complete else None,

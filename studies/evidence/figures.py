@@ -14,7 +14,7 @@ from evidence.claims import degradation, guided, idgi, randomization, stability,
 from evidence.claims import paths as blur_path
 from evidence.papers import BASES, SIX
 from evidence.papers import idgi as with_idgi
-from evidence.stored import Column, Floats, Stored
+from evidence.stored import Column, FloatArray, Stored
 from evidence.words import MODELS, label
 
 _WIDTH = 8.0  # inches; shown at 800 pixels, 9 points are 12.5 of them
@@ -67,8 +67,8 @@ def _zero(draw: Callable[..., Any]) -> None:
     draw(0, color="0.3", linewidth=1)
 
 
-def _array(estimates: Sequence[Estimate]) -> Floats:
-    array: Floats = np.array([[of.low, of.value, of.high] for of in estimates]).T
+def _array(estimates: Sequence[Estimate]) -> FloatArray:
+    array: FloatArray = np.array([[of.low, of.value, of.high] for of in estimates]).T
     return array
 
 

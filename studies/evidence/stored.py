@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from captum_ext.evaluation import Estimate, Sample, ScoreTable, bootstrap, combine
+from captum_ext.evaluation import Estimate, ScoreSample, ScoreTable, bootstrap, combine
 
 RESULTS = Path(__file__).parent / "results"
-Floats = NDArray[np.floating[Any]]
+FloatArray = NDArray[np.floating[Any]]
 
 
 class Column(NamedTuple):
@@ -65,13 +65,13 @@ class Stored:
         )
         return counts
 
-    def sample(self, column: Column) -> Sample | None:
+    def sample(self, column: Column) -> ScoreSample | None:
         """The images' values; ``None`` if there are none."""
         scores = self.run(column.run)
         sample = None if scores is None else scores.sample(scores.models[0], *column[1:])
         return sample if sample is not None and len(sample.images) else None
 
-    def combined(self, columns: Sequence[Column], function: Callable[[Floats], Floats]) -> Estimate | None:
+    def combined(self, columns: Sequence[Column], function: Callable[[FloatArray], FloatArray]) -> Estimate | None:
         """An estimate over the images that all columns have; ``None`` if one is missing. See ``combine``."""
         return combine([self.sample(column) for column in columns], function)
 
@@ -94,10 +94,10 @@ class Stored:
         return pd.Series(dtype=float) if sample is None else pd.Series(sample.values, sample.images)
 
 
-def change(values: Floats) -> Floats:
+def change(values: FloatArray) -> FloatArray:
     """How far the last of values (columns, 1 + resamples) is from the first, in the direction of all images."""
     moved = values[-1] - values[0]
-    far: Floats = moved if moved[0] >= 0 else -moved
+    far: FloatArray = moved if moved[0] >= 0 else -moved
     return far
 
 
@@ -105,7 +105,7 @@ def over_images(values: Iterable[float], statistic: Literal["mean", "median"] = 
     """The mean or median of one number per image; NaN is left out."""
     numbers = np.asarray(list(values), np.float64)
     numbers = numbers[~np.isnan(numbers)]
-    return Sample(np.arange(len(numbers)), numbers, statistic=statistic).estimate
+    return ScoreSample(np.arange(len(numbers)), numbers, statistic=statistic).estimate
 
 
 def share(parts: Iterable[float], wholes: Iterable[float]) -> Estimate:

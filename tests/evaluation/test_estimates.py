@@ -6,14 +6,14 @@ import torch
 from scipy import stats
 from scipy.integrate import trapezoid
 
-from captum_ext.evaluation import Estimate, Sample, band, combine, estimates
+from captum_ext.evaluation import Estimate, ScoreSample, band, combine, estimates
 from captum_ext.evaluation.estimates import CURVE_STATISTICS, draws, format_number, interval
-from captum_ext.evaluation.scores import score_of, sorted_scores
+from captum_ext.evaluation.scores import score_variant, sorted_scores
 from captum_ext.metrics import InformationCurves, aggregate
 
 
 def sample_of(values, curves=None, statistic="mean"):
-    return Sample(np.arange(len(values)).astype(str), np.asarray(values, dtype=float), curves, statistic)
+    return ScoreSample(np.arange(len(values)).astype(str), np.asarray(values, dtype=float), curves, statistic)
 
 
 @pytest.mark.parametrize("statistic", ["mean", "median"])
@@ -97,19 +97,19 @@ def test_samples_are_paired_by_their_images_names_in_whatever_order_they_come():
     values = np.random.default_rng(5).random(30)
     names = np.array([f"{k}.png" for k in range(30)])
     order = np.random.default_rng(6).permutation(30)
-    one, other = Sample(names, values), Sample(names[order], values[order] + 0.25)
+    one, other = ScoreSample(names, values), ScoreSample(names[order], values[order] + 0.25)
     found = combine([one, other], lambda both: both[1] - both[0])
     assert (found.low, found.high) == pytest.approx((0.25, 0.25))
-    fewer = combine([one, Sample(names[order[:20]], values[order[:20]] + 0.25)], lambda both: both[1] - both[0])
+    fewer = combine([one, ScoreSample(names[order[:20]], values[order[:20]] + 0.25)], lambda both: both[1] - both[0])
     assert (fewer.low, fewer.high, fewer.n) == pytest.approx((0.25, 0.25, 20))
     assert combine([one, None], lambda both: both[0]) is None
 
 
 def test_samples_that_can_not_be_paired_are_refused():
     with pytest.raises(ValueError, match="each once"):
-        Sample(np.array(["a", "a"]), np.zeros(2))
+        ScoreSample(np.array(["a", "a"]), np.zeros(2))
     with pytest.raises(ValueError, match="one name per value"):
-        Sample(np.array(["a", "b"]), np.zeros(3))
+        ScoreSample(np.array(["a", "b"]), np.zeros(3))
     with pytest.raises(ValueError, match="area_under_median"):
         _ = sample_of([1.0, 2.0], statistic="area_under_median").estimate
 
@@ -146,7 +146,7 @@ def test_the_data_sets_sic_and_aic_are_those_of_the_metrics(protocol):
     )
     for score in ("sic", "aic"):
         for variant in (protocol, f"{protocol}:ms-ssim"):
-            of = score_of(score, variant)
+            of = score_variant(score, variant)
             sample = sample_of(areas[score].numpy(), rows[score], of.statistic)
             assert sample.estimate.value == pytest.approx(getattr(expected, f"{score}_area"), abs=1e-12)
             line = band(rows[score], of.curve)[1]

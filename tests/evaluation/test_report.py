@@ -13,7 +13,7 @@ from scipy.integrate import trapezoid
 from captum_ext.evaluation import ScoreTable, report
 from captum_ext.evaluation.reporting.tables import Cell
 from captum_ext.evaluation.reporting.write import escape
-from captum_ext.evaluation.scores import score_of
+from captum_ext.evaluation.scores import score_variant
 from captum_ext.evaluation.store import Row
 from captum_ext.visualization import base_method, method_styles, sorted_methods
 from tests.evaluation import results as made
@@ -276,5 +276,5 @@ def test_curves_of_different_lengths_are_not_drawn_but_their_values_count(tmp_pa
     results = made.write(tmp_path, {"net": rows}, models=["net"])
     scores = ScoreTable(results.read(), results.settings())
     assert scores.sample("net", "ig", "insertion", "signed", 8).curves is None
-    assert scores.estimate("net", "ig", score_of("insertion", "signed"), 8).n == 2
+    assert scores.estimate("net", "ig", score_variant("insertion", "signed"), 8).n == 2
     assert not [file for file in report(tmp_path) if file.name.endswith("curves.png")]

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from captum_ext.evaluation.reporting import figures
 from captum_ext.evaluation.reporting.figures import Drawing
 from captum_ext.evaluation.reporting.tables import Table, differences, methods_across, methods_down, spread
-from captum_ext.evaluation.scores import Score, ScoreTable
+from captum_ext.evaluation.scores import ScoreTable, ScoreVariant
 
 
 class Figure(NamedTuple):
@@ -36,7 +36,7 @@ class _Plan(NamedTuple):
     has_curves: bool = True
     by_structure: bool | None = None
 
-    def chosen(self, table: ScoreTable) -> list[Score]:
+    def chosen(self, table: ScoreTable) -> list[ScoreVariant]:
         return [
             score
             for score in table.scores

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from captum_ext._optional import optional
-from captum_ext.evaluation.estimates import Estimate, Sample, band
-from captum_ext.evaluation.scores import Score, ScoreTable
+from captum_ext.evaluation.estimates import Estimate, ScoreSample, band
+from captum_ext.evaluation.scores import ScoreTable, ScoreVariant
 from captum_ext.visualization import (
     draw_band,
     draw_interval,
@@ -36,7 +36,7 @@ class Drawing(NamedTuple):
 
 def curves(table: ScoreTable, model: str, name: str) -> Drawing | None:
     """The data set's curves of a score, one panel per variant; ``None`` if there are none."""
-    samples: dict[Score, dict[str, Sample]] = {}
+    samples: dict[ScoreVariant, dict[str, ScoreSample]] = {}
     for score in table.scores:
         for method in table.methods:
             sample = table.sample(model, method, score.name, score.variant)
@@ -69,9 +69,9 @@ def curves(table: ScoreTable, model: str, name: str) -> Drawing | None:
     return _finished(figure, title, model, table, [method for by_method in samples.values() for method in by_method])
 
 
-def steps(table: ScoreTable, model: str, scores: Iterable[Score]) -> Drawing | None:
+def steps(table: ScoreTable, model: str, scores: Iterable[ScoreVariant]) -> Drawing | None:
     """Each score over the step counts; ``None`` if no method has two."""
-    lines: dict[Score, dict[str, dict[int, Estimate]]] = {}
+    lines: dict[ScoreVariant, dict[str, dict[int, Estimate]]] = {}
     for score in scores:
         for method in table.methods:
             values = {count: table.estimate(model, method, score, count) for count in table.steps[method]}
@@ -97,9 +97,9 @@ def steps(table: ScoreTable, model: str, scores: Iterable[Score]) -> Drawing | N
     return _finished(figure, title, model, table, [method for by_method in lines.values() for method in by_method])
 
 
-def methods(table: ScoreTable, model: str, scores: Iterable[Score]) -> Drawing | None:
+def methods(table: ScoreTable, model: str, scores: Iterable[ScoreVariant]) -> Drawing | None:
     """Each score's value and interval, method by method, with the largest step counts."""
-    values: dict[Score, dict[str, Estimate]] = {}
+    values: dict[ScoreVariant, dict[str, Estimate]] = {}
     for score in scores:
         for method in table.methods:
             value = table.estimate(model, method, score)

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from captum_ext._optional import optional
-from captum_ext.evaluation.estimates import Estimate, Floats, Sample, combine
-from captum_ext.evaluation.scores import Score, ScoreTable
+from captum_ext.evaluation.estimates import Estimate, FloatArray, ScoreSample, combine
+from captum_ext.evaluation.scores import ScoreTable, ScoreVariant
 from captum_ext.visualization import base_method, method_styles
 
 
@@ -72,7 +72,7 @@ def csv_text(columns: Sequence[str], lines: Sequence[Sequence[object]]) -> str:
 
 
 def methods_across(
-    table: ScoreTable, name: str, title: str, scores: Iterable[Score], steps: int | None = None
+    table: ScoreTable, name: str, title: str, scores: Iterable[ScoreVariant], steps: int | None = None
 ) -> Table | None:
     """Tables 1 to 3: rows score x model, columns methods.
 
@@ -87,7 +87,7 @@ def methods_across(
         The table; ``None`` if nothing was measured.
     """
     methods = [method for method in table.methods if steps is None or steps in table.steps[method]]
-    measured: list[tuple[Score, str, list[Sample | None]]] = []
+    measured: list[tuple[ScoreVariant, str, list[ScoreSample | None]]] = []
     for score in scores:
         for model in table.models:
             samples = [table.sample(model, method, score.name, score.variant, steps) for method in methods]
@@ -110,8 +110,8 @@ def methods_down(
     table: ScoreTable,
     name: str,
     title: str,
-    scores: Sequence[Score],
-    value: Callable[[str, str, Score], Estimate | None],
+    scores: Sequence[ScoreVariant],
+    value: Callable[[str, str, ScoreVariant], Estimate | None],
     arrows: bool = True,
 ) -> Table | None:
     """Tables 4 and 5: rows model x method, columns scores.
@@ -164,7 +164,7 @@ def differences(table: ScoreTable, name: str, title: str) -> Table | None:
     return Table(name, title, ("Metric", "Model"), heads, [" less ".join(pair) for pair in pairs], rows)
 
 
-def spread(table: ScoreTable, model: str, method: str, score: Score) -> Estimate | None:
+def spread(table: ScoreTable, model: str, method: str, score: ScoreVariant) -> Estimate | None:
     """The largest less the smallest value over the step counts, over the images that all have.
 
     All images fix the two step counts: the range over each resample would never be 0 and lie above the value.
@@ -174,12 +174,12 @@ def spread(table: ScoreTable, model: str, method: str, score: Score) -> Estimate
     return combine(samples, _range) if len(counts) > 1 else None
 
 
-def _range(values: Floats) -> Floats:
-    change: Floats = values[values[:, 0].argmax()] - values[values[:, 0].argmin()]
+def _range(values: FloatArray) -> FloatArray:
+    change: FloatArray = values[values[:, 0].argmax()] - values[values[:, 0].argmin()]
     return change
 
 
-def _difference(table: ScoreTable, model: str, pair: tuple[str, str], score: Score) -> Cell:
+def _difference(table: ScoreTable, model: str, pair: tuple[str, str], score: ScoreVariant) -> Cell:
     if table.largest(pair[0]) != table.largest(pair[1]):
         return Cell(None)
     samples = [table.sample(model, method, score.name, score.variant) for method in pair]
@@ -188,7 +188,7 @@ def _difference(table: ScoreTable, model: str, pair: tuple[str, str], score: Sco
     return Cell(difference, mark={1: "better", -1: "worse", 0: ""}[side])
 
 
-def _all_steps(table: ScoreTable, model: str, score: Score) -> list[Sample | None]:
+def _all_steps(table: ScoreTable, model: str, score: ScoreVariant) -> list[ScoreSample | None]:
     return [
         table.sample(model, method, score.name, score.variant, steps)
         for method in table.methods
@@ -196,12 +196,12 @@ def _all_steps(table: ScoreTable, model: str, score: Score) -> list[Sample | Non
     ]
 
 
-def _same_images(samples: list[Sample | None]) -> bool:
+def _same_images(samples: list[ScoreSample | None]) -> bool:
     images = [sample.images.tolist() for sample in samples if sample is not None]
     return all(names == images[0] for names in images[1:])
 
 
-def _cells(samples: list[Sample | None], better: int) -> list[Cell]:
+def _cells(samples: list[ScoreSample | None], better: int) -> list[Cell]:
     estimates = [sample.estimate if sample else None for sample in samples]
     values = [of.value * better for of in estimates if of is not None and of.value == of.value]
     best = max(values) if better and len(values) > 1 else None

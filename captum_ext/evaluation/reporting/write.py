@@ -20,7 +20,7 @@ from captum_ext.visualization import png
 if TYPE_CHECKING:
     import pandas as pd
 
-Pictures = dict[str, list[tuple[str, Drawing]]]  # file names and drawings by section
+DrawnFigures = dict[str, list[tuple[str, Drawing]]]  # file names and drawings by section
 
 
 def report(results: str | Path, output: str | Path | None = None) -> list[Path]:
@@ -91,9 +91,9 @@ def escape(text: object) -> str:
     return line.replace("&", "&amp;").replace("<", "&lt;")
 
 
-def _pictures(table: ScoreTable, parts: list[Section]) -> Pictures:
+def _pictures(table: ScoreTable, parts: list[Section]) -> DrawnFigures:
     file_names = _file_names(table.models)
-    pictures: Pictures = {}
+    pictures: DrawnFigures = {}
     for part in parts:
         for figure in part.figures:
             for model in table.models:
@@ -117,7 +117,7 @@ def _file_names(models: list[str]) -> dict[str, str]:
 
 
 def _page(
-    frame: pd.DataFrame, table: ScoreTable, settings: dict[str, Any], parts: list[Section], pictures: Pictures
+    frame: pd.DataFrame, table: ScoreTable, settings: dict[str, Any], parts: list[Section], pictures: DrawnFigures
 ) -> str:
     jinja2 = optional("jinja2", "evaluation")
     environment = jinja2.Environment(
@@ -125,12 +125,12 @@ def _page(
     )
     environment.filters["md"] = escape
     page: str = environment.get_template("report.md").render(
-        settings=[(key, _listed(value)) for key, value in sorted(settings.items())],
+        settings=[(key, _setting_text(value)) for key, value in sorted(settings.items())],
         resamples=RESAMPLES,
         sections=[
             {
                 "title": part.title,
-                "tables": [(of, _rows(of)) for of in part.tables if of],
+                "tables": [(of, _markdown_rows(of)) for of in part.tables if of],
                 "figures": [(drawing.title, name) for name, drawing in pictures.get(part.title, [])],
             }
             for part in parts
@@ -140,11 +140,11 @@ def _page(
     return re.sub(r"\n{3,}", "\n\n", page).strip() + "\n"
 
 
-def _listed(value: object) -> str:
+def _setting_text(value: object) -> str:
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
-def _rows(table: Table) -> list[list[str]]:
+def _markdown_rows(table: Table) -> list[list[str]]:
     """In Markdown; a first label that is the one above is not repeated."""
     rows, before = [], ""
     for (first, second), cells, is_uneven in table.rows:

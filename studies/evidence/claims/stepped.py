@@ -1,6 +1,6 @@
 """Scores at several numbers of steps: what the claims on them share."""
 
-from evidence.stored import Column, Floats, change
+from evidence.stored import Column, FloatArray, change
 from evidence.words import label
 
 RUN = "steps-lite0"
@@ -28,10 +28,10 @@ def conditions(score: tuple[str, str], method: str | None = None) -> dict[str, s
     return {"score": name, "ranking": ranking} | ({"method": label(method)} if method else {})
 
 
-def changes(values: Floats) -> Floats:
+def changes(values: FloatArray) -> FloatArray:
     """How much more the second half of the columns changes, from its first to its last, than the first half."""
     half = len(values) // 2
-    more: Floats = change(values[half:]) - change(values[:half])
+    more: FloatArray = change(values[half:]) - change(values[:half])
     return more
 
 

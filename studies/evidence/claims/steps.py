@@ -7,7 +7,7 @@ from evidence.claim import Claim, Group
 from evidence.claims import truncated
 from evidence.claims.stepped import BASES, FINEST, METHODS, RUN, SCORES, STEPS, at, changes, conditions, ends
 from evidence.papers import RESIDUAL, idgi, study
-from evidence.stored import Floats, Stored, change
+from evidence.stored import FloatArray, Stored, change
 from evidence.verdicts import Trial, measured
 from evidence.words import compared, label, outcome_word, shown, signed, table, trial_table
 
@@ -63,9 +63,9 @@ def _more_is_better(stored: Stored) -> list[Trial]:
     )
 
 
-def _late(values: Floats) -> Floats:
+def _late(values: FloatArray) -> FloatArray:
     """Of columns 8, 32, 128 steps: what comes after 32, less the share of all that is still said to be little."""
-    excess: Floats = (values[2] - values[1]) - LITTLE * (values[2] - values[0])
+    excess: FloatArray = (values[2] - values[1]) - LITTLE * (values[2] - values[0])
     return excess
 
 
