@@ -122,7 +122,7 @@ class FixedWalk:
             return [[] for _ in range(asked)]
         values = torch.cat(self._values).T
         at = torch.tensor(self._plan.walked.nodes[: values.shape[1]], dtype=torch.float64, device="cpu")
-        errors = [torch.full((len(values),), torch.nan)] * asked
+        errors = [torch.full((len(values),), torch.nan, device="cpu")] * asked
         if len(results) > asked:
             errors = [_distance(fine, coarse) for fine, coarse in zip(results, results[asked:], strict=False)]
         return [

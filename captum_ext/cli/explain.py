@@ -145,7 +145,7 @@ def _target(text: str | None, scores: Tensor, classifier: Classifier) -> int:
     try:
         index = int(text)
     except ValueError:
-        raise CommandError(f"--target {text}: no class of that name; give an index below {classes}") from None
+        raise CommandError(f"--target {text}: no class has this name; use an index below {classes}") from None
     if not 0 <= index < classes:
         raise CommandError(f"--target {text}: expected a class index from 0 to {classes - 1}")
     return index

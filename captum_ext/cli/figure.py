@@ -44,7 +44,7 @@ class AttributionMap:
     def caption(self) -> str:
         """The run time and the completeness error."""
         if self.completeness is None:
-            return f"{self.seconds:.1f} s, no completeness with patterns"
+            return f"{self.seconds:.1f} s, not complete with patterns"
         error, change = self.completeness.error, abs(self.completeness.change)
         share = f" ({error / change:.1%})" if change > 1e-3 else ""
         return f"{self.seconds:.1f} s, completeness error {error:.3f}{share}"

@@ -33,13 +33,13 @@ def parse_device(name: str | None) -> torch.device:
 
 
 def parse_count(option: str, text: str, maximum: int, minimum: int = 1) -> int:
-    """A whole number within bounds.
+    """An integer within bounds.
 
     Raises:
         CommandError: If it is anything else.
     """
     if not (text.isascii() and text.isdigit() and len(text) < 9 and minimum <= int(text) <= maximum):
-        raise CommandError(f"{option} {text}: expected a whole number from {minimum} to {maximum}")
+        raise CommandError(f"{option} {text}: expected an integer from {minimum} to {maximum}")
     return int(text)
 
 

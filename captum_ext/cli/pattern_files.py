@@ -38,7 +38,7 @@ def fold_for_patterns(model: nn.Module, patterns: Patterns, name: str, image: Te
             warnings.simplefilter("error", UserWarning)
             patterns.weights(folded_model)
     except (KeyError, RuntimeError, UserWarning, ValueError) as error:
-        raise CommandError(f"--patterns {name}: fitted on another model or other weights ({error})") from error
+        raise CommandError(f"--patterns {name}: fitted to another model or other weights ({error})") from error
     return folded_model
 
 
