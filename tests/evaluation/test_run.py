@@ -475,7 +475,7 @@ def test_mistakes_on_the_command_line_are_one_line(folder, tmp_path, capsys):
         ("--methods", "pgig"): "need patterns",
         ("--metrics", "accuracy"): "--metrics: expected some of insertion",
         ("--steps-protocol", "other"): "--steps-protocol: expected some of corrected, reference",
-        ("--internal-batch-size", "0"): "--internal-batch-size 0: expected a whole number from 1",
+        ("--internal-batch-size", "0"): "--internal-batch-size 0: expected an integer from 1",
         ("--seed", "x"): "--seed x: expected a whole number from 0",
         ("--device", "tpu9"): "--device tpu9",
     }.items():
