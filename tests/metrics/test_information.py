@@ -9,7 +9,6 @@ from functools import lru_cache
 import numpy as np
 import pytest
 import torch
-from scipy.integrate import trapezoid
 from skimage import data
 from skimage.transform import resize
 from torch import nn
@@ -26,7 +25,7 @@ FRACTIONS = PROTOCOLS["pair"].fractions
 @pytest.fixture
 def pic(monkeypatch):
     """PAIR's ``saliency.metrics.pic``, with the NumPy call that NumPy 2.4 no longer has."""
-    monkeypatch.setattr(np, "trapz", trapezoid, raising=False)
+    monkeypatch.setattr(np, "trapz", getattr(np, "trapezoid", None) or np.trapz, raising=False)
     import saliency.metrics.pic
 
     return saliency.metrics.pic
