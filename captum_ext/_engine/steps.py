@@ -92,7 +92,9 @@ class FixedWalk:
         points, values, gradients = self._trajectory.visit(grid, self._evaluator)
         segment = Segment(points, values, gradients, partial(self._trajectory.increments, grid), grid)
         for accumulator, own in zip(self._accumulators, self._plan.grids, strict=True):
-            accumulator.update(segment if own == self._plan.walked else self._part(segment, own, nodes))
+            part = segment if own == self._plan.walked else self._part(segment, own, nodes)
+            if len(part.grid):  # a rule may have none of these nodes, such as the left rule of the last one alone
+                accumulator.update(part)
         if self._plan.record and values is not None:
             self._values.append(values)
         return 1

@@ -57,7 +57,8 @@ class SearchedPath(Path):
             evaluator: F and its gradient at other points, for other targets, and of other functions.
 
         Returns:
-            The end of the path, if no gradient is needed there.
+            The end of the path, if no gradient is needed there. Yield the end instead for quadratures that use F at
+            the end of the last step, such as IDGI's; otherwise they leave that step out, which the delta shows.
         """
 
     def trajectory(self, inputs: Tensors, start: Tensors, grid: Grid, evaluator: PathEvaluator) -> Trajectory:
