@@ -35,12 +35,13 @@ class FixedSteps:
 
     def plan(self, path: Path, quadratures: Sequence[Quadrature], inputs: Tensors, most_rows: int | None) -> FixedPlan:
         """The nodes, and how they and the examples are split into forward passes."""
-        walked = path.adapt_grid(shared_grid([quadrature.grid(self._n_steps) for quadrature in quadratures]))
+        grids = [quadrature.grid(self._n_steps) for quadrature in quadratures]
+        walked = path.adapt_grid(shared_grid(grids))
         everything = list(quadratures)
         if self._estimate and walked.steps == self._n_steps and self._n_steps % 2 == 0 and len(walked) > self._n_steps:
             everything += [Subsampled(quadrature, 2) for quadrature in quadratures]
+            grids += [quadrature.grid(self._n_steps) for quadrature in everything[len(grids) :]]
         examples, nodes = split(inputs, len(walked), most_rows, path.look_ahead)
-        grids = [quadrature.grid(self._n_steps) for quadrature in everything]
         return FixedPlan(path, everything, grids, walked, examples, nodes, self._record)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import ClassVar
 
 import numpy as np
@@ -72,8 +73,7 @@ class WeightedSum(Quadrature):
     def grid(self, n_steps: int) -> Grid:
         """The points that have a weight."""
         if self.method == "gausslegendre":
-            nodes, weights = np.polynomial.legendre.leggauss(n_steps)
-            return open_grid(((1 + nodes) / 2).tolist(), (weights / 2).tolist(), self.method)
+            return _gauss_legendre(n_steps)
         if self.method == "riemann_middle":
             middles = [(k + 0.5) / n_steps for k in range(n_steps)]
             return open_grid(middles, [1 / n_steps] * n_steps, self.method)
@@ -96,6 +96,13 @@ class WeightedSum(Quadrature):
     def relative_error(self, errors: IntegrationErrors) -> float:
         """The completeness error, or a third of the map's if that is larger: errors cancel in a sum, not in a map."""
         return max(errors.completeness, errors.map / _MAP_TOLERANCE)
+
+
+@lru_cache(maxsize=32)
+def _gauss_legendre(n_steps: int) -> Grid:
+    """The Gauss-Legendre grid; computing its nodes takes as long as 50 gradients of a small network."""
+    nodes, weights = np.polynomial.legendre.leggauss(n_steps)
+    return open_grid(((1 + nodes) / 2).tolist(), (weights / 2).tolist(), "gausslegendre")
 
 
 class _MoveSum(Accumulator):
