@@ -169,6 +169,11 @@ def test_simpsons_rule_has_order_4(run):
         [simpson(), WeightedSum("riemann_trapezoid"), ImportantDirection()], x, n_steps=8
     )
     torch.testing.assert_close(shared[0].item(), math.exp(1.5) - 1, rtol=1e-4, atol=0)
+    (_, found), _ = PathAttribution(lambda z: z.exp().sum(1)).attribute_each(
+        [simpson(), WeightedSum("riemann_trapezoid")], x, n_steps=8, return_diagnostics=True
+    )
+    assert found.completeness_error < 1e-4
+    assert bool(found.estimated_error.isnan())  # every other of its points has other weights
 
 
 def test_a_quadrature_of_ones_own(run):

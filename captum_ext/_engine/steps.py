@@ -38,7 +38,8 @@ class FixedSteps:
         grids = [quadrature.grid(self._n_steps) for quadrature in quadratures]
         walked = path.adapt_grid(shared_grid(grids))
         everything = list(quadratures)
-        if self._estimate and walked.steps == self._n_steps and self._n_steps % 2 == 0 and len(walked) > self._n_steps:
+        closed = all(grid.steps == self._n_steps for grid in grids)
+        if self._estimate and closed and self._n_steps % 2 == 0 and len(walked) > self._n_steps:
             everything += [Subsampled(quadrature, 2) for quadrature in quadratures]
             grids += [quadrature.grid(self._n_steps) for quadrature in everything[len(grids) :]]
         examples, nodes = split(inputs, len(walked), most_rows, path.look_ahead)
