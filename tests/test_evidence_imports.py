@@ -44,7 +44,7 @@ def test_only_public_names_are_used(file):
 @pytest.mark.parametrize(
     "line",
     [
-        "from captum_ext.quadratures.grid import Grid",
+        "from captum_ext._engine.loop import integrate",
         "import captum_ext._engine.batching",
         "from captum_ext.cli.figure import _overlay",
         "from captum_ext.evaluation import Team",
