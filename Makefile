@@ -32,10 +32,13 @@ test-slow: .venv/test.done  ## the tests that take minutes
 test-oldest: .venv-oldest/test.done  ## the tests with the oldest versions that pyproject.toml promises, in .venv-oldest
 	$(OLDEST)/python -m pytest
 
-lint: .venv/test.done  ## style, format and types
+lint: .venv/test.done  ## style, format, types, prose and workflows
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/codespell
+	$(BIN)/python -m tools.prose
+	if test -x $(BIN)/actionlint; then $(BIN)/actionlint -shellcheck=$(BIN)/shellcheck; fi  # packaged for Linux only
 
 format: .venv/test.done  ## bring the code into form
 	$(BIN)/ruff check --fix .
@@ -60,7 +63,12 @@ bench-quick: .venv/bench.done  ## the same in two minutes, in benchmarks/quick
 	$(BIN)/python -m benchmarks --quick --results benchmarks/quick
 	$(BIN)/python -m benchmarks.page --results benchmarks/quick --docs benchmarks/quick
 
-evidence: .venv/evidence.done  ## docs/evidence.md and its figures, from the stored results of evidence/results
+.venv/evidence.done: pyproject.toml studies/evidence/pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e . -e studies/evidence
+	touch $@
+
+evidence: .venv/evidence.done  ## docs/evidence.md and its figures, from the stored results of studies/evidence/results
 	$(BIN)/python -m evidence.page
 
 clean:

@@ -16,7 +16,7 @@ import torch
 
 from benchmarks.common import network, photographs
 from benchmarks.fewer import FINEST, PATHS, report
-from captum_ext._adapt import _Example
+from captum_ext._engine.adaptive import _Example
 from captum_ext.attr import PathAttribution
 from captum_ext.paths import BlurPath, StraightPath
 from captum_ext.quadratures import ImportantDirection, Subsampled, WeightedSum
@@ -41,7 +41,7 @@ def rounds_of(method, image, start, target, tol):
     rounds, midpoints = [], _Example.midpoints
 
     def watched(example, *stop):
-        rounds.append((len(example.positions), example.attributions[0]))
+        rounds.append((len(example.positions), example.attributions[0][0]))
         return midpoints(example, *stop)
 
     _Example.midpoints = watched

@@ -11,7 +11,7 @@ from torch import nn
 from torchvision.models import resnet50
 
 from benchmarks.common import Size, interleaved
-from captum_ext._model import untouched
+from captum_ext._utils.model_state import preserve_model_state
 
 _TABLE = 100_000_000  # float32 numbers, 400 MB
 
@@ -30,7 +30,7 @@ def compare(name: str, model: nn.Module, images: torch.Tensor, size: Size) -> di
     spent: list[float] = []
 
     def guarded() -> None:
-        with untouched(model):
+        with preserve_model_state(model):
             spent.append(_passes(model, images))
 
     times = interleaved({"guarded": guarded, "bare": lambda: _passes(model, images)}, size.axis_seconds, size)

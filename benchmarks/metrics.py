@@ -1,4 +1,4 @@
-"""What metrics cost: information curves against PAIR's, and six methods with all metrics."""
+"""The time of metrics: information curves against PAIR's, and six methods with all metrics."""
 
 from __future__ import annotations
 
@@ -13,13 +13,14 @@ import torch
 
 from benchmarks.common import Size, interleaved, network, photographs
 from benchmarks.contenders import pair_model, saliency
-from captum_ext.evaluation.measures import MEASURES, Maps, Patches, Scene
-from captum_ext.evaluation.methods import explain
-from captum_ext.evaluation.subject import Question, Subject
+from captum_ext.evaluation import METRICS
+from captum_ext.evaluation.batch_maps import compute_maps
+from captum_ext.evaluation.inputs import ImageBatch, ProbabilityModel
+from captum_ext.evaluation.metric_registry import MapSet, MetricContext, Patches
 from captum_ext.metrics import information_curve
 
 METHODS = ["ig", "idgi", "guided-ig", "guided-ig+idgi", "blur-ig", "blur-ig+idgi"]
-JUDGED = [("insertion", "signed"), ("deletion", "signed"), ("information", "pair")]
+VARIANTS = [("insertion", "signed"), ("deletion", "signed"), ("information", "pair")]
 
 
 def as_picture(x):
@@ -72,16 +73,16 @@ def everything(core, pic, model, images, targets, steps):
         return model(x).softmax(1)
 
     black = torch.full_like(images, -127 / 128)
-    subject, question = (
-        Subject(model, images, None, 0),
-        Question(tuple(map(str, range(len(images)))), images, black, targets),
-    )
+    probability_model = ProbabilityModel(model, images, None, 0)
+    batch = ImageBatch(tuple(map(str, range(len(images)))), images, black, targets)
     pixels = torch.stack([torch.from_numpy(as_picture(x)).permute(2, 0, 1) for x in images])
-    scene = Scene(probability, question, black, pixels, lambda p: (p.float() - 127) / 128, None, 0, Patches(9, 100, 1))
+    context = MetricContext(
+        probability, batch, black, pixels, lambda p: (p.float() - 127) / 128, None, 0, Patches(9, 100, 1)
+    )
     started = time.perf_counter()
-    for answer in explain(subject, question, METHODS, [steps]):
-        for name, variant in JUDGED:
-            list(MEASURES[name].judge(scene, Maps(answer.maps), variant))
+    for result in compute_maps(probability_model, batch, METHODS, [steps]):
+        for name, variant in VARIANTS:
+            list(METRICS[name].compute(context, MapSet(result.maps), variant))
     ours = time.perf_counter() - started
 
     started = time.perf_counter()

@@ -1,7 +1,30 @@
 """captum_ext: any path x any quadrature x any backward rule, next to Captum's Integrated Gradients.
 
-Public names live in :mod:`captum_ext.attr` (methods), :mod:`captum_ext.paths`, :mod:`captum_ext.quadratures`
-and :mod:`captum_ext.baselines`.
+The sub-packages are imported when they are first used, so that ``import captum_ext`` stays cheap.
+
+Example:
+    >>> import captum_ext
+    >>> captum_ext.attr.IDGI(lambda x: (x**2).sum(1)).attribute(torch.ones(1, 2)).shape
+    torch.Size([1, 2])
 """
 
+from __future__ import annotations
+
+import importlib
+from types import ModuleType
+
 __version__ = "0.1.0"
+
+_SUBPACKAGES = ("attr", "backward", "baselines", "evaluation", "memory", "metrics", "paths", "patterns", "quadratures")
+
+
+def __getattr__(name: str) -> ModuleType:
+    """A sub-package, imported on first use (PEP 562)."""
+    if name in _SUBPACKAGES:
+        return importlib.import_module(f"captum_ext.{name}")
+    raise AttributeError(f"module 'captum_ext' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """The sub-packages, for completion."""
+    return [*_SUBPACKAGES, "__version__"]

@@ -16,8 +16,8 @@ from captum_ext.attr import (
     Expected,
     GuidedIG,
     IntegratedGradients,
-    LayerIntegratedGradients,
-    NeuronIntegratedGradients,
+    LayerIDGI,
+    NeuronPathAttribution,
     PathAttribution,
 )
 from captum_ext.paths import BlurPath
@@ -48,7 +48,7 @@ def test_what_is_told_of_the_error_is_so(net, images, name):
     fine = method.attribute(images, target=1, n_steps=2000, method="riemann_trapezoid")
     for tol in (1e-1, 1e-2, 1e-3):
         ours, found = method.attribute(images, target=1, n_steps="auto", tol=tol, return_diagnostics=True)
-        assert bool(found.reached.all())
+        assert bool(found.converged.all())
         within = found.estimated_error if name.endswith("IDGI") else found.completeness_error
         assert bool((within <= tol).all())
         # The estimate is for rough functions; on a smooth one like this the rule is much better than it.
@@ -82,7 +82,7 @@ def test_delta_and_completeness_are_those_of_the_attributions(net, images, name)
         assert at[0] == 0
         assert at[-1] == 1
         assert bool((at.diff() > 0).all())
-        assert len(at) == len(values) == found.gradients[k]
+        assert len(at) == len(values) == found.n_gradients[k]
         torch.testing.assert_close(values[-1], net(images[k : k + 1])[0, 2].detach(), rtol=0, atol=1e-12)
         torch.testing.assert_close(values[0], net(start[k : k + 1])[0, 2].detach(), rtol=0, atol=1e-12)
 
@@ -131,9 +131,9 @@ def test_each_example_stops_when_it_is_done():
     method = IntegratedGradients(kinked)
     _, found = method.attribute(x, n_steps="auto", return_diagnostics=True)
     alone = [method.attribute(x[k : k + 1], n_steps="auto", return_diagnostics=True)[1] for k in range(2)]
-    assert found.gradients.tolist() == [int(one.gradients) for one in alone]
-    assert found.gradients[0] == 5
-    assert found.gradients[1] > 5
+    assert found.n_gradients.tolist() == [int(one.n_gradients) for one in alone]
+    assert found.n_gradients[0] == 5
+    assert found.n_gradients[1] > 5
 
 
 def saturated(x):
@@ -152,8 +152,8 @@ def test_steps_are_found_that_no_gradient_at_the_first_points_shows(cls, functio
     x = torch.ones(1, features)
     ours, found = cls(function).attribute(x, n_steps="auto", tol=tol, return_diagnostics=True)
     fine = cls(function).attribute(x, n_steps=8192, method="riemann_trapezoid")
-    assert bool(found.reached.all())
-    assert found.gradients[0] < 64
+    assert bool(found.converged.all())
+    assert found.n_gradients[0] < 64
     assert distance(ours, fine).max() <= 3 * tol
 
 
@@ -168,8 +168,8 @@ def test_no_map_of_sharp_digits_is_called_converged_that_is_not(cls, temperature
     fine = method.attribute(images, target=target, n_steps=steps, method="riemann_trapezoid")
     for tol in (0.05, 0.01):
         ours, found = method.attribute(images, target=target, n_steps="auto", tol=tol, return_diagnostics=True)
-        assert found.reached.double().mean() > 0.7
-        assert bool((distance(ours, fine)[found.reached] <= 3 * tol).all())
+        assert found.converged.double().mean() > 0.7
+        assert bool((distance(ours, fine)[found.converged] <= 3 * tol).all())
 
 
 @functools.cache
@@ -201,8 +201,8 @@ def test_a_jump_ends_the_search_and_is_reported(cls, dtype):
         RuntimeWarning, match=r"1 of 2 examples can't reach tol=0.01 \(the first are \[0\]\): the output jumps"
     ):
         _, found = cls(jump).attribute(x, n_steps="auto", return_diagnostics=True)
-    assert found.reached.tolist() == [False, True]
-    assert found.gradients[0] < 64
+    assert found.converged.tolist() == [False, True]
+    assert found.n_gradients[0] < 64
     assert found.positions[0].diff().min() > torch.finfo(dtype).eps
 
 
@@ -215,7 +215,7 @@ def test_a_map_that_lost_the_change_of_the_output_is_not_converged():
     with pytest.warns(RuntimeWarning, match="can't reach tol=0.1"):
         ours, found = IDGI(plateaus).attribute(torch.ones(1, 4), n_steps="auto", tol=0.1, return_diagnostics=True)
     assert ours.abs().max() == 0
-    assert not bool(found.reached.any())
+    assert not bool(found.converged.any())
 
 
 @pytest.mark.parametrize("cls", [IntegratedGradients, IDGI])
@@ -228,8 +228,8 @@ def test_a_nan_on_the_path_ends_the_search(cls):
     messages = " ".join(str(warning.message) for warning in caught)
     assert "examples [0] are not finite" in messages
     assert "can't reach tol=0.01" in messages
-    assert not bool(found.reached.any())
-    assert found.gradients.tolist() == [5]
+    assert not bool(found.converged.any())
+    assert found.n_gradients.tolist() == [5]
 
 
 def test_errors_of_a_round_cost_as_many_operations_whatever_the_intervals():
@@ -243,8 +243,8 @@ def test_errors_of_a_round_cost_as_many_operations_whatever_the_intervals():
 
     method = PathAttribution(step, quadrature=Counted("riemann_trapezoid"))
     _, found = method.attribute(torch.ones(1, 1, 4, 4), n_steps="auto", tol=1e-4, return_diagnostics=True)
-    assert sum(calls) >= int(found.gradients[0]) - 1
-    assert len(calls) < int(found.gradients[0]) / 2
+    assert sum(calls) >= int(found.n_gradients[0]) - 1
+    assert len(calls) < int(found.n_gradients[0]) / 2
 
 
 def test_diagnostics_on_another_default_device(net, images):
@@ -254,7 +254,7 @@ def test_diagnostics_on_another_default_device(net, images):
     with torch.device("meta"):
         ours, found = IDGI(net).attribute(images, target=target, n_steps="auto", tol=0.1, return_diagnostics=True)
     assert torch.equal(ours, expected[0])
-    assert found.gradients.tolist() == expected[1].gradients.tolist()
+    assert found.n_gradients.tolist() == expected[1].n_gradients.tolist()
 
 
 @pytest.mark.parametrize("shape", [(2, 0), (0, 3), (2, 3, 0), (0, 0)])
@@ -264,26 +264,79 @@ def test_inputs_without_features_or_examples(cls, shape):
         torch.ones(shape), n_steps="auto", return_diagnostics=True
     )
     assert ours.shape == shape
-    assert found.gradients.dtype == torch.long
-    assert found.reached.tolist() == [True] * shape[0]
+    assert found.n_gradients.dtype == torch.long
+    assert found.converged.tolist() == [True] * shape[0]
 
 
 def test_what_averages_attributions_refuses_diagnostics(net, images):
     with pytest.raises(ValueError, match="return_diagnostics: NoiseTunnel averages attributions"):
         captum.attr.NoiseTunnel(IDGI(net)).attribute(images, target=0, return_diagnostics=True)
-    with pytest.raises(ValueError, match="return_diagnostics: each baseline has a path of its own"):
-        Expected(IDGI(net), [0, 1]).attribute(images, target=0, return_diagnostics=True)
 
 
-def test_where_steps_can_not_be_found_yet(net, images):
-    ig = NeuronIntegratedGradients(net, net.conv)
-    for call in (
-        lambda: LayerIntegratedGradients(net, net.conv).attribute(images, target=0, n_steps="auto"),
-        lambda: ig.attribute(images, (0, 0, 0), n_steps="auto"),
-        lambda: IDGI(net).attribute_each([ImportantDirection()], images, target=0, n_steps="auto"),
-    ):
-        with pytest.raises(ValueError, match="got 'auto', which is for attribute"):
-            call()
+class Outer(torch.nn.Module):
+    """A network behind a layer that gives its input."""
+
+    def __init__(self, net):
+        super().__init__()
+        self.first, self.net = torch.nn.Identity(), net
+
+    def forward(self, x):
+        return self.net(self.first(x))
+
+
+def test_layers_and_neurons_are_the_inputs_where_these_are_the_same(net, images):
+    options = {"n_steps": "auto", "tol": 1e-2, "return_diagnostics": True, "return_convergence_delta": True}
+    expected, delta, found = IDGI(net).attribute(images, target=1, **options)
+    model = Outer(net)
+    at_layer, layer_delta, of_layer = LayerIDGI(model, model.first).attribute(images, target=1, **options)
+    neuron = NeuronPathAttribution(model, net, quadrature=ImportantDirection())
+    of_neuron = neuron.attribute(images, (1,), **options)
+    for ours, theirs, diagnostics in ((at_layer, layer_delta, of_layer), of_neuron):
+        torch.testing.assert_close(ours, expected, rtol=0, atol=1e-12)
+        torch.testing.assert_close(theirs, delta, rtol=0, atol=1e-12)
+        assert diagnostics.n_gradients.tolist() == found.n_gradients.tolist()
+
+
+def test_several_quadratures_share_the_steps_that_the_worst_of_them_needs(net, images):
+    method = PathAttribution(net)
+    quadratures = [WeightedSum(), ImportantDirection()]
+    both = method.attribute_each(quadratures, images, target=1, n_steps="auto", tol=1e-2, return_diagnostics=True)
+    alone = [
+        PathAttribution(net, quadrature=q).attribute(
+            images, target=1, n_steps="auto", tol=1e-2, return_diagnostics=True
+        )
+        for q in quadratures
+    ]
+    fine = method.attribute_each(
+        [WeightedSum("riemann_trapezoid"), ImportantDirection("riemann_trapezoid")], images, target=1, n_steps=2000
+    )
+    for (ours, found), (_, by_itself), limit in zip(both, alone, fine, strict=True):
+        assert bool(found.converged.all())
+        assert bool((found.n_gradients >= by_itself.n_gradients).all())
+        assert distance(ours, limit).max() < 3e-2
+    assert both[0][1].n_gradients.tolist() == both[1][1].n_gradients.tolist()
+    fixed = method.attribute_each(
+        [WeightedSum("riemann_left"), ImportantDirection()], images, target=1, n_steps=8, return_diagnostics=True
+    )
+    for (maps, found), quadrature in zip(fixed, (WeightedSum("riemann_left"), ImportantDirection()), strict=True):
+        ours, alone_found = PathAttribution(net, quadrature=quadrature).attribute(
+            images, target=1, n_steps=8, return_diagnostics=True
+        )
+        torch.testing.assert_close(maps, ours, rtol=0, atol=1e-12)
+        torch.testing.assert_close(found.completeness_error, alone_found.completeness_error)
+
+
+def test_expected_gives_the_diagnostics_of_each_baseline(net, images):
+    maps, found = Expected(IDGI(net), [0, 1]).attribute(images, target=0, n_steps="auto", return_diagnostics=True)
+    for baseline, diagnostics in zip((0, 1), found, strict=True):
+        _, alone = IDGI(net).attribute(images, baseline, 0, n_steps="auto", return_diagnostics=True)
+        assert diagnostics.n_gradients.tolist() == alone.n_gradients.tolist()
+    assert maps.shape == images.shape
+    _, delta, found = Expected(IDGI(net), [0, 1]).attribute(
+        images, target=0, n_steps=4, return_convergence_delta=True, return_diagnostics=True
+    )
+    assert delta.shape == (3,)
+    assert len(found) == 2
 
 
 def test_a_linear_function_takes_the_first_steps_only():
@@ -291,7 +344,7 @@ def test_a_linear_function_takes_the_first_steps_only():
     weights = torch.tensor([3.0, 0.5])
     ours, found = IntegratedGradients(lambda z: z @ weights).attribute(x, n_steps="auto", return_diagnostics=True)
     torch.testing.assert_close(ours, x * weights)
-    assert found.gradients.tolist() == [5]
+    assert found.n_gradients.tolist() == [5]
 
 
 def test_a_budget_that_was_hit_is_told():
@@ -300,8 +353,8 @@ def test_a_budget_that_was_hit_is_told():
         _, found = IntegratedGradients(step).attribute(
             x, n_steps="auto", tol=1e-8, max_steps=6, return_diagnostics=True
         )
-    assert found.gradients.tolist() == [7, 7]
-    assert not bool(found.reached.any())
+    assert found.n_gradients.tolist() == [7, 7]
+    assert not bool(found.converged.any())
     assert bool((found.completeness_error > 1e-8).all())
 
 
@@ -343,7 +396,7 @@ def test_tuples_targets_and_the_form_of_results(pair_net, pairs):
     assert isinstance(both, tuple)
     for ours, theirs in zip(both, fine, strict=True):
         assert distance(ours, theirs).max() < 0.05
-    assert delta.shape == found.gradients.shape == (3,)
+    assert delta.shape == found.n_gradients.shape == (3,)
     assert isinstance(IntegratedGradients(pair_net).attribute(pairs, target=0, n_steps="auto"), tuple)
 
 
@@ -386,7 +439,7 @@ def test_diagnostics_of_a_number_of_steps(net, images, rule):
         )
         torch.testing.assert_close(ours, plain, rtol=0, atol=1e-12)
         nodes = {"riemann_trapezoid": 9, "riemann_left": 8, "gausslegendre": 8}[rule]
-        assert found.gradients.tolist() == [nodes] * 3
+        assert found.n_gradients.tolist() == [nodes] * 3
         change = plain.sum((1, 2, 3)) - delta
         torch.testing.assert_close(found.completeness_error, delta.abs() / change.abs(), rtol=1e-6, atol=1e-12)
         for k in range(3):
@@ -402,7 +455,7 @@ def test_diagnostics_of_a_number_of_steps(net, images, rule):
 
 def test_diagnostics_of_guided_ig_and_patterns(net, images):
     _, found = GuidedIG(net).attribute(images, target=0, n_steps=6, return_diagnostics=True)
-    assert found.gradients.tolist() == [6] * 3
+    assert found.n_gradients.tolist() == [6] * 3
     model = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.ReLU(), torch.nn.Linear(8, 2))
     x = torch.randn(5, 4)
     _, found = PGIG(model, fit_patterns(model, [x])).attribute(x, target=0, n_steps=6, return_diagnostics=True)
@@ -437,12 +490,12 @@ def test_what_can_not_be_refined_says_so(net, images, make, arguments, error, me
 def test_patterns_have_no_completeness_to_go_by():
     model = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.ReLU(), torch.nn.Linear(8, 2))
     x = torch.randn(5, 4)
-    with pytest.raises(ValueError, match="by a backward rule"):
+    with pytest.raises(ValueError, match="with a custom backward rule"):
         PGIG(model, fit_patterns(model, [x])).attribute(x, target=0, n_steps="auto")
 
 
 def test_quadratures_estimate_by_their_own_rules():
-    assert WeightedSum().refinable() == WeightedSum("riemann_trapezoid")
-    assert ImportantDirection().refinable() == ImportantDirection("riemann_trapezoid")
+    assert WeightedSum().for_adaptive_steps() == WeightedSum("riemann_trapezoid")
+    assert ImportantDirection().for_adaptive_steps() == ImportantDirection("riemann_trapezoid")
     f = PathAttribution(lambda x: torch.zeros(len(x)) + 0 * x.sum(1))
     assert f.attribute(torch.ones(1, 2), n_steps="auto").tolist() == [[0, 0]]

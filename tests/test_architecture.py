@@ -17,7 +17,6 @@ import captum_ext
 
 ROOT = Path(captum_ext.__file__).parent
 FILES = sorted(ROOT.rglob("*.py"))
-NOUNS = ("paths", "quadratures", "patterns")
 MODULES = [name for _, name, _ in pkgutil.walk_packages([str(ROOT)], "captum_ext.") if not name.endswith("__main__")]
 
 
@@ -29,23 +28,52 @@ def imported(file):
             yield from (alias.name for alias in node.names)
 
 
-def test_the_nouns_never_import_one_another_nor_what_uses_them():
-    for noun in NOUNS:
-        others = (set(NOUNS) | {"attr", "_walk", "_integrate", "cli"}) - {noun}
-        for file in (ROOT / noun).glob("*.py"):
-            for module in imported(file):
-                assert not module.startswith(tuple(f"captum_ext.{other}" for other in others)), (file, module)
+# Imports run down this list.
+ORDER = (
+    "cli",
+    "evaluation",
+    "metrics",
+    "attr",
+    "visualization",
+    "vision",
+    "patterns",
+    "baselines",
+    "_engine",
+    "paths",
+    "quadratures",
+    "backward",
+    "_utils",
+)
 
 
-def test_nothing_but_attr_and_cli_imports_attr():
+@pytest.mark.parametrize("folder", ORDER)
+def test_imports_run_one_way(folder):
+    allowed = ORDER[ORDER.index(folder) :]
+    for file in (ROOT / folder).rglob("*.py"):
+        for module in imported(file):
+            parts = module.split(".")
+            if parts[0] == "captum_ext" and len(parts) > 1 and parts[1] in ORDER:
+                assert parts[1] in allowed, (file, module)
+
+
+def test_every_folder_has_its_place_in_the_order():
+    assert {path.name for path in ROOT.iterdir() if path.is_dir() and path.name != "__pycache__"} == set(ORDER)
+
+
+def test_no_public_name_is_defined_in_two_modules():
+    modules = {}
     for file in FILES:
-        if file.parent.name not in ("attr", "cli", "evaluation", "metrics"):
-            assert not any(module.startswith("captum_ext.attr") for module in imported(file)), file
+        if file.name == "__init__.py":
+            continue
+        for node in ast.parse(file.read_text()).body:
+            if isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_"):
+                modules.setdefault(node.name, []).append(str(file.relative_to(ROOT)))
+    assert not {name: where for name, where in modules.items() if len(where) > 1}
 
 
-def test_private_captum_helpers_come_through_compat():
+def test_private_captum_helpers_come_through_one_module():
     for file in FILES:
-        if file.name != "_compat.py":
+        if file.name != "_captum.py":
             private = [m for m in imported(file) if m.startswith("captum.") and "._" in m]
             assert not private, f"{file} imports {private}"
 
@@ -63,6 +91,19 @@ def test_examples_in_docstrings_run(name):
     assert results.failed == 0
 
 
+FOR_EXTENDERS = (
+    "Accumulator",
+    "Grid",
+    "Path",
+    "PathEvaluator",
+    "Quadrature",
+    "SearchedPath",
+    "Segment",
+    "Step",
+    "Trajectory",
+)
+
+
 @pytest.mark.parametrize("name", ["attr", "paths", "quadratures", "patterns", "metrics", "baselines", "evaluation"])
 def test_public_classes_and_functions_say_what_they_take(name):
     module = importlib.import_module(f"captum_ext.{name}")
@@ -71,9 +112,8 @@ def test_public_classes_and_functions_say_what_they_take(name):
         if isinstance(thing, dict) or (isinstance(thing, type) and issubclass(thing, Exception)):  # a table of names
             continue
         assert thing.__doc__, public
-        for_extenders = ("Path", "Trace", "Quadrature", "RunningSum")
         result = isinstance(thing, type) and is_dataclass(thing) and "Attributes:" in thing.__doc__
-        if not result and public not in (*for_extenders, "white", "grey"):  # these two refer to black
+        if not result and public not in (*FOR_EXTENDERS, "white", "gray"):  # these two refer to black
             assert "Example:" in thing.__doc__, public
             assert "Args:" in thing.__doc__ or public == "StraightPath", public
             gives = not isinstance(thing, type) and public not in ("pattern_backward",)  # a context gives nothing
@@ -84,18 +124,18 @@ def test_methods_say_what_they_raise_and_which_paper_they_are_from():
     from captum_ext import attr
 
     for name in attr.__all__:
-        if name not in ("Diagnostics", "Unrepeated"):
+        if name not in ("Diagnostics", "SharedArgument"):
             assert "Raises:" in getattr(attr, name).__doc__, name
             assert "Reference:" in getattr(attr, name).__doc__, name
 
 
 def test_what_extenders_implement_says_what_comes_in_and_goes_out():
     from captum_ext.paths import Path as CaptumPath
-    from captum_ext.paths import Trace
-    from captum_ext.quadratures import Quadrature, RunningSum
+    from captum_ext.paths import SearchedPath, Trajectory
+    from captum_ext.quadratures import Accumulator, Quadrature
 
-    for kind in (CaptumPath, Trace, Quadrature, RunningSum):
-        for name in kind.__abstractmethods__:
+    for kind in (CaptumPath, SearchedPath, Trajectory, Quadrature, Accumulator):
+        for name in getattr(kind, "__abstractmethods__", ()):
             method = getattr(kind, name)
             takes = len(inspect.signature(method).parameters) > 1
             assert ("Args:" in method.__doc__) == takes, method
@@ -106,3 +146,12 @@ def test_importing_the_package_is_cheap():
     script = "import captum_ext, sys; print([m for m in sys.modules if 'captum_ext.' in m or m == 'torch'])"
     printed = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True).stdout
     assert printed.strip() == "[]"
+
+
+def test_sub_packages_are_there_after_one_import():
+    script = (
+        "import captum_ext, sys; before = 'torch' in sys.modules; print(before, captum_ext.attr.IDGI.__name__, "
+        "captum_ext.paths.Path.__name__, 'attr' in dir(captum_ext), hasattr(captum_ext, 'nothing'))"
+    )
+    printed = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True).stdout
+    assert printed.split() == ["False", "IDGI", "Path", "True", "False"]

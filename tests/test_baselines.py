@@ -19,7 +19,7 @@ def transform(image):
 
 def test_pictures_go_through_the_models_transform():
     image = Image.new("RGB", (7, 5), (200, 10, 10))
-    for make, level in ((baselines.black, 0.0), (baselines.white, 1.0), (baselines.grey, 128 / 255)):
+    for make, level in ((baselines.black, 0.0), (baselines.white, 1.0), (baselines.gray, 128 / 255)):
         expected = (torch.tensor([level] * 3) - torch.tensor([0.4, 0.5, 0.6])) / torch.tensor([0.1, 0.2, 0.5])
         got = make(image, transform)
         assert got.shape == (1, 3, 5, 7)
@@ -52,10 +52,10 @@ def test_maximum_distance_is_the_further_bound():
 def test_constant_is_a_number_or_a_colour():
     x = torch.rand(2, 3, 4, 5, dtype=torch.float64)
     assert torch.equal(baselines.constant(x, 0.1), torch.full_like(x, 0.1))
-    colour = torch.tensor([0.1, 0.2, 0.3], dtype=torch.float64).reshape(3, 1, 1)
-    flat = baselines.constant(x, colour)
-    assert torch.equal(flat, colour.expand_as(x))
-    flat[0, 0, 0, 0] = 7  # a tensor of its own, not a view of the colour
+    color = torch.tensor([0.1, 0.2, 0.3], dtype=torch.float64).reshape(3, 1, 1)
+    flat = baselines.constant(x, color)
+    assert torch.equal(flat, color.expand_as(x))
+    flat[0, 0, 0, 0] = 7  # a tensor of its own, not a view of the color
     assert flat.eq(7).sum() == 1
     assert baselines.constant(torch.ones(2, 3, dtype=torch.int64), 0.5).dtype == torch.float32
 
@@ -64,12 +64,12 @@ def test_constant_is_a_number_or_a_colour():
 @given(
     sizes=st.lists(st.integers(0, 7), min_size=1, max_size=6).filter(any),
     shape=st.lists(st.integers(1, 4), max_size=3).map(tuple),
-    labelled=st.booleans(),
+    labeled=st.booleans(),
     dtype=st.sampled_from([torch.float64, torch.float32, torch.float16, torch.uint8]),
 )
-def test_the_mean_of_batches_is_the_mean_of_the_data(sizes, shape, labelled, dtype):
+def test_the_mean_of_batches_is_the_mean_of_the_data(sizes, shape, labeled, dtype):
     data = torch.randint(0, 200, (sum(sizes), *shape)).to(dtype)
-    batches = [(part, torch.zeros(len(part))) if labelled else part for part in data.split(sizes)]
+    batches = [(part, torch.zeros(len(part))) if labeled else part for part in data.split(sizes)]
     expected = data.double().mean(0, keepdim=True)
     for got in (baselines.data_mean(batches), baselines.data_mean(iter(batches)), baselines.data_mean(data)):
         assert got.dtype == (dtype if dtype.is_floating_point else torch.float32)
@@ -126,6 +126,17 @@ def test_gaussian_noise_has_the_sigma_asked_for_and_can_be_repeated():
     assert not torch.equal(noise, baselines.gaussian_noise(x, sigma, generator=torch.Generator().manual_seed(2)) - x)
 
 
+def test_an_integer_is_the_seed_of_a_generator():
+    x = torch.zeros(2, 3)
+    for make in (lambda g: baselines.uniform(x, 0, 1, g), lambda g: baselines.gaussian_noise(x, generator=g)):
+        state = torch.get_rng_state()
+        assert torch.equal(make(7), make(torch.Generator().manual_seed(7)))
+        assert not torch.equal(make(7), make(8))
+        assert torch.equal(torch.get_rng_state(), state)
+        with pytest.raises(TypeError, match=r"generator: expected an integer or a torch\.Generator, got str"):
+            make("7")
+
+
 def test_gaussian_noise_is_clipped_to_its_bounds():
     x = torch.rand(2, 3, 20, 20)
     free = baselines.gaussian_noise(x, generator=torch.Generator().manual_seed(1))
@@ -164,7 +175,7 @@ def test_every_baseline_has_the_inputs_shape_and_a_floating_dtype(dtype):
             "low: expected a number or a tensor that",
         ),
         (lambda x: baselines.maximum_distance(x, 0, torch.ones(2)), ValueError, "high: expected"),
-        (lambda x: baselines.gaussian_noise(x, -1.0), ValueError, "sigma: .*0 at least, got -1"),
+        (lambda x: baselines.gaussian_noise(x, -1.0), ValueError, "sigma: .*at least 0, got -1"),
         (lambda x: baselines.gaussian_noise(x.tolist()), TypeError, r"Write torch.as_tensor\(x\)"),
         (lambda x: baselines.constant(x.to(torch.complex64), 0), TypeError, "expected real numbers"),
     ],

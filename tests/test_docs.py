@@ -1,6 +1,8 @@
 """The Python of the README and of every page runs as it stands, and gives what the page says."""
 
+import math
 import re
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +10,8 @@ import pytest
 import torch
 from captum.attr import GuidedBackprop
 
-from captum_ext.attr import IntegratedGradients
+from captum_ext.attr import IntegratedGradients, PathAttribution
+from captum_ext.quadratures import ImportantDirection, WeightedSum
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
@@ -95,7 +98,7 @@ def test_the_page_on_inputs(run):
 
 def test_the_page_on_baselines(run):
     names = run("docs/baselines.md")
-    for name in ("from_noise", "from_mean", "over_colours", "sampled"):
+    for name in ("from_noise", "from_mean", "over_baselines", "sampled"):
         assert names[name].shape == (2, 3, 16, 16)
         assert (names[name] != 0).any()
     assert names["delta"].shape == (2,)
@@ -124,9 +127,53 @@ def test_a_path_of_ones_own(run):
         torch.testing.assert_close(maps, x * weight)
     # The first of four points, at 1/8: one of eight columns has appeared.
     seen = []
-    method(lambda x: seen.append(x.detach()) or x.sum((1, 2, 3)), names["WipePath"]()).attribute(x[:1], n_steps=4)
+    method(lambda x: seen.append(x.detach()) or x.sum((1, 2, 3)), names["WipePath"]()).attribute(
+        x[:1], n_steps=4, method="riemann_middle"
+    )
     assert (torch.cat(seen)[0, ..., 1:] == 0).all()
     assert (torch.cat(seen)[0, ..., 0] == x[0, ..., 0]).all()
+
+
+def test_a_searched_path_of_ones_own(run):
+    names = run("docs/own_parts.md")
+    model, x, winner = names["model"], names["x"], names["winner"]
+    path = names["DescentPath"](step=0.002)
+    finer, delta = names["PathAttribution"](model, path).attribute(
+        x, target=winner, n_steps=3000, return_convergence_delta=True
+    )
+    # Complete to the ends that the search found, where the classes meet.
+    change = finer.sum((1, 2, 3)) - delta
+    assert (delta.abs() < 0.02 * change.abs()).all()
+    assert (names["to_its_end"].abs() >= delta.abs()).all()
+
+
+def test_a_page_s_parts_are_short(run):
+    """As the page promises: a path in 8 lines, a quadrature in 6, a search in 20."""
+    page = (ROOT / "docs/own_parts.md").read_text()
+    for name, most in (("WipePath", 8), ("Simpson", 8), ("DescentPath", 20)):
+        body = page[page.index(f"class {name}") :]
+        lines = body[: min(body.index("\n\n\n"), body.index("```"))].splitlines()
+        assert len([line for line in lines if line.strip()]) <= most, name
+
+
+def test_simpsons_rule_has_order_4(run):
+    simpson = run("docs/own_parts.md")["Simpson"]
+    x = torch.tensor([[1.5]], dtype=torch.float64)
+    errors = []
+    for n_steps in (4, 8, 16, 32):
+        method = PathAttribution(lambda z: z.exp().sum(1), quadrature=simpson())
+        errors.append(abs(float(method.attribute(x, n_steps=n_steps)) - (math.exp(1.5) - 1)))
+    orders = [math.log2(coarse / fine) for coarse, fine in pairwise(errors)]
+    assert all(3.8 < order < 4.2 for order in orders), orders
+    shared = PathAttribution(lambda z: z.exp().sum(1)).attribute_each(
+        [simpson(), WeightedSum("riemann_trapezoid"), ImportantDirection()], x, n_steps=8
+    )
+    torch.testing.assert_close(shared[0].item(), math.exp(1.5) - 1, rtol=1e-4, atol=0)
+    (_, found), _ = PathAttribution(lambda z: z.exp().sum(1)).attribute_each(
+        [simpson(), WeightedSum("riemann_trapezoid")], x, n_steps=8, return_diagnostics=True
+    )
+    assert found.completeness_error < 1e-4
+    assert bool(found.estimated_error.isnan())  # every other of its points has other weights
 
 
 def test_a_quadrature_of_ones_own(run):

@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 
-from captum_ext.evaluation.store import Results, Row
+from captum_ext.evaluation.store import ResultRow, Results
 from evidence import page
 from evidence.claims import degradation, guided, invariance, paths, randomization, stepped, toy, truncated
 from evidence.condense import condense
@@ -24,7 +24,7 @@ def verdict(results, name):
     (claim,) = [claim for claim in page.claims() if claim.name == name]
     stored = Stored(results)
     found = claim.verdict(stored)
-    text = claim.text(stored, [figure.name for figure in claim.figures])
+    text = page.claim_text(claim, stored, list(page.FIGURES))
     assert found.word in text.replace("Not run", "not run")
     return found.word
 
@@ -33,17 +33,17 @@ def run(results, name, value, methods, scores, counts=(8,), model="net"):
     """A run in which an image's value is its own level plus ``value(method, score, variant, steps)``."""
     folder = results.parent / "runs" / f"{len(methods)}" / name
     store, rng = Results(folder), np.random.default_rng(0)
-    more = {"n_patches": 2, "patch_size": 9, "baseline": "grey"}
-    store.begin({"models": [model], "methods": list(methods), "steps": list(counts), "images": N, **more})
+    more = {"n_patches": 2, "patch_size": 9, "baseline": "gray"}
+    store.create({"models": [model], "methods": list(methods), "steps": list(counts), "images": N, **more})
     rows = []
     for k, level in enumerate(rng.random(N)):
-        rows.append(Row(f"{k}.png", "", 0, "image", "explained", 0.9))
+        rows.append(ResultRow(f"{k}.png", "", 0, "image", "explained", 0.9))
         for method in methods:
             for score, variant in scores:
                 for count in counts:
                     area = 1 + level + value(method, score, variant, count) + 0.01 * rng.normal()
                     curve = [1.0, area, 0.0] if score in ("degradation", "sic", "aic", "insertion") else None
-                    rows.append(Row(f"{k}.png", method, count, score, variant, area, curve))
+                    rows.append(ResultRow(f"{k}.png", method, count, score, variant, area, curve))
     store.write(model, 0, rows)
     condense(folder, results)
 
@@ -55,7 +55,7 @@ def table(results, name, rows, **settings):
         writer = csv.DictWriter(file, list(rows[0]))
         writer.writeheader()
         writer.writerows(rows)
-    (results / f"{name}.settings.json").write_text(json.dumps({"steps": 8, "baseline": "grey", **settings}))
+    (results / f"{name}.settings.json").write_text(json.dumps({"steps": 8, "baseline": "gray", **settings}))
 
 
 PATTERNED = ("pgig", "patternattribution")

@@ -11,7 +11,7 @@ from onnx.reference import ReferenceEvaluator
 from PIL import Image
 from torch import nn
 
-from captum_ext.evaluation import LabelledImage, find_images
+from captum_ext.evaluation import LabeledImage, find_images
 from captum_ext.vision.pictures import read
 from evidence import mnist, models, vgg16
 
@@ -76,10 +76,10 @@ def test_vgg_needs_its_file(tmp_path, monkeypatch):
 
 
 def test_animals_are_the_classes_up_to_397():
-    images = [LabelledImage(str(label), Path("x"), label) for label in (0, 397, 398, 999)]
+    images = [LabeledImage(str(label), Path("x"), label) for label in (0, 397, 398, 999)]
     assert [image.label for image in vgg16.animal_or_object(images)] == [0, 0, 1, 1]
     with pytest.raises(ValueError, match=r"labels\.csv"):
-        vgg16.animal_or_object([LabelledImage("a", Path("x"), None)])
+        vgg16.animal_or_object([LabeledImage("a", Path("x"), None)])
 
 
 def test_digits_come_back_from_their_files(tmp_path):

@@ -7,14 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from captum_ext.evaluation.reporting.estimates import Estimate
-from captum_ext.evaluation.reporting.findings import Findings
-from captum_ext.evaluation.reporting.measures import measure
-from captum_ext.evaluation.store import Results, Row
-from evidence import page, short
+from captum_ext.evaluation import Estimate, ResultRow, Results, ScoreTable, combine
+from evidence import page
 from evidence.claims import idgi
 from evidence.condense import condense
-from evidence.follows import defaults
 from evidence.papers import study
 from evidence.stored import RESULTS, Column, Stored, change, over_images, share
 from evidence.verdicts import Trial, of_all, of_all_in_each, verdict
@@ -137,11 +133,11 @@ def test_a_claim_without_exceptions_is_judged_in_each_case(grid, word):
 def write(folder, name, effect, scores, methods=SIX, steps=(8,), lost=()):
     """A run whose images differ much, and whose methods differ by what ``effect`` says; some images IDGI has not."""
     results = Results(folder / "runs" / name)
-    results.begin({"models": ["net"], "methods": list(methods), "steps": list(steps), "images": N})
+    results.create({"models": ["net"], "methods": list(methods), "steps": list(steps), "images": N})
     rng = np.random.default_rng(0)
     rows = []
     for k, own in enumerate(rng.random(N)):
-        rows.append(Row(f"{k}.png", "", 0, "image", "explained", 0.9))
+        rows.append(ResultRow(f"{k}.png", "", 0, "image", "explained", 0.9))
         for method in methods:
             for score, variant in scores:
                 for count in steps:
@@ -149,7 +145,7 @@ def write(folder, name, effect, scores, methods=SIX, steps=(8,), lost=()):
                     value = np.nan if method == "idgi" and k in lost else value
                     curve = [0.0, 0.123456, 1.0] if score == "insertion" else None
                     rows.append(
-                        Row(f"{k}.png", method, 0 if method == "random" else count, score, variant, value, curve)
+                        ResultRow(f"{k}.png", method, 0 if method == "random" else count, score, variant, value, curve)
                     )
     results.write("net", 0, rows)
     condense(folder / "runs" / name, folder / "results")
@@ -184,7 +180,7 @@ def test_two_equal_methods_are_undecided(tmp_path):
     write(tmp_path, "study-lite0", lambda method, variant: 0.0, [("insertion", "signed")], ("ig", "idgi"))
     (one,) = idgi.trials(idgi.INSERTION, Stored(tmp_path / "results"))
     assert one.outcome == "undecided"
-    assert abs(one.found.value) < 0.02
+    assert abs(one.estimate.value) < 0.02
 
 
 def test_without_results_the_page_says_so_and_nothing_else(tmp_path):
@@ -198,14 +194,14 @@ def test_without_results_the_page_says_so_and_nothing_else(tmp_path):
 def test_condensed_results_are_the_runs(tmp_path):
     write(tmp_path, "study-lite0", lambda method, variant: 0.0, INSERTIONS)
     stored, run = Stored(tmp_path / "results"), Results(tmp_path / "runs" / "study-lite0")
-    found = Findings(run.read(), run.settings())
+    scores = ScoreTable(run.read(), run.settings())
     assert stored.settings("study-lite0") == run.settings()
     assert stored.counts("study-lite0") == {"explained": N}
     for score, variant in INSERTIONS:
-        of = measure(score, variant)
         pair = [Column("study-lite0", method, score, variant) for method in ("idgi", "ig")]
-        assert stored.value(pair[0]) == found.estimate("net", "idgi", 8, of)
-        assert stored.difference(*pair) == found.difference("net", "idgi", of)
+        samples = [scores.sample("net", method, score, variant, 8) for method in ("idgi", "ig")]
+        assert stored.value(pair[0]) == samples[0].estimate
+        assert stored.difference(*pair) == combine(samples, lambda values: values[0] - values[1])
     np.testing.assert_array_equal(
         stored.sample(Column("study-lite0", "ig", "insertion", "signed")).curves[0],
         np.array([0, 0.1235, 1], np.float32),
@@ -238,7 +234,7 @@ def test_values_that_are_compared_are_of_the_same_images(tmp_path):
     write(tmp_path, "study-lite0", lambda method, variant: 0.0, INSERTIONS, lost=(3, 17))
     stored = Stored(tmp_path / "results")
     pair = [Column("study-lite0", method, "insertion", "signed") for method in ("ig", "idgi")]
-    own, other = map(stored.by_image, pair)
+    own, other = (stored.by_image(column).to_dict() for column in pair)
     values = stored.together(pair)
     assert [value.n for value in values] == [N - 2] * 2
     assert values[0].value == pytest.approx(np.mean([own[image] for image in other]))
@@ -280,7 +276,8 @@ def test_the_studys_tables_are_as_printed():
 def test_every_claim_has_a_name_of_its_own_and_every_figure_is_drawn():
     names = [claim.name for claim in page.claims()]
     assert len(set(names)) == len(names)
-    assert {figure.name for claim in page.claims() for figure in claim.figures} == set(page.FIGURES)
+    text = page.page(Stored(RESULTS), list(page.FIGURES))
+    assert set(re.findall(r"images/evidence-(.*?)\.png", text)) == set(page.FIGURES)
 
 
 def check(text):
@@ -313,7 +310,7 @@ def test_the_page_in_short_takes_its_verbs_from_the_numbers(own, chance, verb, t
         return {"random": chance, "ig": own}.get(method, own)
 
     write(tmp_path, "study-lite0", effect, INSERTIONS, ("ig", "idgi", "random"))
-    (_, text) = short.parts(Stored(tmp_path / "results"))
+    text = page.part("short.md", Stored(tmp_path / "results")).strip()
     assert f"ranked by sign, IG is {verb} a random order" in text
     assert "IDGI is not told apart from IG" in text
     assert text.count("\n") == 0  # nothing of what was not run
@@ -328,5 +325,5 @@ def test_a_default_is_questioned_by_the_numbers(own, follows, tmp_path):
 
     write(tmp_path, "study-lite0", effect, INSERTIONS, ("ig", "idgi", "random"))
     write(tmp_path, "study-lite2", effect, [("insertion", "signed")], ("ig", "idgi"))  # has no other ranking
-    (_, text) = defaults.parts(Stored(tmp_path / "results"))
+    text = page.part("defaults.md", Stored(tmp_path / "results"))
     assert follows in text

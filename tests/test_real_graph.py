@@ -14,7 +14,7 @@ from captum_ext.attr import (
     LayerIDGI,
     LayerIntegratedGradients,
     NeuronIntegratedGradients,
-    Unrepeated,
+    SharedArgument,
 )
 
 STEPS = 12
@@ -96,7 +96,7 @@ def test_layers_and_neurons(model, graph):
     expected = captum.attr.LayerIntegratedGradients(lambda x: model(x, edge_index), model.first)
     torch.testing.assert_close(got, expected.attribute(x, **arguments), rtol=0, atol=1e-7)
     complete = LayerIDGI(model, model.first).attribute(
-        x, additional_forward_args=Unrepeated(edge_index), return_convergence_delta=True, **arguments
+        x, additional_forward_args=SharedArgument(edge_index), return_convergence_delta=True, **arguments
     )
     torch.testing.assert_close(complete[1], torch.zeros(6).double(), rtol=0, atol=1e-12)
     neuron = NeuronIntegratedGradients(adapter, model.first).attribute(

@@ -10,9 +10,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from captum_ext._grid import closed_grid, open_grid, shared_grid
-from captum_ext._walk import split
-from captum_ext.attr import IDGI, BlurIG, GuidedIG, IntegratedGradients, LayerGuidedIG, LayerIDGI
+from captum_ext._engine.batching import split
+from captum_ext.attr import (
+    IDGI,
+    BlurIG,
+    GuidedIG,
+    IntegratedGradients,
+    LayerGuidedIG,
+    LayerIDGI,
+    PathAttribution,
+)
+from captum_ext.paths import BlurPath, GuidedPath, StraightPath
+from captum_ext.quadratures import ImportantDirection, WeightedSum
+from captum_ext.quadratures.grid import closed_grid, open_grid, shared_grid
 
 
 def lengths(chunks):
@@ -143,3 +153,24 @@ def test_the_loop_never_waits_for_the_device(method):
             method(net).attribute(torch.rand(2, 3, 4, 4), target=1, n_steps=steps, internal_batch_size=2)
         counts.append(reads.count)
     assert counts[0] == counts[1] > 0  # the check for NaN at the end
+
+
+@pytest.mark.parametrize("path", [StraightPath(), BlurPath(2.0), GuidedPath()], ids=lambda path: type(path).__name__)
+@pytest.mark.parametrize("cap", [None, 2, 3, 4])
+def test_rules_that_share_a_walk_give_what_each_gives_alone(path, cap):
+    """Also where a forward pass holds a node that a rule does not have: the left rule has no last one."""
+    x = torch.rand(2, 1, 6, 6, dtype=torch.float64)
+    rules = [
+        WeightedSum("riemann_left"),
+        WeightedSum("riemann_right"),
+        WeightedSum("riemann_trapezoid"),
+        ImportantDirection(),
+    ]
+
+    def cube(z):
+        return (z**3).sum((1, 2, 3))
+
+    together = PathAttribution(cube, path).attribute_each(rules, x, n_steps=4, internal_batch_size=cap)
+    for maps, rule in zip(together, rules, strict=True):
+        alone = PathAttribution(cube, path, rule).attribute(x, n_steps=4)
+        torch.testing.assert_close(maps, alone, rtol=0, atol=1e-12)

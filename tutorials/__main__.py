@@ -53,7 +53,7 @@ def cleaned(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
 
 
 def smaller(png: str) -> tuple[str, str]:
-    """The kind and base64 of the smaller of a PNG in 256 colours, as of drawings, and a JPEG, as of photographs."""
+    """The kind and base64 of the smaller of a PNG in 256 colors, as of drawings, and a JPEG, as of photographs."""
     picture = Image.open(io.BytesIO(base64.b64decode(png))).convert("RGB")
     drawing, photograph = io.BytesIO(), io.BytesIO()
     picture.quantize(256, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE).save(drawing, "PNG", optimize=True)

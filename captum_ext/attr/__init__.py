@@ -1,6 +1,6 @@
 """Attribution methods, drop-ins next to :class:`captum.attr.IntegratedGradients`."""
 
-from captum_ext._forward_args import Unrepeated
+from captum_ext._engine.forward_args import SharedArgument
 from captum_ext.attr.blur_ig import BlurIG
 from captum_ext.attr.diagnostics import Diagnostics
 from captum_ext.attr.expected import Expected
@@ -10,7 +10,8 @@ from captum_ext.attr.idgi import IDGI
 from captum_ext.attr.integrated_gradients import IntegratedGradients
 from captum_ext.attr.layer import LayerPathAttribution
 from captum_ext.attr.layer_methods import LayerBlurIG, LayerGuidedIG, LayerIDGI, LayerIntegratedGradients
-from captum_ext.attr.neuron import NeuronIntegratedGradients, NeuronPathAttribution
+from captum_ext.attr.neuron import NeuronPathAttribution
+from captum_ext.attr.neuron_methods import NeuronBlurIG, NeuronGuidedIG, NeuronIDGI, NeuronIntegratedGradients
 from captum_ext.attr.path_attribution import PathAttribution
 from captum_ext.attr.pattern import PatternAttribution, PatternNet
 from captum_ext.attr.pgig import PGIG
@@ -29,10 +30,13 @@ __all__ = [
     "LayerIDGI",
     "LayerIntegratedGradients",
     "LayerPathAttribution",
+    "NeuronBlurIG",
+    "NeuronGuidedIG",
+    "NeuronIDGI",
     "NeuronIntegratedGradients",
     "NeuronPathAttribution",
     "PathAttribution",
     "PatternAttribution",
     "PatternNet",
-    "Unrepeated",
+    "SharedArgument",
 ]

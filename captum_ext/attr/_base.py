@@ -1,27 +1,30 @@
-"""What all path methods have in common: their parts, and one way to put them to work."""
+"""What all path methods have in common: their parts, and the one way from arguments to results."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from functools import partial
 from typing import Any
 
 import torch
 from captum.attr import GradientAttribution
 from torch import Tensor
 
-from captum_ext._backward import BackwardRule
-from captum_ext._evaluate import Evaluator
-from captum_ext._gradients import compute_gradients
-from captum_ext._grid import shared_grid
-from captum_ext._integrate import Plan, integrate
-from captum_ext._model import untouched
-from captum_ext._segment import Tensors
-from captum_ext.attr._arguments import Arguments
-from captum_ext.attr._completeness import ValueRange, check_sums
-from captum_ext.attr._parts import check_flag, check_local, check_parts, check_quadratures
-from captum_ext.attr._refined import Task, make_bar
+from captum_ext._engine.adaptive import AdaptiveSteps
+from captum_ext._engine.arguments import Arguments
+from captum_ext._engine.completeness import check_sums
+from captum_ext._engine.evaluator import Evaluator
+from captum_ext._engine.gradients import compute_differentiable_gradients, compute_gradients
+from captum_ext._engine.loop import integrate
+from captum_ext._engine.step_plan import StepPlan
+from captum_ext._utils._captum import NullProgress, progress
+from captum_ext._utils.model_state import preserve_model_state
+from captum_ext._utils.tensors import Tensors
+from captum_ext.attr._parts import check_flag, check_input_factor, check_parts, check_quadratures
+from captum_ext.attr.diagnostics import Diagnostics
+from captum_ext.backward import BackwardRule
 from captum_ext.paths import Path
 from captum_ext.quadratures import Quadrature, WeightedSum
 
@@ -42,11 +45,17 @@ class PathMethod(GradientAttribution):
         check_flag(multiply_by_inputs)
         GradientAttribution.__init__(self, forward_func)
         self.gradient_func: Any = compute_gradients
-        self.path = path if multiply_by_inputs else path.local()
+        self.path = path if multiply_by_inputs else path.without_input_factor()
         self.quadrature = quadrature if quadrature is not None else WeightedSum(path.default_method)
         self._backward = None if backward is None else backward.bind(forward_func)
         self._multiply_by_inputs = bool(multiply_by_inputs)
-        check_local(multiply_by_inputs, [self.quadrature])
+        check_input_factor(multiply_by_inputs, [self.quadrature])
+
+    def __repr__(self) -> str:
+        """The class with its parts."""
+        rule = "" if self._backward is None else f", backward={self._backward!r}"
+        factor = "" if self._multiply_by_inputs else ", multiply_by_inputs=False"
+        return f"{type(self).__name__}(path={self.path!r}, quadrature={self.quadrature!r}{rule}{factor})"
 
     @property
     def multiplies_by_inputs(self) -> bool:
@@ -54,7 +63,7 @@ class PathMethod(GradientAttribution):
         return self._multiply_by_inputs
 
     def has_convergence_delta(self) -> bool:
-        """True by the ordinary gradient: attributions along a path sum to F(input) - F(start)."""
+        """True with the ordinary gradient: attributions along a path sum to F(input) - F(start)."""
         return self._backward is None
 
     @classmethod
@@ -63,70 +72,31 @@ class PathMethod(GradientAttribution):
         return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", cls.__name__)
 
     def attribute_future(self) -> None:
-        """Not there, as in Captum's Integrated Gradients."""
+        """Not implemented, as in Captum's Integrated Gradients."""
         raise NotImplementedError(f"attribute_future is not implemented for {type(self).__name__}")
 
-    def _by(self, method: str | None) -> Quadrature:
-        return self.quadrature if method is None else self.quadrature.with_method(method)
-
-    def _check_quadratures(self, quadratures: Sequence[Quadrature], with_delta: bool) -> tuple[Quadrature, ...]:
+    def _check_quadratures(
+        self, quadratures: Sequence[Quadrature], plan: StepPlan, method: str | None = None
+    ) -> tuple[Quadrature, ...]:
+        """The quadratures with the rule that is asked for, or with those that can be refined."""
+        plan.check()
         checked = check_quadratures(quadratures)
-        check_local(self._multiply_by_inputs, checked)
-        if with_delta and not self.has_convergence_delta():
+        if plan.adaptive:
+            checked = tuple(self._adaptive(quadrature, method) for quadrature in checked)
+        elif method is not None:
+            checked = tuple(quadrature.with_method(method) for quadrature in checked)
+        check_input_factor(self._multiply_by_inputs, checked)
+        if plan.return_convergence_delta and not self.has_convergence_delta():
             raise ValueError(
-                "return_convergence_delta: by a backward rule of its own a method has no completeness to miss, so "
-                "there is no delta. Leave it False."
+                "return_convergence_delta is not available with a custom backward rule, whose attributions need not "
+                "sum to F(input) - F(baseline). Pass False."
             )
+        if plan.create_graph:
+            self._check_differentiable()
         return checked
 
-    @contextmanager
-    def _at_work(self) -> Iterator[None]:
-        """The modes in which everything is computed, and the guard of the user's model."""
-        rule = nullcontext() if self._backward is None else self._backward.active()
-        with torch.inference_mode(False), torch.no_grad(), untouched(self.forward_func), rule:
-            yield
-
-    def _integrate(
-        self,
-        function: Callable[..., Any],
-        quadratures: tuple[Quadrature, ...],
-        given: Arguments,
-        plan: Plan,
-        show_progress: bool,
-        has_values: bool = True,
-    ) -> list[tuple[Tensors, Tensor | None]]:
-        """Attributions, and deltas if the plan has them, for a function of ``given`` that gives F of each example.
-
-        ``has_values`` is whether it gives F, or only what has F's gradient.
-        """
-        needs_values = any(quadrature.needs_values for quadrature in quadratures)
-        bar = make_bar(self.get_name(), show_progress)
-        if not (has_values and self._is_checked(quadratures)):
-            evaluate = self._evaluator(function, given, needs_values)
-            return integrate(self.path, quadratures, evaluate, given.inputs, given.baselines, plan, bar)
-        evaluate = self._evaluator(function, given, True)
-        grid = self.path.fit(shared_grid([quadrature.grid(plan.n_steps) for quadrature in quadratures]))
-        values = ValueRange(len(grid))
-        results = integrate(self.path, quadratures, evaluate, given.inputs, given.baselines, plan, bar, values)
-        for quadrature, (sums, _) in zip(quadratures, results, strict=True):
-            if quadrature.uses_increments and len(given.inputs[0]):
-                check_sums(sums, values.result(), evaluate, given.inputs, plan.internal_batch_size)
-        return results
-
-    def _is_checked(self, quadratures: Sequence[Quadrature]) -> bool:
-        """Whether the attributions should sum to F's change, may miss it grossly, and F's values are free.
-
-        A guided path takes the gradient at its start, which other paths' default rules do not. What stands in for
-        ``gradient_func`` (Captum's wrappers) need not pass through F's output.
-        """
-        complete = self.has_convergence_delta() and any(quadrature.uses_increments for quadrature in quadratures)
-        return complete and not self.path.look_ahead and self.gradient_func is compute_gradients
-
-    def _evaluator(self, function: Callable[..., Any], given: Arguments, needs_values: bool) -> Evaluator:
-        return Evaluator(function, self.gradient_func, given.target, given.forward_args, given.inputs, needs_values)
-
-    def _refinable(self, method: str | None) -> Quadrature:
-        """The quadrature by the rule that refines itself.
+    def _adaptive(self, quadrature: Quadrature, method: str | None) -> Quadrature:
+        """The quadrature with the rule whose points stay when steps are halved.
 
         Raises:
             ValueError: If path, quadrature or backward rule can't be refined, or another rule is asked for.
@@ -138,23 +108,95 @@ class PathMethod(GradientAttribution):
             )
         if self._backward is not None:
             raise ValueError(
-                "n_steps: by a backward rule of its own a method has no completeness to go by, so 'auto' can't tell "
-                "when to stop. Give a number."
+                "n_steps='auto' is not available with a custom backward rule, whose attributions need not sum to F's "
+                "change, so that nothing tells when to stop. Give a number."
             )
-        rule = self.quadrature.refinable()
+        rule = quadrature.for_adaptive_steps()
         if method not in (None, rule.method):
             raise ValueError(f"method: n_steps='auto' halves steps by {rule.method}, got {method!r}. Leave it out.")
         return rule
 
-    def _task(self, quadrature: Quadrature, given: Arguments, show_progress: bool) -> Task:
-        evaluate = self._evaluator(self.forward_func, given, True)
-        bar = make_bar(self.get_name(), show_progress)
-        complete = self.has_convergence_delta() and self._multiply_by_inputs
-        return Task(self.path, quadrature, evaluate, given, complete, bar)
+    def _check_differentiable(self) -> None:
+        if not self.path.look_ahead or self.gradient_func is not compute_gradients or self._backward is not None:
+            raise ValueError(
+                "create_graph: attributions can be differentiated on paths that are known in advance and with the "
+                f"ordinary gradient, not on {type(self.path).__name__} with a backward rule or gradient function of "
+                "one's own. Use StraightPath or BlurPath, or pass False."
+            )
 
+    @contextmanager
+    def _computation_context(self, create_graph: bool = False) -> Iterator[None]:
+        """The modes in which everything is computed, and the guard of the user's model."""
+        rule = nullcontext() if self._backward is None else self._backward.active()
+        grad = torch.enable_grad() if create_graph else torch.no_grad()
+        with torch.inference_mode(False), grad, preserve_model_state(self.forward_func), rule:
+            yield
 
-def paired(
-    results: list[tuple[Tensors, Tensor | None]], shape: Callable[[Tensors], Any], with_delta: bool
-) -> list[Any]:
-    """Each result as the user gets it: attributions in the form of what was explained, with the delta or without."""
-    return [(shape(attributions), delta) if with_delta else shape(attributions) for attributions, delta in results]
+    def _explain(
+        self,
+        function: Callable[..., Any],
+        quadratures: tuple[Quadrature, ...],
+        arguments: Arguments,
+        plan: StepPlan,
+        show_progress: bool,
+        form: Callable[[Tensors], Any],
+        has_values: bool = True,
+    ) -> list[Any]:
+        """For each quadrature what the user gets: attributions, the delta and diagnostics as asked for.
+
+        Args:
+            function: What is explained, a function of ``arguments``.
+            quadratures: Checked.
+            arguments: Formatted.
+            plan: How finely, and what to return.
+            show_progress: Whether to show a progress bar.
+            form: Brings attributions into the form of what was explained.
+            has_values: Whether the function gives F of each example, or only what has F's gradient.
+        """
+        checks_sums = has_values and not plan.adaptive and self._may_miss_change(quadratures)
+        recorded = checks_sums or plan.adaptive or plan.return_diagnostics
+        evaluator = Evaluator(
+            function,
+            compute_differentiable_gradients if plan.create_graph else self.gradient_func,
+            arguments.target,
+            arguments.forward_args,
+            arguments.inputs,
+            recorded or any(quadrature.needs_values for quadrature in quadratures),
+            plan.create_graph,
+        )
+        control = plan.control(recorded)
+        results = integrate(
+            self.path,
+            quadratures,
+            control,
+            evaluator,
+            arguments.inputs,
+            arguments.baselines,
+            plan.internal_batch_size,
+            plan.return_convergence_delta or plan.return_diagnostics,
+            partial(progress if show_progress else NullProgress, desc=f"{self.get_name()} attribution"),
+            plan.create_graph,
+        )
+        outputs = []
+        for quadrature, result in zip(quadratures, results, strict=True):
+            if checks_sums and quadrature.uses_increments:
+                check_sums(result, evaluator, arguments.inputs, plan.internal_batch_size)
+            if isinstance(control, AdaptiveSteps):
+                control.warn_if_missed(result.records)
+            output = [form(result.attributions)]
+            if plan.return_convergence_delta:
+                output.append(result.delta)
+            if plan.return_diagnostics:
+                complete = self.has_convergence_delta() and self._multiply_by_inputs
+                output.append(Diagnostics.of(result, complete))
+            outputs.append(tuple(output) if len(output) > 1 else output[0])
+        return outputs
+
+    def _may_miss_change(self, quadratures: Sequence[Quadrature]) -> bool:
+        """Whether the attributions should sum to F's change, may miss it grossly, and F's values are free.
+
+        A guided path takes the gradient at its start, which other paths' default rules do not. What stands in for
+        ``gradient_func`` (Captum's wrappers) need not pass through F's output.
+        """
+        complete = self.has_convergence_delta() and any(quadrature.uses_increments for quadrature in quadratures)
+        return complete and not self.path.look_ahead and self.gradient_func is compute_gradients

@@ -8,9 +8,9 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor
 
-from captum_ext._segment import Tensors
-from captum_ext._types import BaselineType
-from captum_ext.attr._arguments import format_baselines
+from captum_ext._engine.arguments import format_baselines
+from captum_ext._utils.tensors import Tensors
+from captum_ext._utils.types import BaselineType
 
 Entry: TypeAlias = BaselineType | Callable[[Any], Any]
 BaselineSet: TypeAlias = Tensor | tuple[Tensor, ...] | list[Entry]

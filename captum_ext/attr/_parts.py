@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from captum_ext._backward import BackwardRule
-from captum_ext._numbers import is_boolean, is_integer
+from captum_ext._utils.numbers import is_boolean, is_integer
+from captum_ext.backward.base import BackwardRule
 from captum_ext.paths import Path
 from captum_ext.quadratures import Quadrature
 
@@ -26,7 +26,7 @@ def check_parts(forward_func: object, path: object, quadrature: object, backward
         _check("backward", backward, BackwardRule, "a backward rule such as PatternRule(patterns)")
 
 
-def check_local(multiply_by_inputs: bool, quadratures: Iterable[Quadrature]) -> None:
+def check_input_factor(multiply_by_inputs: bool, quadratures: Iterable[Quadrature]) -> None:
     """Check that the factor (inputs - baselines) can be left out if it shall be.
 
     Raises:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from torch import Tensor
 
-from captum_ext._gaussian import PaddingMode
+from captum_ext._utils.gaussian import PaddingMode
 from captum_ext.attr._parts import check_not_flag
 from captum_ext.attr.path_attribution import PathAttribution
 from captum_ext.paths import BlurPath

@@ -10,7 +10,7 @@ from captum.attr import Attribution
 from captum.log import log_usage
 from torch import Tensor
 
-from captum_ext._types import TargetType
+from captum_ext._utils.types import TargetType
 from captum_ext.attr._baseline_set import BaselineSet, check_set, one_by_one
 from captum_ext.attr._parts import check_flag
 
@@ -98,7 +98,8 @@ class Expected(Attribution):
             **kwargs: What else the method's ``attribute`` takes, such as ``n_steps`` and ``internal_batch_size``.
 
         Returns:
-            What the method returns, averaged.
+            What the method returns, averaged; with ``return_diagnostics=True`` a list of the diagnostics of each
+            baseline comes last.
 
         Raises:
             TypeError: If ``kwargs`` has baselines, which are the constructor's.
@@ -106,11 +107,6 @@ class Expected(Attribution):
         """
         if "baselines" in kwargs:
             raise TypeError("baselines: the set is given once, as in Expected(method, baselines). Leave it out here.")
-        if kwargs.get("return_diagnostics"):
-            raise ValueError(
-                "return_diagnostics: each baseline has a path of its own, whose diagnostics have no average. Call "
-                "attribute(..., baselines=b, return_diagnostics=True) of the method for the baselines b of interest."
-            )
         if return_convergence_delta:
             if not self.has_convergence_delta():
                 raise ValueError(f"return_convergence_delta: {type(self.method).__name__} has none. Leave it False.")
@@ -119,10 +115,18 @@ class Expected(Attribution):
         given = {"target": target, "additional_forward_args": additional_forward_args}
         kwargs.update((name, value) for name, value in given.items() if value is not None)
         total, count = None, 0
+        diagnostics = []
         for baseline in one_by_one(self.baselines, inputs):
             result = self.method.attribute(inputs, baselines=baseline, **kwargs)
+            if kwargs.get("return_diagnostics"):
+                *result, of_baseline = result
+                diagnostics.append(of_baseline)
+                result = tuple(result) if return_convergence_delta else result[0]
             total, count = _summed(total, result), count + 1
-        return _divided(total, count, result)
+        mean = _divided(total, count, result)
+        if not kwargs.get("return_diagnostics"):
+            return mean
+        return (*mean, diagnostics) if return_convergence_delta else (mean, diagnostics)
 
     @classmethod
     def get_name(cls) -> str:

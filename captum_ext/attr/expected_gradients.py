@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -10,19 +11,21 @@ from captum.attr import GradientAttribution
 from captum.log import log_usage
 from torch import Tensor
 
-from captum_ext._compat import NullProgress, progress
-from captum_ext._evaluate import Evaluator, sum_dtype
-from captum_ext._gradients import compute_gradients
-from captum_ext._model import untouched
-from captum_ext._numbers import check_positive
-from captum_ext._segment import Tensors, per_node
-from captum_ext._types import TargetType
-from captum_ext._walk import split, walk
-from captum_ext.attr._arguments import format_arguments
+from captum_ext._engine.arguments import format_arguments
+from captum_ext._engine.evaluator import Evaluator
+from captum_ext._engine.gradients import compute_differentiable_gradients, compute_gradients
+from captum_ext._engine.loop import integrate
+from captum_ext._engine.step_plan import StepPlan
+from captum_ext._utils._captum import NullProgress, progress
+from captum_ext._utils.model_state import preserve_model_state
+from captum_ext._utils.numbers import check_positive
+from captum_ext._utils.random import as_generator
+from captum_ext._utils.tensors import Tensors, per_node
+from captum_ext._utils.types import TargetType
 from captum_ext.attr._baseline_set import BaselineSet, check_set, stacked
 from captum_ext.attr._parts import check_flag, check_parts
-from captum_ext.paths import StraightPath, Trace
-from captum_ext.quadratures import WeightedSum
+from captum_ext.paths import Path, PathEvaluator, StraightPath, Trajectory
+from captum_ext.quadratures import Grid, WeightedSum
 
 
 class ExpectedGradients(GradientAttribution):
@@ -86,8 +89,9 @@ class ExpectedGradients(GradientAttribution):
         internal_batch_size: int | None = None,
         return_convergence_delta: bool = False,
         *,
-        generator: torch.Generator | None = None,
+        generator: int | torch.Generator | None = None,
         show_progress: bool = False,
+        create_graph: bool = False,
     ) -> Any:
         """Attribute the output to the inputs.
 
@@ -99,8 +103,10 @@ class ExpectedGradients(GradientAttribution):
             internal_batch_size: The most rows in any forward pass; the samples do not depend on it. See there for
                 the default.
             return_convergence_delta: Whether to return the delta too, at the cost of another forward pass a sample.
-            generator: For samples that can be repeated.
-            show_progress: Whether to show a progress bar, one tick a pass.
+            generator: For samples that can be repeated: a seed, or a ``torch.Generator``.
+            show_progress: Whether to show a progress bar, one tick per pass.
+            create_graph: Whether the attributions can be differentiated; see
+                :meth:`captum_ext.attr.PathAttribution.attribute`.
 
         Returns:
             The attributions in the inputs' shape, device and dtype (float32 for half precision), a tuple if ``inputs``
@@ -112,87 +118,117 @@ class ExpectedGradients(GradientAttribution):
             TypeError, ValueError: If an argument can't be used.
         """
         check_positive("n_samples", n_samples)
-        given = format_arguments(inputs, None, target, additional_forward_args, 1, internal_batch_size)
-        ends = tuple(tensor.detach().to(sum_dtype(tensor)) for tensor in given.inputs)
-        starts = stacked(self.baselines, given.inputs)
-        which, alphas = _drawn(len(starts[0]), (n_samples, len(ends[0])), ends[0], generator)
-        evaluate = Evaluator(
-            self.forward_func, self.gradient_func, given.target, given.forward_args, given.inputs, needs_values=False
+        plan = StepPlan(n_samples, internal_batch_size, return_convergence_delta, create_graph=create_graph)
+        plan.check()
+        arguments = format_arguments(inputs, None, target, additional_forward_args)
+        lines = _RandomLines(stacked(self.baselines, arguments.inputs), n_samples, generator, self._multiply_by_inputs)
+        evaluator = Evaluator(
+            self.forward_func,
+            compute_differentiable_gradients if create_graph else self.gradient_func,
+            arguments.target,
+            arguments.forward_args,
+            arguments.inputs,
+            needs_values=False,
+            create_graph=create_graph,
         )
-        examples, samples = split(given.inputs, n_samples, internal_batch_size, look_ahead=True)
-        total = len(examples) * len(samples)
-        bar = (progress if show_progress else NullProgress)(total=total, desc=f"{self.get_name()} attribution")
-        parts, deltas = [tuple(tensor[:0] for tensor in ends)], [ends[0].new_zeros(0)]
-        with torch.inference_mode(False), torch.no_grad(), untouched(self.forward_func), bar:
-            for rows in examples:
-                some = tuple(tensor[:, rows] if tensor.shape[1] > 1 else tensor for tensor in starts)
-                end = tuple(tensor[rows] for tensor in ends)
-                draws = _Draws(some, end, which[:, rows], alphas[:, rows], self._multiply_by_inputs)
-                here, running = evaluate.rows(rows), WeightedSum("riemann_middle").begin()
-                for segment in walk(draws, here, samples, bar.update):
-                    running.update(segment)
-                parts.append(running.result())
-                if return_convergence_delta:
-                    deltas.append(_sum(parts[-1]) - _mean_rise(draws, end, here, n_samples))
-            if examples:
-                evaluate.check_gradient()
-            attributions: Any = tuple(torch.cat(pieces).contiguous() for pieces in zip(*parts, strict=True))
-            delta = torch.cat(deltas)
-        attributions = attributions if isinstance(inputs, tuple) else attributions[0]
-        return (attributions, delta) if return_convergence_delta else attributions
+        grad = torch.enable_grad() if create_graph else torch.no_grad()
+        with torch.inference_mode(False), grad, preserve_model_state(self.forward_func):
+            (result,) = integrate(
+                lines,
+                (WeightedSum("riemann_middle"),),
+                plan.control(record=False),
+                evaluator,
+                arguments.inputs,
+                None,
+                internal_batch_size,
+                return_convergence_delta,
+                partial(progress if show_progress else NullProgress, desc=f"{self.get_name()} attribution"),
+                create_graph,
+            )
+        attributions: Any = result.attributions if isinstance(inputs, tuple) else result.attributions[0]
+        return (attributions, result.delta) if return_convergence_delta else attributions
 
     def attribute_future(self) -> None:
         """Not there, as in Captum's gradient methods."""
         raise NotImplementedError(f"attribute_future is not implemented for {type(self).__name__}")
 
 
-class _Draws(Trace):
-    """Random points of the lines to B examples from random baselines of a set (N, B or 1, ...)."""
+class _RandomLines(Path):
+    """Lines to each example from random baselines of a set (N, B or 1, ...), one random point of each."""
 
-    def __init__(self, starts: Tensors, ends: Tensors, which: Tensor, alphas: Tensor, multiply_by_inputs: bool) -> None:
-        self._set = starts
+    def __init__(
+        self, baselines: Tensors, n_samples: int, generator: int | torch.Generator | None, multiply_by_inputs: bool
+    ) -> None:
+        self.baselines = baselines
+        self.n_samples = n_samples
+        self.generator = generator
+        self.multiply_by_inputs = multiply_by_inputs
+
+    def start(self, inputs: Tensors, baselines: Tensors | None) -> Tensors:
+        """Which baseline, and how far from it, for each sample of each example: all at once, whatever the batches.
+
+        Baselines that differ between the examples are with them; those that do not stay with the path.
+        """
+        which, alphas = _drawn(len(self.baselines[0]), (self.n_samples, len(inputs[0])), inputs[0], self.generator)
+        own = tuple(tensor.transpose(0, 1) for tensor in self.baselines if tensor.shape[1] > 1)
+        return (which.T, alphas.T, *own)
+
+    def trajectory(self, inputs: Tensors, start: Tensors, grid: Grid, evaluator: PathEvaluator) -> Trajectory:
+        """The lines of these examples."""
+        which, alphas, *own = start
+        rest = iter(own)
+        baselines = tuple(next(rest).transpose(0, 1) if part.shape[1] > 1 else part for part in self.baselines)
+        return _RandomLinesTrajectory(baselines, inputs, which.T, alphas.T, self.multiply_by_inputs)
+
+
+class _RandomLinesTrajectory(Trajectory):
+    def __init__(
+        self, baselines: Tensors, ends: Tensors, which: Tensor, alphas: Tensor, multiply_by_inputs: bool
+    ) -> None:
+        self._baselines = baselines
         self._ends = ends
         self._which = which
         self._alphas = alphas
         self._multiply_by_inputs = multiply_by_inputs
 
-    def starts(self, samples: slice) -> Tensors:
-        """The baselines that were drawn, each (K, B, ...)."""
-        which = self._which[samples]
-        columns = torch.arange(which.shape[1], device=which.device)
-        return tuple(tensor[which, columns if tensor.shape[1] > 1 else 0] for tensor in self._set)
-
-    def points(self, nodes: slice) -> Tensors:
-        alphas = self._alphas[nodes]
+    def points(self, grid: Grid) -> Tensors:
+        samples = self._samples(grid)
+        alphas = self._alphas[samples]
         return tuple(
             torch.lerp(start, end, per_node(alphas, start).to(start.dtype))
-            for start, end in zip(self.starts(nodes), self._ends, strict=True)
+            for start, end in zip(self._starts(samples), self._ends, strict=True)
         )
 
-    def increments(self, nodes: slice, before: float, after: float) -> Tensors:
+    def increments(self, grid: Grid, before: float, after: float) -> Tensors:
         # Each sample answers for an equal share of the mean, half of it before and half after its point.
         share = (before + after) / (2 * len(self._which))
-        starts = self.starts(nodes)
+        starts = self._starts(self._samples(grid))
         if not self._multiply_by_inputs:
             return tuple(torch.full_like(start, share) for start in starts)
         return tuple(share * (end - start) for start, end in zip(starts, self._ends, strict=True))
 
+    def output_deltas(self, evaluator: PathEvaluator) -> Tensor:
+        """F(input) less the mean of F at the baselines that were drawn, (B,)."""
+        drawn = (tuple(part[0] for part in self._starts(slice(k, k + 1))) for k in range(len(self._which)))
+        return evaluator.value(self._ends) - torch.stack([evaluator.value(start) for start in drawn]).mean(0)
+
+    def _samples(self, grid: Grid) -> slice:
+        """Which samples these nodes stand for: node k of the middle rule is sample k."""
+        first = int(grid.nodes[0] * len(self._which))
+        return slice(first, first + len(grid))
+
+    def _starts(self, samples: slice) -> Tensors:
+        """The baselines that were drawn, each (K, B, ...)."""
+        which = self._which[samples]
+        columns = torch.arange(which.shape[1], device=which.device)
+        return tuple(tensor[which, columns if tensor.shape[1] > 1 else 0] for tensor in self._baselines)
+
 
 def _drawn(
-    baselines: int, shape: tuple[int, int], like: Tensor, generator: torch.Generator | None
+    baselines: int, shape: tuple[int, int], like: Tensor, generator: int | torch.Generator | None
 ) -> tuple[Tensor, Tensor]:
-    """Which baseline, and how far from it, for each sample of each example: all at once, whatever the batches."""
+    generator = None if generator is None else as_generator(generator)
     device = "cpu" if generator is None else generator.device
     which = torch.randint(baselines, shape, device=device, generator=generator)
     alphas = torch.rand(shape, dtype=torch.float32, device=device, generator=generator)
     return which.to(like.device), alphas.to(like.device)
-
-
-def _sum(attributions: Tensors) -> Tensor:
-    return torch.stack([part.reshape(len(part), -1).sum(1) for part in attributions]).sum(0)
-
-
-def _mean_rise(draws: _Draws, ends: Tensors, evaluate: Evaluator, n_samples: int) -> Tensor:
-    """F(input) less the mean of F at the baselines that were drawn, (B,)."""
-    at_starts = [evaluate.value(tuple(start[0] for start in draws.starts(slice(k, k + 1)))) for k in range(n_samples)]
-    return evaluate.value(ends) - torch.stack(at_starts).mean(0)

@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 from torch import Tensor
 
-from captum_ext._backward import BackwardRule
 from captum_ext.attr._parts import check_not_flag
 from captum_ext.attr.path_attribution import PathAttribution
+from captum_ext.backward.base import BackwardRule
 from captum_ext.paths import Path, StraightPath
 from captum_ext.quadratures import ImportantDirection
 

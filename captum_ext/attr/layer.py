@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from functools import partial
+from typing import Any, Literal
 
 import captum.attr
 import torch
@@ -11,15 +12,10 @@ from captum.attr import LayerAttribution
 from captum.log import log_usage
 from torch import Tensor, nn
 
-from captum_ext._backward import BackwardRule
-from captum_ext._integrate import Plan
-from captum_ext._layers import Activations, Replaced, Tap
-from captum_ext._segment import Tensors
-from captum_ext._types import BaselineType, TargetType
-from captum_ext._walk import default_rows
-from captum_ext.attr._arguments import Arguments, format_target
-from captum_ext.attr._base import PathMethod, paired
-from captum_ext.attr._layer_arguments import (
+from captum_ext._engine.activations import Activations, LayerHooks, PatchedForward
+from captum_ext._engine.arguments import Arguments, format_target
+from captum_ext._engine.batching import default_rows
+from captum_ext._engine.layer_arguments import (
     arguments_at_layer,
     format_layer_arguments,
     format_layers,
@@ -27,6 +23,12 @@ from captum_ext.attr._layer_arguments import (
     settle_arguments,
     warn_of_runs,
 )
+from captum_ext._engine.step_plan import MAX_STEPS, TOLERANCE, StepPlan
+from captum_ext._utils.tensors import Tensors
+from captum_ext._utils.types import BaselineType, TargetType
+from captum_ext.attr._base import PathMethod
+from captum_ext.attr._noise_tunnel import refuse_noise_tunnel
+from captum_ext.backward.base import BackwardRule
 from captum_ext.paths import Path, StraightPath
 from captum_ext.quadratures import Quadrature
 
@@ -99,7 +101,7 @@ class LayerPathAttribution(PathMethod, captum.attr.LayerIntegratedGradients):
         baselines: BaselineType = None,
         target: TargetType = None,
         additional_forward_args: object = None,
-        n_steps: int = 50,
+        n_steps: int | Literal["auto"] = 50,
         method: str | None = None,
         internal_batch_size: int | None = None,
         return_convergence_delta: bool = False,
@@ -107,6 +109,9 @@ class LayerPathAttribution(PathMethod, captum.attr.LayerIntegratedGradients):
         grad_kwargs: dict[str, Any] | None = None,
         *,
         show_progress: bool = False,
+        tol: float = TOLERANCE,
+        max_steps: int = MAX_STEPS,
+        return_diagnostics: bool = False,
     ) -> Any:
         """Attribute the output to the layer; the arguments are those of Captum's LayerIntegratedGradients.
 
@@ -118,10 +123,10 @@ class LayerPathAttribution(PathMethod, captum.attr.LayerIntegratedGradients):
                 inputs or with one example, or a tuple of these. Default: zeros. (``BlurPath`` takes ``None`` only.)
             target: Which output to explain; see :meth:`captum_ext.attr.PathAttribution.attribute`.
             additional_forward_args: Further arguments of ``forward_func``, a tuple if several. Tensors of another
-                length than B are passed on whole, as are those in :class:`~captum_ext.attr.Unrepeated`. Those of length
-                B go with their examples, unless a trial pass shows that F's output is the same only if they are passed
-                on whole.
-            n_steps: Steps of the path. Default: 50, Captum's.
+                length than B are passed on whole, as are those in :class:`~captum_ext.attr.SharedArgument`. Those of
+                length B go with their examples, unless a trial pass shows that F's output is the same only if they
+                are passed on whole.
+            n_steps: Steps of the path, or ``"auto"`` for as many as each example needs. Default: 50, Captum's.
             method: The rule to integrate by, one of the quadrature's. Default ``None``: the class's own.
             internal_batch_size: The most rows in any forward pass; it may be less than B. Default ``None``: as in
                 :meth:`captum_ext.attr.PathAttribution.attribute`, inputs and activations counted together.
@@ -129,7 +134,10 @@ class LayerPathAttribution(PathMethod, captum.attr.LayerIntegratedGradients):
             attribute_to_layer_input: Whether to explain what the layer takes in, or what it puts out (default). Of
                 keyword arguments of the layer only if it takes no tensors by position.
             grad_kwargs: Taken for Captum's signature. Inputs that F does not depend on get zeros, whatever it holds.
-            show_progress: Whether to show a progress bar, one tick a forward pass.
+            show_progress: Whether to show a progress bar, one tick per forward pass.
+            tol: For ``n_steps="auto"``; see :meth:`captum_ext.attr.PathAttribution.attribute`.
+            max_steps: For ``n_steps="auto"``; see there.
+            return_diagnostics: Whether to return :class:`~captum_ext.attr.Diagnostics` too; see there.
 
         Returns:
             The attributions in the activation's shape and device (float32 for half precision), a tensor, or a tuple if
@@ -147,17 +155,19 @@ class LayerPathAttribution(PathMethod, captum.attr.LayerIntegratedGradients):
                 explained. If it can't be told whether an additional tensor has one row per example.
             RuntimeWarning: If F has a NaN or infinite gradient on the path of an example.
         """
-        return self.attribute_each(
-            (self._by(method),),
+        if return_diagnostics:
+            refuse_noise_tunnel()
+        plan = StepPlan(n_steps, internal_batch_size, return_convergence_delta, return_diagnostics, tol, max_steps)
+        return self._attribute(
+            (self.quadrature,),
+            method,
             inputs,
             baselines,
             target,
             additional_forward_args,
-            n_steps,
-            internal_batch_size,
-            return_convergence_delta,
+            plan,
             attribute_to_layer_input,
-            show_progress=show_progress,
+            show_progress,
         )[0]
 
     @log_usage(part_of_slo=True)  # type: ignore[untyped-decorator]
@@ -168,12 +178,15 @@ class LayerPathAttribution(PathMethod, captum.attr.LayerIntegratedGradients):
         baselines: BaselineType = None,
         target: TargetType = None,
         additional_forward_args: object = None,
-        n_steps: int = 50,
+        n_steps: int | Literal["auto"] = 50,
         internal_batch_size: int | None = None,
         return_convergence_delta: bool = False,
         attribute_to_layer_input: bool = False,
         *,
         show_progress: bool = False,
+        tol: float = TOLERANCE,
+        max_steps: int = MAX_STEPS,
+        return_diagnostics: bool = False,
     ) -> list[Any]:
         """Several quadratures from one walk; see :meth:`captum_ext.attr.PathAttribution.attribute_each`.
 
@@ -187,38 +200,62 @@ class LayerPathAttribution(PathMethod, captum.attr.LayerIntegratedGradients):
         Raises:
             ValueError: If the quadratures can't share a walk; otherwise as :meth:`attribute`.
         """
-        given = format_layer_arguments(inputs, baselines, target, additional_forward_args, n_steps, internal_batch_size)
-        checked = self._check_quadratures(quadratures, return_convergence_delta)
-        tap = Tap(self.forward_func, format_layers(self.layer), attribute_to_layer_input, self.device_ids)
-        with self._at_work(), tap.hooked():
-            most = internal_batch_size or default_rows(given.inputs)
-            given = settle_arguments(tap, given, most)
-            ends, starts = self._ends(tap, given, most)
-            warn_of_runs(tap, ends.runs)
+        plan = StepPlan(n_steps, internal_batch_size, return_convergence_delta, return_diagnostics, tol, max_steps)
+        return self._attribute(
+            quadratures,
+            None,
+            inputs,
+            baselines,
+            target,
+            additional_forward_args,
+            plan,
+            attribute_to_layer_input,
+            show_progress,
+        )
+
+    def _attribute(
+        self,
+        quadratures: Sequence[Quadrature],
+        method: str | None,
+        inputs: Any,
+        baselines: BaselineType,
+        target: TargetType,
+        additional_forward_args: object,
+        plan: StepPlan,
+        at_input: bool,
+        show_progress: bool,
+    ) -> list[Any]:
+        checked = self._check_quadratures(quadratures, plan, method)
+        arguments = format_layer_arguments(inputs, baselines, target, additional_forward_args)
+        hooked = LayerHooks(self.forward_func, format_layers(self.layer), at_input, self.device_ids)
+        with self._computation_context(), hooked.hooked():
+            most = plan.internal_batch_size or default_rows(arguments.inputs)
+            arguments = settle_arguments(hooked, arguments, most)
+            ends, starts = self._ends(hooked, arguments, most)
+            warn_of_runs(hooked, ends.runs)
             activations = _flat(ends)
-            rows = internal_batch_size or default_rows(given.inputs + activations)
-            replaced = Replaced(tap, ends)
-            args = arguments_at_layer(tap, replaced, ends, given, rows, self.path.look_ahead)
+            rows = plan.internal_batch_size or default_rows(arguments.inputs + activations)
+            patched = PatchedForward(hooked, ends)
+            args = arguments_at_layer(hooked, patched, ends, arguments, rows, self.path.look_ahead)
             at_layer = Arguments(activations, starts, format_target(target, activations), args)
-            plan = Plan(n_steps, rows, return_convergence_delta)
-            results = self._integrate(replaced, checked, at_layer, plan, show_progress)
+            plan = plan._replace(internal_batch_size=rows)
+            return self._explain(patched, checked, at_layer, plan, show_progress, partial(self._by_layer, ends))
 
-        def by_layer(parts: Tensors) -> Any:
-            rest = iter(parts)
-            layers = [tuple(next(rest) for _ in tensors) for tensors in ends.tensors]
-            shaped = [tensors if len(tensors) > 1 else tensors[0] for tensors in layers]
-            return shaped if isinstance(self.layer, list) else shaped[0]
+    def _by_layer(self, ends: Activations, parts: Tensors) -> Any:
+        """Attributions in the form of the layers' activations."""
+        rest = iter(parts)
+        layers = [tuple(next(rest) for _ in tensors) for tensors in ends.tensors]
+        shaped = [tensors if len(tensors) > 1 else tensors[0] for tensors in layers]
+        return shaped if isinstance(self.layer, list) else shaped[0]
 
-        return paired(results, by_layer, return_convergence_delta)
-
-    def _ends(self, tap: Tap, given: Arguments, rows: int) -> tuple[Activations, Tensors | None]:
+    def _ends(self, hooked: LayerHooks, arguments: Arguments, rows: int) -> tuple[Activations, Tensors | None]:
         """The layer's activations at the inputs, and where the path starts (``None``: the path's own start)."""
-        args = given.forward_args or ()
-        ends = read_all(tap, given.inputs, args, rows)
+        args = arguments.forward_args or ()
+        ends = read_all(hooked, arguments.inputs, args, rows)
         if not self.path.takes_baselines:
-            return ends, given.baselines
-        baselines = given.baselines or tuple(torch.zeros_like(tensor) for tensor in given.inputs)
-        starts = read_all(tap, baselines, args, rows)
+            return ends, arguments.baselines
+        baselines = arguments.baselines or tuple(torch.zeros_like(tensor) for tensor in arguments.inputs)
+        starts = read_all(hooked, baselines, args, rows)
         shapes = [[tensor.shape for tensor in _flat(activations)] for activations in (starts, ends)]
         if shapes[0] != shapes[1]:
             raise ValueError(

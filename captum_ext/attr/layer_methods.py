@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 
 from torch import Tensor, nn
 
-from captum_ext._backward import BackwardRule
-from captum_ext._gaussian import PaddingMode
+from captum_ext._utils.gaussian import PaddingMode
 from captum_ext.attr._parts import check_not_flag
 from captum_ext.attr.layer import LayerPathAttribution
+from captum_ext.backward.base import BackwardRule
 from captum_ext.paths import BlurPath, GuidedPath, Path, StraightPath
 from captum_ext.paths.blur import Schedule
 from captum_ext.quadratures import ImportantDirection

@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from captum.attr import NeuronAttribution
 from captum.log import log_usage
 from torch import Tensor, nn
 
-from captum_ext._backward import BackwardRule
-from captum_ext._compat import select_neuron
-from captum_ext._devices import device_mismatch_explained
-from captum_ext._integrate import Plan
-from captum_ext._layers import Tap
-from captum_ext._numbers import is_boolean
-from captum_ext._segment import Tensors
-from captum_ext._types import BaselineType, TensorOrTuple
-from captum_ext.attr._arguments import format_arguments
-from captum_ext.attr._base import PathMethod, paired
-from captum_ext.attr._layer_arguments import format_layers
+from captum_ext._engine.activations import LayerHooks
+from captum_ext._engine.arguments import format_arguments
+from captum_ext._engine.layer_arguments import format_layers
+from captum_ext._engine.step_plan import MAX_STEPS, TOLERANCE, StepPlan
+from captum_ext._utils._captum import select_neuron
+from captum_ext._utils.devices import device_mismatch_explained
+from captum_ext._utils.numbers import is_boolean
+from captum_ext._utils.types import BaselineType, TensorOrTuple
+from captum_ext.attr._base import PathMethod
+from captum_ext.backward.base import BackwardRule
 from captum_ext.paths import Path, StraightPath
 from captum_ext.quadratures import Quadrature
 
@@ -80,13 +79,16 @@ class NeuronPathAttribution(PathMethod, NeuronAttribution):
         neuron_selector: NeuronSelector,
         baselines: BaselineType = None,
         additional_forward_args: object = None,
-        n_steps: int = 50,
+        n_steps: int | Literal["auto"] = 50,
         method: str | None = None,
         internal_batch_size: int | None = None,
         attribute_to_neuron_input: bool = False,
         *,
         return_convergence_delta: bool = False,
         show_progress: bool = False,
+        tol: float = TOLERANCE,
+        max_steps: int = MAX_STEPS,
+        return_diagnostics: bool = False,
     ) -> Any:
         """Attribute a neuron to the inputs; the arguments are those of Captum's NeuronIntegratedGradients.
 
@@ -99,13 +101,16 @@ class NeuronPathAttribution(PathMethod, NeuronAttribution):
                 F itself is needed.
             baselines: Where the path starts; see :meth:`captum_ext.attr.PathAttribution.attribute`.
             additional_forward_args: Further arguments of ``forward_func``; see there.
-            n_steps: Steps of the path. Default: 50, Captum's.
+            n_steps: Steps of the path, or ``"auto"`` for as many as each example needs. Default: 50, Captum's.
             method: The rule to integrate by, one of the quadrature's. Default ``None``: the class's own.
             internal_batch_size: The most rows in any forward pass; see there for the default.
             attribute_to_neuron_input: Whether the neuron is one of the layer's input or output (default).
             return_convergence_delta: Whether to return the delta too: the sum of an example's attributions less the
                 neuron's change from the path's start to the input.
-            show_progress: Whether to show a progress bar, one tick a forward pass.
+            show_progress: Whether to show a progress bar, one tick per forward pass.
+            tol: For ``n_steps="auto"``; see :meth:`captum_ext.attr.PathAttribution.attribute`.
+            max_steps: For ``n_steps="auto"``; see there.
+            return_diagnostics: Whether to return :class:`~captum_ext.attr.Diagnostics` too; see there.
 
         Returns:
             The attributions, in the inputs' shape, device and dtype (float32 for half precision), a tuple if ``inputs``
@@ -114,59 +119,27 @@ class NeuronPathAttribution(PathMethod, NeuronAttribution):
         Raises:
             TypeError, ValueError: If an argument can't be used, or the layer did not run.
         """
-        given = format_arguments(inputs, baselines, None, additional_forward_args, n_steps, internal_batch_size)
-        quadratures = self._check_quadratures((self._by(method),), return_convergence_delta)
-        tap = Tap(self.forward_func, (_one(self.layer),), attribute_to_neuron_input, self.device_ids)
-        needs_values = return_convergence_delta or quadratures[0].needs_values
-        neuron = _Neuron(tap, neuron_selector, needs_values)
+        plan = StepPlan(n_steps, internal_batch_size, return_convergence_delta, return_diagnostics, tol, max_steps)
+        checked = self._check_quadratures((self.quadrature,), plan, method)
+        arguments = format_arguments(inputs, baselines, None, additional_forward_args)
+        hooked = LayerHooks(self.forward_func, (_one(self.layer),), attribute_to_neuron_input, self.device_ids)
+        needs_values = (
+            return_convergence_delta or return_diagnostics or plan.adaptive or any(q.needs_values for q in checked)
+        )
+        neuron = _Neuron(hooked, neuron_selector, needs_values)
         # A function may sum over the rows, which gives no example's value.
         has_values = needs_values or not callable(neuron_selector)
-        plan = Plan(n_steps, internal_batch_size, return_convergence_delta)
-
-        def as_given(parts: Tensors) -> Any:
-            return parts if isinstance(inputs, tuple) else parts[0]
-
-        named = device_mismatch_explained(self.forward_func, given.inputs, given.forward_args)
-        with self._at_work(), tap.hooked(), named:
-            results = self._integrate(neuron, quadratures, given, plan, show_progress, has_values)
-        return paired(results, as_given, return_convergence_delta)[0]
-
-
-class NeuronIntegratedGradients(NeuronPathAttribution):
-    """Integrated Gradients of a neuron inside the model: Captum's constructor and results, with this library's walk.
-
-    The attributions are those of :class:`captum.attr.NeuronIntegratedGradients` (to the rounding of Captum's weights to
-    float32), except for ``riemann_trapezoid``.
-
-    Args:
-        forward_func: The model, or any function that runs it.
-        layer: The module that has the neuron.
-        device_ids: The order of the devices of a DataParallel model that ``forward_func`` wraps. Default: ``None``.
-        multiply_by_inputs: ``False`` leaves out the factor (inputs - baselines). Default: True.
-
-    Raises:
-        TypeError: If an argument is something else than said.
-
-    Reference:
-        Sundararajan, Taly, Yan: Axiomatic Attribution for Deep Networks. ICML 2017.
-        https://arxiv.org/abs/1703.01365
-
-    Example:
-        >>> from captum_ext.attr import NeuronIntegratedGradients
-        >>> model = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.ReLU(), torch.nn.Linear(8, 2))
-        >>> NeuronIntegratedGradients(model, model[1]).attribute(torch.rand(3, 4), 7).shape
-        torch.Size([3, 4])
-    """
-
-    def __init__(
-        self,
-        forward_func: Callable[..., Tensor],
-        layer: nn.Module,
-        device_ids: list[int] | None = None,
-        multiply_by_inputs: bool = True,
-    ) -> None:
-        """See the class."""
-        super().__init__(forward_func, layer, device_ids, multiply_by_inputs=multiply_by_inputs)
+        named = device_mismatch_explained(self.forward_func, arguments.inputs, arguments.forward_args)
+        with self._computation_context(), hooked.hooked(), named:
+            return self._explain(
+                neuron,
+                checked,
+                arguments,
+                plan,
+                show_progress,
+                lambda parts: parts if isinstance(inputs, tuple) else parts[0],
+                has_values,
+            )[0]
 
 
 def _one(layer: object) -> nn.Module:
@@ -178,7 +151,7 @@ def _one(layer: object) -> nn.Module:
 class _Neuron:
     """A neuron as a function of what the model takes: one number a row."""
 
-    def __init__(self, tap: Tap, selector: NeuronSelector, needs_values: bool) -> None:
+    def __init__(self, hooked: LayerHooks, selector: NeuronSelector, needs_values: bool) -> None:
         indices = selector if isinstance(selector, tuple) else (selector,)
         known = callable(selector) or isinstance(selector, int | tuple)
         if not known or any(map(is_boolean, indices)):
@@ -186,25 +159,26 @@ class _Neuron:
                 "neuron_selector: expected an int, a tuple of ints and slices, or a function of the layer's tensor, "
                 f"got {selector!r:.80}."
             )
-        self._tap = tap
+        self._hooked = hooked
         self._selector = selector
         self._needs_values = needs_values
 
     def __call__(self, *given: Any) -> Tensor:
         rows = len(given[0])
-        (tensors,) = self._tap.read(given).tensors
+        (tensors,) = self._hooked.read(given).tensors
         shapes = [tuple(tensor.shape) for tensor in tensors]
         try:
             neuron = select_neuron(tensors, self._selector)
         except (AssertionError, IndexError) as error:
             raise ValueError(
-                f"neuron_selector: {self._selector} picks no neuron of a layer with {self._tap.end} {shapes}: {error}"
+                f"neuron_selector: {self._selector} picks no neuron of a layer with {self._hooked.end} {shapes}: "
+                f"{error}"
             ) from error
         if not isinstance(neuron, Tensor) or neuron.numel() not in (1, rows):
             got = tuple(neuron.shape) if isinstance(neuron, Tensor) else type(neuron).__name__
             raise ValueError(
                 f"neuron_selector: expected one number for each of {rows} rows, got {got} of a layer with "
-                f"{self._tap.end} {shapes}. Give an index for each dimension after the batch."
+                f"{self._hooked.end} {shapes}. Give an index for each dimension after the batch."
             )
         if neuron.numel() == rows:
             return neuron.reshape(rows)

@@ -8,12 +8,12 @@ from typing import Any, Literal, overload
 from captum.log import log_usage
 from torch import Tensor
 
-from captum_ext._backward import BackwardRule
-from captum_ext._integrate import Plan
-from captum_ext._types import BaselineType, TargetType, TensorOrTuple
-from captum_ext.attr._arguments import format_arguments
-from captum_ext.attr._base import PathMethod, paired
-from captum_ext.attr._refined import MAX_STEPS, TOLERANCE, Stop, check_not_averaged, explained
+from captum_ext._engine.arguments import format_arguments
+from captum_ext._engine.step_plan import MAX_STEPS, TOLERANCE, StepPlan
+from captum_ext._utils.types import BaselineType, TargetType, TensorOrTuple
+from captum_ext.attr._base import PathMethod
+from captum_ext.attr._noise_tunnel import refuse_noise_tunnel
+from captum_ext.backward.base import BackwardRule
 from captum_ext.paths import Path, StraightPath
 from captum_ext.quadratures import Quadrature
 
@@ -81,6 +81,7 @@ class PathAttribution(PathMethod):
         tol: float = TOLERANCE,
         max_steps: int = MAX_STEPS,
         return_diagnostics: Literal[False] = False,
+        create_graph: bool = False,
     ) -> tuple[TensorOrTuple, Tensor]: ...
 
     @overload
@@ -99,6 +100,7 @@ class PathAttribution(PathMethod):
         tol: float = TOLERANCE,
         max_steps: int = MAX_STEPS,
         return_diagnostics: Literal[False] = False,
+        create_graph: bool = False,
     ) -> TensorOrTuple: ...
 
     @overload
@@ -117,6 +119,7 @@ class PathAttribution(PathMethod):
         tol: float = TOLERANCE,
         max_steps: int = MAX_STEPS,
         return_diagnostics: bool,
+        create_graph: bool = False,
     ) -> Any: ...
 
     @log_usage(part_of_slo=True)  # type: ignore[untyped-decorator]
@@ -135,6 +138,7 @@ class PathAttribution(PathMethod):
         tol: float = TOLERANCE,
         max_steps: int = MAX_STEPS,
         return_diagnostics: bool = False,
+        create_graph: bool = False,
     ) -> Any:
         """Attribute the output to the inputs; the arguments are those of Captum's Integrated Gradients.
 
@@ -148,7 +152,7 @@ class PathAttribution(PathMethod):
                 examples; a list or a tensor (B,) of one for each. Default ``None``: the output is one number
                 an example.
             additional_forward_args: Further arguments of ``forward_func``, a tuple if several. Tensors have
-                one row an example (0-dimensional and :class:`~captum_ext.attr.Unrepeated` ones aside).
+                one row an example (0-dimensional and :class:`~captum_ext.attr.SharedArgument` ones aside).
             n_steps: Steps of the path, 1 at least. Default: 50, Captum's. ``"auto"`` takes as many as each example
                 needs to reach ``tol``, where its path needs them, by ``riemann_trapezoid``; not on ``GuidedPath``,
                 nor by a backward rule.
@@ -165,6 +169,9 @@ class PathAttribution(PathMethod):
                 F's change. Default: 0.01.
             max_steps: For ``"auto"``: the most steps. Default: 512.
             return_diagnostics: Whether to return :class:`~captum_ext.attr.Diagnostics` too.
+            create_graph: Whether the attributions can be differentiated, with respect to the model's parameters and to
+                inputs that require a gradient, as for a loss on attributions. On paths known in advance; memory holds
+                the graphs of all points. Default: False, and they are detached.
 
         Returns:
             The attributions, in the inputs' shape, device and dtype (float32 for half precision), a tuple if
@@ -181,29 +188,18 @@ class PathAttribution(PathMethod):
                 reached: because of ``max_steps``, or because the output jumps.
         """
         if return_diagnostics:
-            check_not_averaged()
-        if isinstance(n_steps, str) or return_diagnostics:
-            stop = Stop(n_steps, tol, max_steps, internal_batch_size)
-            quadrature = self._by(method) if stop.fixed else self._refinable(method)
-            self._check_quadratures([quadrature], return_convergence_delta)
-            given = format_arguments(
-                inputs, baselines, target, additional_forward_args, stop.at_most(), internal_batch_size
-            )
-            with self._at_work():
-                sums, delta, diagnostics = explained(self._task(quadrature, given, show_progress), stop)
-            attributions = sums if isinstance(inputs, tuple) else sums[0]
-            extras = [delta] * return_convergence_delta + [diagnostics] * return_diagnostics
-            return (attributions, *extras) if extras else attributions
-        return self.attribute_each(
-            (self._by(method),),
-            inputs,
-            baselines,
-            target,
-            additional_forward_args,
+            refuse_noise_tunnel()
+        plan = StepPlan(
             n_steps,
             internal_batch_size,
             return_convergence_delta,
-            show_progress=show_progress,
+            return_diagnostics,
+            tol,
+            max_steps,
+            create_graph,
+        )
+        return self._attribute(
+            (self.quadrature,), method, inputs, baselines, target, additional_forward_args, plan, show_progress
         )[0]
 
     @log_usage(part_of_slo=True)  # type: ignore[untyped-decorator]
@@ -214,11 +210,15 @@ class PathAttribution(PathMethod):
         baselines: BaselineType = None,
         target: TargetType = None,
         additional_forward_args: object = None,
-        n_steps: int = 50,
+        n_steps: int | Literal["auto"] = 50,
         internal_batch_size: int | None = None,
         return_convergence_delta: bool = False,
         *,
         show_progress: bool = False,
+        tol: float = TOLERANCE,
+        max_steps: int = MAX_STEPS,
+        return_diagnostics: bool = False,
+        create_graph: bool = False,
     ) -> list[Any]:
         """Several quadratures from one walk along the path: IG and IDGI for the price of one.
 
@@ -242,9 +242,38 @@ class PathAttribution(PathMethod):
             ...     [WeightedSum("riemann_trapezoid"), ImportantDirection()], torch.tensor([[3.0, 4.0]])
             ... )
         """
-        given = format_arguments(inputs, baselines, target, additional_forward_args, n_steps, internal_batch_size)
-        checked = self._check_quadratures(quadratures, return_convergence_delta)
-        plan = Plan(n_steps, internal_batch_size, return_convergence_delta)
-        with self._at_work():
-            results = self._integrate(self.forward_func, checked, given, plan, show_progress)
-        return paired(results, lambda parts: parts if isinstance(inputs, tuple) else parts[0], return_convergence_delta)
+        plan = StepPlan(
+            n_steps,
+            internal_batch_size,
+            return_convergence_delta,
+            return_diagnostics,
+            tol,
+            max_steps,
+            create_graph,
+        )
+        return self._attribute(
+            quadratures, None, inputs, baselines, target, additional_forward_args, plan, show_progress
+        )
+
+    def _attribute(
+        self,
+        quadratures: Sequence[Quadrature],
+        method: str | None,
+        inputs: Any,
+        baselines: BaselineType,
+        target: TargetType,
+        additional_forward_args: object,
+        plan: StepPlan,
+        show_progress: bool,
+    ) -> list[Any]:
+        checked = self._check_quadratures(quadratures, plan, method)
+        arguments = format_arguments(inputs, baselines, target, additional_forward_args)
+        with self._computation_context(plan.create_graph):
+            return self._explain(
+                self.forward_func,
+                checked,
+                arguments,
+                plan,
+                show_progress,
+                lambda parts: parts if isinstance(inputs, tuple) else parts[0],
+            )

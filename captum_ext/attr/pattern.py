@@ -10,12 +10,13 @@ from captum.attr import GradientAttribution
 from captum.log import log_usage
 from torch import Tensor, nn
 
-from captum_ext._evaluate import Evaluator
-from captum_ext._gradients import compute_gradients_from_output
-from captum_ext._model import untouched
-from captum_ext._types import TargetType, TensorOrTuple
-from captum_ext._walk import split
-from captum_ext.attr._arguments import format_arguments
+from captum_ext._engine.arguments import format_arguments
+from captum_ext._engine.batching import split
+from captum_ext._engine.evaluator import Evaluator
+from captum_ext._engine.gradients import compute_gradients_from_output
+from captum_ext._engine.step_plan import StepPlan
+from captum_ext._utils.model_state import preserve_model_state
+from captum_ext._utils.types import TargetType, TensorOrTuple
 from captum_ext.attr._parts import check_has_factor
 from captum_ext.patterns import PatternRule, Patterns
 from captum_ext.patterns.rules import Mode
@@ -63,20 +64,31 @@ class _PatternGradient(GradientAttribution):
         Raises:
             TypeError, ValueError: If an argument can't be used.
         """
-        given = format_arguments(inputs, None, target, additional_forward_args, 1, internal_batch_size)
-        evaluate = Evaluator(
-            self.forward_func, self.gradient_func, given.target, given.forward_args, given.inputs, needs_values=False
+        StepPlan(internal_batch_size=internal_batch_size).check()
+        arguments = format_arguments(inputs, None, target, additional_forward_args)
+        evaluator = Evaluator(
+            self.forward_func,
+            self.gradient_func,
+            arguments.target,
+            arguments.forward_args,
+            arguments.inputs,
+            needs_values=False,
         )
         parts: list[tuple[Tensor, ...]] = []
-        with torch.inference_mode(False), torch.no_grad(), untouched(self.forward_func), self._backward.active():
-            for rows in split(given.inputs, 1, internal_batch_size, look_ahead=True)[0]:
-                points = tuple(tensor[rows].unsqueeze(0).clone() for tensor in given.inputs)
-                parts.append(evaluate.rows(rows)(points)[1])
+        with (
+            torch.inference_mode(False),
+            torch.no_grad(),
+            preserve_model_state(self.forward_func),
+            self._backward.active(),
+        ):
+            for rows in split(arguments.inputs, 1, internal_batch_size, look_ahead=True)[0]:
+                points = tuple(tensor[rows].unsqueeze(0).clone() for tensor in arguments.inputs)
+                parts.append(evaluator.rows(rows)(points, keep=True)[1])
         if parts:
-            evaluate.check_gradient()
+            evaluator.check_gradient()
         result: Any = tuple(
             torch.cat([part[0] for part in pieces]).contiguous() for pieces in zip(*parts, strict=True)
-        ) or tuple(torch.zeros_like(tensor) for tensor in given.inputs)
+        ) or tuple(torch.zeros_like(tensor) for tensor in arguments.inputs)
         return cast(TensorOrTuple, result if isinstance(inputs, tuple) else result[0])
 
     @classmethod

@@ -7,7 +7,7 @@ from typing import Literal
 
 from torch import Tensor, nn
 
-from captum_ext._gradients import compute_gradients, compute_gradients_from_output
+from captum_ext._engine.gradients import compute_gradients, compute_gradients_from_output
 from captum_ext.attr.path_attribution import PathAttribution
 from captum_ext.patterns import PatternRule, Patterns
 

@@ -1,8 +1,8 @@
-"""Baselines: what an input without information could look like to the model.
+"""Baselines: inputs without information.
 
-Zero is grey, not black, after the usual normalisation: an image baseline is best made as a picture and put
-through the model's own transform. No choice is neutral: a path method gives nothing to a feature that is as in
-the baseline, so a black baseline can't find black objects. :class:`~captum_ext.attr.Expected` averages over several.
+After the usual normalization, zero is gray and not black, so create image baselines as pictures and apply the model's
+transform to them. No baseline is neutral: most path methods attribute nothing to a feature that equals the baseline, so
+a black baseline hides black objects. :class:`~captum_ext.attr.Expected` averages over several baselines.
 
 Reference:
     Sturmfels, Lundberg, Lee: Visualizing the Impact of Feature Attribution Baselines. Distill 2020.
@@ -11,7 +11,7 @@ Reference:
 
 from captum_ext.baselines._data import data_mean
 from captum_ext.baselines._inputs import blurred, constant, gaussian_noise, maximum_distance, uniform
-from captum_ext.baselines._pictures import black, grey, white
+from captum_ext.baselines._pictures import black, gray, white
 
 __all__ = [
     "black",
@@ -19,7 +19,7 @@ __all__ = [
     "constant",
     "data_mean",
     "gaussian_noise",
-    "grey",
+    "gray",
     "maximum_distance",
     "uniform",
     "white",

@@ -1,4 +1,4 @@
-"""Baselines in the shape of the inputs, plain, random or made from these."""
+"""Baselines with the inputs' shape: constant, random or computed from the inputs."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from captum_ext._evaluate import float_dtype
-from captum_ext._gaussian import PaddingMode
-from captum_ext._numbers import check_number
+from captum_ext._utils.gaussian import PaddingMode
+from captum_ext._utils.numbers import check_number
+from captum_ext._utils.random import as_generator
+from captum_ext._utils.tensors import float_dtype
 from captum_ext.paths import BlurPath
 
 
@@ -18,10 +19,10 @@ def constant(inputs: Tensor, value: Tensor | float) -> Tensor:
 
     Args:
         inputs: The inputs (B, ...).
-        value: A number, or a tensor that broadcasts to the inputs' shape, such as (C, 1, 1) for a colour.
+        value: A number, or a tensor that broadcasts to the inputs' shape, such as (C, 1, 1) for a color.
 
     Returns:
-        The baselines, shaped as the inputs.
+        The baselines, with the inputs' shape.
 
     Raises:
         ValueError: If the value does not broadcast.
@@ -35,18 +36,18 @@ def constant(inputs: Tensor, value: Tensor | float) -> Tensor:
 
 
 def blurred(inputs: Tensor, sigma: float = 50.0, padding_mode: PaddingMode = "constant") -> Tensor:
-    """The inputs (B, C, ...) blurred along all further dimensions, as Blur IG starts.
+    """The inputs (B, C, ...) blurred along all dimensions after the channels, as at the start of Blur IG's path.
 
     Args:
         inputs: Images, series or volumes.
-        sigma: The Gaussian's standard deviation in pixels. Default: 50, Blur IG's.
-        padding_mode: What lies beyond the border: ``"constant"`` (zeros), ``"reflect"`` or ``"replicate"``.
+        sigma: The Gaussian's standard deviation in pixels. Default: 50, as in Blur IG.
+        padding_mode: The values beyond the border: ``"constant"`` (zeros), ``"reflect"`` or ``"replicate"``.
 
     Returns:
-        The baselines, shaped as the inputs.
+        The baselines, with the inputs' shape.
 
     Raises:
-        TypeError, ValueError: If a setting is none of these, or the inputs have no such dimensions.
+        TypeError, ValueError: If an argument is invalid, or the inputs have no dimensions after the channels.
 
     Example:
         >>> from captum_ext import baselines
@@ -61,25 +62,25 @@ def gaussian_noise(
     sigma: Tensor | float = 0.5,
     low: Tensor | float | None = None,
     high: Tensor | float | None = None,
-    generator: torch.Generator | None = None,
+    generator: int | torch.Generator | None = None,
 ) -> Tensor:
     """The inputs plus Gaussian noise, clipped to bounds.
 
-    The noise surrounds the input, which stays in the baseline: the mean over many draws is the input itself.
+    The baseline still contains the input: without clipping, the mean over many draws is the input itself.
 
     Args:
         inputs: The inputs (B, ...).
         sigma: The noise's standard deviation in the units of the inputs, a number or a tensor that broadcasts, such as
             ``0.5 * (white - black)``. Default: 0.5, for inputs in [0, 1].
-        low: The least value, likewise, such as :func:`black`. Default ``None``: no bound.
-        high: The greatest, such as :func:`white`. Default ``None``: no bound.
-        generator: For noise that can be repeated.
+        low: The lower bound, a number or a tensor that broadcasts, such as :func:`black`. Default: no bound.
+        high: The upper bound, such as :func:`white`. Default: no bound.
+        generator: A seed or a random number generator, for reproducible noise. Default: torch's global generator.
 
     Returns:
-        The baselines, shaped as the inputs.
+        The baselines, with the inputs' shape.
 
     Raises:
-        ValueError: If sigma is negative, or does not broadcast, or bounds do not.
+        ValueError: If sigma is negative, or sigma or a bound does not broadcast.
 
     Reference:
         Smilkov et al.: SmoothGrad: removing noise by adding noise. 2017. https://arxiv.org/abs/1706.03825
@@ -93,26 +94,26 @@ def gaussian_noise(
     inputs = _floating(inputs)
     spread = _broadcast("sigma", sigma, inputs)
     if bool((spread < 0).any()):
-        raise ValueError(f"sigma: expected standard deviations, 0 at least, got {spread.min().item():g}.")
-    noisy = inputs + spread * _drawn(torch.randn, inputs, generator)
+        raise ValueError(f"sigma: expected standard deviations of at least 0, got {spread.min().item():g}.")
+    noisy = inputs + spread * _draw_noise(torch.randn, inputs, generator)
     if low is not None:
         noisy = noisy.maximum(_broadcast("low", low, inputs))
     return noisy if high is None else noisy.minimum(_broadcast("high", high, inputs))
 
 
 def uniform(
-    inputs: Tensor, low: Tensor | float, high: Tensor | float, generator: torch.Generator | None = None
+    inputs: Tensor, low: Tensor | float, high: Tensor | float, generator: int | torch.Generator | None = None
 ) -> Tensor:
-    """Noise between two bounds, shaped as the inputs.
+    """Uniform noise between two bounds, with the inputs' shape.
 
     Args:
         inputs: The inputs (B, ...).
-        low: The least value, a number or a tensor that broadcasts, such as :func:`black`.
-        high: The greatest, such as :func:`white`.
-        generator: For noise that can be repeated.
+        low: The lower bound, a number or a tensor that broadcasts, such as :func:`black`.
+        high: The upper bound, such as :func:`white`.
+        generator: A seed or a random number generator, for reproducible noise. Default: torch's global generator.
 
     Returns:
-        The baselines, shaped as the inputs.
+        The baselines, with the inputs' shape.
 
     Raises:
         ValueError: If a bound does not broadcast.
@@ -124,19 +125,19 @@ def uniform(
     """
     inputs = _floating(inputs)
     least, greatest = _broadcast("low", low, inputs), _broadcast("high", high, inputs)
-    return least + (greatest - least) * _drawn(torch.rand, inputs, generator)
+    return least + (greatest - least) * _draw_noise(torch.rand, inputs, generator)
 
 
 def maximum_distance(inputs: Tensor, low: Tensor | float, high: Tensor | float) -> Tensor:
-    """Of two bounds the one further from each value: every feature has a way to go.
+    """The bound that is further away from each value, so that every feature differs from the baseline.
 
     Args:
         inputs: The inputs (B, ...).
-        low: The least value, a number or a tensor that broadcasts, such as :func:`black`.
-        high: The greatest, such as :func:`white`.
+        low: The lower bound, a number or a tensor that broadcasts, such as :func:`black`.
+        high: The upper bound, such as :func:`white`.
 
     Returns:
-        The baselines, shaped as the inputs.
+        The baselines, with the inputs' shape.
 
     Raises:
         ValueError: If a bound does not broadcast.
@@ -172,7 +173,8 @@ def _broadcast(name: str, value: Tensor | float, inputs: Tensor) -> Tensor:
         ) from None
 
 
-def _drawn(draw: Callable[..., Tensor], like: Tensor, generator: torch.Generator | None) -> Tensor:
-    # Where the generator is, so that a CPU's serves inputs on a GPU, with the same noise.
-    device = like.device if generator is None else generator.device
-    return draw(like.shape, dtype=like.dtype, device=device, generator=generator).to(like.device)
+def _draw_noise(draw: Callable[..., Tensor], like: Tensor, generator: int | torch.Generator | None) -> Tensor:
+    source = None if generator is None else as_generator(generator)
+    # Draw on the generator's device: a CPU generator gives the same noise for inputs on a GPU.
+    device = like.device if source is None else source.device
+    return draw(like.shape, dtype=like.dtype, device=device, generator=source).to(like.device)

@@ -1,4 +1,4 @@
-"""Plain pictures, put through the model's own transform."""
+"""Uniform pictures, transformed with the model's transform."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ if TYPE_CHECKING:
 
 
 def black(image: Image, transform: Callable[[Image], Tensor]) -> Tensor:
-    """A black picture of the image's size, as the model sees it.
+    """A black picture of the image's size, as an input of the model.
 
     Args:
         image: A PIL image.
-        transform: What turns it into the model's input (C, H, W).
+        transform: The function that turns an image into the model's input (C, H, W).
 
     Returns:
         The baseline (1, C, H, W).
@@ -33,16 +33,16 @@ def black(image: Image, transform: Callable[[Image], Tensor]) -> Tensor:
 
 
 def white(image: Image, transform: Callable[[Image], Tensor]) -> Tensor:
-    """A white picture of the image's size, as the model sees it; see :func:`black`."""
+    """A white picture of the image's size, as an input of the model; see :func:`black`."""
     return _plain(255, image, transform)
 
 
-def grey(image: Image, transform: Callable[[Image], Tensor]) -> Tensor:
-    """A picture half way between black and white, as the model sees it; see :func:`black`."""
+def gray(image: Image, transform: Callable[[Image], Tensor]) -> Tensor:
+    """A gray picture, halfway between black and white, as an input of the model; see :func:`black`."""
     return _plain(128, image, transform)
 
 
 def _plain(level: int, image: Image, transform: Callable[[Image], Tensor]) -> Tensor:
-    from PIL import Image  # needed only here
+    from PIL import Image  # not installed with the library
 
     return transform(Image.new("RGB", image.size, (level, level, level)).convert(image.mode)).unsqueeze(0)

@@ -10,14 +10,14 @@ from contextlib import contextmanager, suppress
 from typing import NoReturn
 
 from captum_ext import __version__
-from captum_ext._errors import UserError
+from captum_ext._utils.errors import UserError
 from captum_ext.cli.console import complain, flush_output, open_closed_streams
 from captum_ext.cli.errors import CommandError
 
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        """One line, without the usage."""
+        """Raise the error with a message of one line, without the usage."""
         raise CommandError(f"{message} (see {self.prog} --help)")
 
 
@@ -25,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command.
 
     Returns:
-        The exit code: 0; 1 if the reader of its output left; 2 after an error; 130 after Ctrl-C.
+        The exit code: 0 on success, 1 if the reader of the output closed it, 2 after an error, 130 after Ctrl-C.
     """
     open_closed_streams()
     code = 0
@@ -48,15 +48,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(arguments: Sequence[str] | None) -> None:
     # Imported here: torch takes seconds, in which Ctrl-C must already be handled.
-    from captum_ext.cli import evaluate, explain, fit_patterns, report
+    from captum_ext.cli.evaluate import EvaluateCommand
+    from captum_ext.cli.explain import ExplainCommand
+    from captum_ext.cli.fit_patterns import FitPatternsCommand
+    from captum_ext.cli.report import ReportCommand
     from captum_ext.memory import keep_freed_memory
 
     parser = _Parser(prog="captum-ext", description="Explain what an image classifier saw.")
     parser.add_argument("--version", action="version", version=f"captum-ext {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for command in (explain, fit_patterns, evaluate, report):
-        name = command.__name__.rpartition(".")[2].replace("_", "-")
-        sub = commands.add_parser(name, help=command.SUMMARY, description=command.DESCRIPTION, epilog=command.EPILOG)
+    for command in (ExplainCommand(), FitPatternsCommand(), EvaluateCommand(), ReportCommand()):
+        sub = commands.add_parser(
+            command.name, help=command.summary, description=command.description, epilog=command.epilog
+        )
         command.add_arguments(sub)
         sub.set_defaults(run=command.run)
     options = parser.parse_args(arguments)
@@ -65,14 +69,17 @@ def _run(arguments: Sequence[str] | None) -> None:
 
 
 class _Interrupt(KeyboardInterrupt):
-    """Ctrl-C. After a plain KeyboardInterrupt inside exec(), which imports use, Python ends itself by the signal."""
+    """An interrupt with Ctrl-C.
+
+    After a plain KeyboardInterrupt inside exec(), which imports use, Python would terminate with the signal.
+    """
 
 
 @contextmanager
 def _interruptible() -> Iterator[None]:
-    """Raise KeyboardInterrupt after Ctrl-C, also if an extension module made another exception of it.
+    """Raise KeyboardInterrupt after Ctrl-C, even if an extension module raised another exception instead.
 
-    Extensions that are interrupted while they import others raise an ImportError or a RuntimeError of their own.
+    Extensions that are interrupted while they import other modules raise an ImportError or a RuntimeError.
     """
     before = signal.getsignal(signal.SIGINT)
     if threading.current_thread() is not threading.main_thread() or before is not signal.default_int_handler:

@@ -1,4 +1,4 @@
-"""What the command prints."""
+"""Output of the command."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 import sys
 from contextlib import suppress
 
-from captum_ext._text import printable
+from captum_ext._utils.text import printable
 
 
 def say(line: str) -> None:
@@ -15,7 +15,7 @@ def say(line: str) -> None:
 
 
 def complain(line: str) -> None:
-    """Print one line to standard error; if that fails, the exit code still tells."""
+    """Print one line to standard error. Failures are ignored, because the exit code shows the error too."""
     with suppress(OSError):
         print(printable(f"captum-ext: {line}", getattr(sys.stderr, "encoding", None)), file=sys.stderr)
 
@@ -23,8 +23,8 @@ def complain(line: str) -> None:
 def open_closed_streams() -> None:
     """Open the standard streams that the shell closed, as with ``2>&-``.
 
-    Python has None for them. Their numbers would go to the next files that are opened, into which native code would
-    then write its messages.
+    Python sets them to None. Otherwise, the next opened files would get their file descriptors, and native code would
+    write its messages to these files.
     """
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
@@ -32,7 +32,7 @@ def open_closed_streams() -> None:
 
 
 def flush_output() -> None:
-    """Flush standard output, and give it up if that fails: the interpreter would try again at exit, and fail."""
+    """Flush standard output; replace it if that fails, because the interpreter flushes it again at exit."""
     try:
         sys.stdout.flush()
     except OSError:

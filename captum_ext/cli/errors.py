@@ -1,27 +1,27 @@
-"""Mistakes of the command's user."""
+"""Errors of the command's arguments."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from captum_ext._errors import UserError
+from captum_ext._utils.errors import UserError
 
 
 class CommandError(UserError):
-    """An argument of the command can't be used; the command ends with exit code 2."""
+    """An argument of the command is invalid; the command ends with exit code 2."""
 
 
 @contextmanager
 def named_failures(what: str) -> Iterator[None]:
-    """What the user's model or transform raises, as one line that names what failed.
+    """Convert exceptions of a user-defined model or transform to an error of one line that names what failed.
 
     Raises:
-        CommandError: If anything is raised.
+        CommandError: If any exception is raised inside the context.
     """
     try:
         yield
     except UserError:
         raise
-    except Exception as error:  # the model is anybody's
+    except Exception as error:  # users' models raise arbitrary exceptions
         raise CommandError(f"{what}: {type(error).__name__}: {error}") from error

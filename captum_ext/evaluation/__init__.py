@@ -1,22 +1,30 @@
 """Methods x models x metrics over a folder of images, on one machine or many."""
 
-from captum_ext.evaluation.images import LabelledImage, find_images
-from captum_ext.evaluation.measures import MEASURES
-from captum_ext.evaluation.methods import METHODS
+from captum_ext.evaluation.config import EvaluationConfig
+from captum_ext.evaluation.estimates import Estimate, ScoreSample, band, bootstrap, combine
+from captum_ext.evaluation.images import LabeledImage, find_images
+from captum_ext.evaluation.method_registry import METHODS
+from captum_ext.evaluation.metric_registry import METRICS
 from captum_ext.evaluation.reporting.write import report
-from captum_ext.evaluation.run import Summary, evaluate
-from captum_ext.evaluation.settings import Settings
-from captum_ext.evaluation.store import Results, ResultsError, Row
+from captum_ext.evaluation.run import EvaluationSummary, evaluate
+from captum_ext.evaluation.scores import ScoreTable
+from captum_ext.evaluation.store import ResultRow, Results, ResultsError
 
 __all__ = [
-    "MEASURES",
     "METHODS",
-    "LabelledImage",
+    "METRICS",
+    "Estimate",
+    "EvaluationConfig",
+    "EvaluationSummary",
+    "LabeledImage",
+    "ResultRow",
     "Results",
     "ResultsError",
-    "Row",
-    "Settings",
-    "Summary",
+    "ScoreSample",
+    "ScoreTable",
+    "band",
+    "bootstrap",
+    "combine",
     "evaluate",
     "find_images",
     "report",

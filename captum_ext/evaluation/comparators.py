@@ -1,7 +1,7 @@
-"""The methods that the papers compare with, by Captum where Captum has them.
+"""The methods that the papers compare with, from Captum where it has them.
 
-The numbers are those of Pattern-Guided Integrated Gradients' appendix: 25 samples, noise of variance .15 in the units
-of the model's input, 25 steps.
+Their settings are those in the appendix of Pattern-Guided Integrated Gradients: 25 samples, noise of variance 0.15 in
+the units of the model's input, 25 steps.
 """
 
 from __future__ import annotations
@@ -18,102 +18,104 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from captum_ext._errors import UserError
-from captum_ext.attr import IntegratedGradients, PatternAttribution, PatternNet
-from captum_ext.evaluation.subject import Question, Subject
+from captum_ext._utils.errors import UserError
+from captum_ext.attr import ExpectedGradients, IntegratedGradients, PatternAttribution, PatternNet
+from captum_ext.evaluation.inputs import ImageBatch, ProbabilityModel
 
 SAMPLES, VARIANCE, STEPS = 25, 0.15, 25
 _ROWS = 16  # in a forward pass, if the user sets no limit
 
 
-def random(subject: Subject, question: Question) -> Tensor:
-    """Noise, the same for an image whatever batch it is in: what any method must beat."""
+def random(model: ProbabilityModel, batch: ImageBatch) -> Tensor:
+    """Noise, which any method must outperform."""
     maps = []
-    for name, image in zip(question.names, question.inputs, strict=True):
-        generator = torch.Generator().manual_seed(_seed(subject.seed, name))
+    for name, image in zip(batch.names, batch.inputs, strict=True):
+        generator = torch.Generator().manual_seed(_derive_seed(model.generator, name))
         maps.append(torch.randn(image.shape, generator=generator))
-    return torch.stack(maps).to(question.inputs)
+    return torch.stack(maps).to(batch.inputs)
 
 
-def gradient(subject: Subject, question: Question) -> Tensor:
+def gradient(model: ProbabilityModel, batch: ImageBatch) -> Tensor:
     """The gradient, with its sign."""
-    method = captum.attr.Saliency(subject.probability)
-    return _by_rows(subject, question, partial(method.attribute, abs=False))
+    method = captum.attr.Saliency(model.probability)
+    return _in_chunks(model, batch, partial(method.attribute, abs=False))
 
 
-def gradient_x_input(subject: Subject, question: Question) -> Tensor:
+def gradient_x_input(model: ProbabilityModel, batch: ImageBatch) -> Tensor:
     """The gradient times the input."""
-    return _by_rows(subject, question, captum.attr.InputXGradient(subject.probability).attribute)
+    return _in_chunks(model, batch, captum.attr.InputXGradient(model.probability).attribute)
 
 
-def vargrad(subject: Subject, question: Question) -> Tensor:
+def vargrad(model: ProbabilityModel, batch: ImageBatch) -> Tensor:
     """The variance of gradients at noisy inputs."""
-    return _each(subject, question, partial(_tunnel, "vargrad"))
+    return _per_image(model, batch, partial(_noise_tunnel, "vargrad"))
 
 
-def smoothgrad_squared(subject: Subject, question: Question) -> Tensor:
+def smoothgrad_squared(model: ProbabilityModel, batch: ImageBatch) -> Tensor:
     """The mean square of gradients at noisy inputs."""
-    return _each(subject, question, partial(_tunnel, "smoothgrad_sq"))
+    return _per_image(model, batch, partial(_noise_tunnel, "smoothgrad_sq"))
 
 
-def _tunnel(kind: str, subject: Subject, one: Question) -> Tensor:
-    result: Tensor = captum.attr.NoiseTunnel(captum.attr.Saliency(subject.probability)).attribute(
-        one.inputs.clone(),
+def _noise_tunnel(kind: str, model: ProbabilityModel, image: ImageBatch) -> Tensor:
+    result: Tensor = captum.attr.NoiseTunnel(captum.attr.Saliency(model.probability)).attribute(
+        image.inputs.clone(),
         nt_type=kind,
         nt_samples=SAMPLES,
-        nt_samples_batch_size=min(SAMPLES, subject.rows or _ROWS),
+        nt_samples_batch_size=min(SAMPLES, model.internal_batch_size or _ROWS),
         stdevs=VARIANCE**0.5,
-        target=one.target,
+        target=image.target,
         abs=False,
     )
     return result
 
 
-def smoothgrad_ig(subject: Subject, question: Question) -> Tensor:
+def smoothgrad_ig(model: ProbabilityModel, batch: ImageBatch) -> Tensor:
     """Integrated Gradients with gradients averaged over noisy inputs, times the clean input's distance."""
-    return _each(subject, question, _smoothgrad_ig)
+    return _per_image(model, batch, _smoothgrad_ig)
 
 
-def _smoothgrad_ig(subject: Subject, one: Question) -> Tensor:
-    tunnel = captum.attr.NoiseTunnel(IntegratedGradients(subject.probability, multiply_by_inputs=False))
-    local: Tensor = tunnel.attribute(
-        one.inputs.clone(),
-        nt_samples=subject.smoothgrad_ig_samples,
+def _smoothgrad_ig(model: ProbabilityModel, image: ImageBatch) -> Tensor:
+    tunnel = captum.attr.NoiseTunnel(IntegratedGradients(model.probability, multiply_by_inputs=False))
+    mean_gradient: Tensor = tunnel.attribute(
+        image.inputs.clone(),
+        nt_samples=model.smoothgrad_ig_samples,
         stdevs=VARIANCE**0.5,
-        baselines=one.baseline,
-        target=one.target,
+        baselines=image.baselines,
+        target=image.target,
         n_steps=STEPS,
         method="riemann_right",
-        internal_batch_size=subject.rows,
+        internal_batch_size=model.internal_batch_size,
     )
-    return local * (one.inputs - one.baseline)
+    return mean_gradient * (image.inputs - image.baselines)
 
 
-def expected_gradients(subject: Subject, question: Question) -> Tensor:
-    """Expected Gradients: as many draws of (baseline, alpha) as there are references."""
-    return _each(subject, question, _expected_gradients)
+def expected_gradients(model: ProbabilityModel, batch: ImageBatch) -> Tensor:
+    """Expected Gradients, with as many samples as there are references."""
+    return _per_image(model, batch, _expected_gradients)
 
 
-def _expected_gradients(subject: Subject, one: Question) -> Tensor:
-    method = captum.attr.GradientShap(subject.probability)
-    draws, rows = len(subject.references), subject.rows or _ROWS
-    total = torch.zeros_like(one.inputs)
-    for at in range(0, draws, rows):  # GradientShap alone would take all draws in one forward pass
-        some = min(rows, draws - at)
-        shares = method.attribute(one.inputs, subject.references, n_samples=some, stdevs=0.0, target=one.target)
-        total += some * shares.detach()
-    return total / draws
+def _expected_gradients(model: ProbabilityModel, image: ImageBatch) -> Tensor:
+    result: Tensor = ExpectedGradients(model.probability, model.references).attribute(
+        image.inputs,
+        image.target,
+        n_samples=len(model.references),
+        internal_batch_size=model.internal_batch_size,
+        generator=torch.Generator().manual_seed(_derive_seed(model.generator, image.names[0])),
+    )
+    return result
 
 
-def guided_backprop(subject: Subject, question: Question) -> Tensor:
-    """Guided Backpropagation, on a copy whose ReLU6 are a ReLU and a ceiling: Captum's knows nn.ReLU only.
+def guided_backprop(model: ProbabilityModel, batch: ImageBatch) -> Tensor:
+    """Guided Backpropagation.
+
+    Captum's supports only nn.ReLU, so each nn.ReLU6 of a copy is split into an nn.ReLU and a clamp.
 
     Raises:
-        UserError: If it equals the gradient, since the model's ReLUs are no modules.
+        UserError: If it equals the gradient because the model's ReLUs are not modules.
     """
-    model = nn.Sequential(_with_relus(subject.model), nn.Softmax(1))
-    result = _by_rows(subject, question, captum.attr.GuidedBackprop(model).attribute)
-    if torch.equal(result, gradient(subject, question)) and bool(result.any()):
+    probabilities = nn.Sequential(_with_relus(model.model), nn.Softmax(1))
+    result = _in_chunks(model, batch, captum.attr.GuidedBackprop(probabilities).attribute)
+    if torch.equal(result, gradient(model, batch)) and bool(result.any()):
         raise UserError(
             "guided-backprop: equals the gradient on this model, which has no nn.ReLU or nn.ReLU6 modules. Leave it "
             "out."
@@ -121,25 +123,27 @@ def guided_backprop(subject: Subject, question: Question) -> Tensor:
     return result
 
 
-def patternnet(subject: Subject, question: Question) -> Tensor:
+def patternnet(model: ProbabilityModel, batch: ImageBatch) -> Tensor:
     """PatternNet of the class's logit."""
-    model = subject.patterned
-    result: Tensor = PatternNet(model.model, model.given_patterns()).attribute(
-        question.inputs, question.target, internal_batch_size=subject.rows
-    )
-    return result
+    return _pattern_maps(PatternNet, model, batch)
 
 
-def patternattribution(subject: Subject, question: Question) -> Tensor:
+def patternattribution(model: ProbabilityModel, batch: ImageBatch) -> Tensor:
     """PatternAttribution of the class's logit."""
-    model = subject.patterned
-    result: Tensor = PatternAttribution(model.model, model.given_patterns()).attribute(
-        question.inputs, question.target, internal_batch_size=subject.rows
+    return _pattern_maps(PatternAttribution, model, batch)
+
+
+def _pattern_maps(
+    cls: type[PatternNet] | type[PatternAttribution], model: ProbabilityModel, batch: ImageBatch
+) -> Tensor:
+    model = model.with_folded_model
+    result: Tensor = cls(model.model, model.require_patterns()).attribute(
+        batch.inputs, batch.target, internal_batch_size=model.internal_batch_size
     )
     return result
 
 
-class _Ceiling(nn.Module):
+class _Clamp(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         return x.clamp(max=6)
 
@@ -147,46 +151,48 @@ class _Ceiling(nn.Module):
 def _with_relus(model: nn.Module) -> nn.Module:
     model = copy.deepcopy(model)
     for module in list(model.modules()):
-        for name, child in list(module._modules.items()):  # a shared one under each of its names
+        for name, child in list(module._modules.items()):  # unlike named_children(), with all names of a shared module
             if isinstance(child, nn.ReLU6):
-                setattr(module, name, nn.Sequential(nn.ReLU(), _Ceiling()))
+                setattr(module, name, nn.Sequential(nn.ReLU(), _Clamp()))
     return model
 
 
-def _by_rows(subject: Subject, question: Question, attribute: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
-    """A method of one pass, over as many images at a time as may be in one."""
-    rows = subject.rows or _ROWS
+def _in_chunks(model: ProbabilityModel, batch: ImageBatch, attribute: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
+    """The maps of a method with one pass per image, for as many images at a time as a pass may have."""
+    rows = model.internal_batch_size or _ROWS
     with _quiet():
         parts = [
-            attribute(question.inputs[at : at + rows].clone(), question.target[at : at + rows]).detach()
-            for at in range(0, len(question.inputs), rows)
+            attribute(batch.inputs[start : start + rows].clone(), batch.target[start : start + rows]).detach()
+            for start in range(0, len(batch.inputs), rows)
         ]
     return torch.cat(parts)
 
 
-def _each(subject: Subject, question: Question, attribute: Callable[[Subject, Question], Tensor]) -> Tensor:
-    """A method that draws, image by image: what is drawn for one depends on no other."""
+def _per_image(
+    model: ProbabilityModel, batch: ImageBatch, attribute: Callable[[ProbabilityModel, ImageBatch], Tensor]
+) -> Tensor:
+    """The maps of a random method, one image at a time, so that its samples depend on no other image."""
     parts = []
-    for index, name in enumerate(question.names):
-        one = Question((name,), *(tensor[index : index + 1] for tensor in question[1:]))
-        with seeded(subject.seed, name), _quiet():
-            parts.append(attribute(subject, one).detach())
+    for index, name in enumerate(batch.names):
+        image = ImageBatch((name,), *(tensor[index : index + 1] for tensor in batch[1:]))
+        with _global_seed(model.generator, name), _quiet():
+            parts.append(attribute(model, image).detach())
     return torch.cat(parts)
 
 
-def _seed(*key: object) -> int:
+def _derive_seed(*key: object) -> int:
     return int.from_bytes(hashlib.sha256(repr(key).encode()).digest()[:4], "big")
 
 
 @contextmanager
-def seeded(*key: object) -> Iterator[None]:
-    """The global generators, which Captum draws from, seeded by the key; put back afterwards."""
+def _global_seed(*key: object) -> Iterator[None]:
+    """Seed the global generators, which Captum uses, and restore them afterwards."""
     state = np.random.get_state()
     devices = list(range(torch.cuda.device_count())) if torch.cuda.is_available() else []
     try:
         with torch.random.fork_rng(devices):
-            torch.manual_seed(_seed(*key))
-            np.random.seed(_seed(*key))
+            torch.manual_seed(_derive_seed(*key))
+            np.random.seed(_derive_seed(*key))
             yield
     finally:
         np.random.set_state(state)
@@ -194,7 +200,7 @@ def seeded(*key: object) -> Iterator[None]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without Captum's warnings that it sets hooks and asks for gradients."""
+    """Suppress Captum's warnings about the hooks that it sets and the gradients that it requires."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", category=UserWarning, module="captum")
         yield

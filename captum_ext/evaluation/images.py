@@ -6,26 +6,26 @@ import csv
 from pathlib import Path
 from typing import NamedTuple
 
-from captum_ext._errors import UserError
-from captum_ext._text import as_unicode
+from captum_ext._utils.errors import UserError
+from captum_ext._utils.text import as_unicode
 from captum_ext.vision.folder import image_files
 
 _COLUMNS = {"file": ("file", "filename", "image", "path"), "label": ("class_index", "label", "target")}
 
 
-class LabelledImage(NamedTuple):
-    r"""A file, its name below the folder, and its class, if it is known.
+class LabeledImage(NamedTuple):
+    r"""An image file and its class.
 
     Args:
-        name: What the results call it. In the name of a file, bytes that are not UTF-8 become ``\udcXX``.
+        name: Its name in the results. Bytes of a file name that are not UTF-8 become ``\udcXX``.
         path: The file.
-        label: The class; ``None`` where it is not known.
-        folders: Of how many folders of classes it is in one; ``None`` where the label is from a table.
+        label: The class; ``None`` if it is unknown.
+        folders: The number of class folders, if the label comes from a folder; otherwise ``None``.
 
     Example:
         >>> from pathlib import Path
-        >>> from captum_ext.evaluation import LabelledImage
-        >>> LabelledImage("cat.jpg", Path("photographs/cat.jpg"), 281).label
+        >>> from captum_ext.evaluation import LabeledImage
+        >>> LabeledImage("cat.jpg", Path("photographs/cat.jpg"), 281).label
         281
     """
 
@@ -35,25 +35,24 @@ class LabelledImage(NamedTuple):
     folders: int | None = None
 
 
-def find_images(folder: str | Path, labels: str | Path | None = None) -> list[LabelledImage]:
-    """The images in a folder, by name, with their labels.
+def find_images(folder: str | Path, labels: str | Path | None = None) -> list[LabeledImage]:
+    """The images in a folder, with their labels.
 
-    Labels come from a CSV file with a header: a column ``file`` (or ``filename``, ``image``, ``path``), the name below
-    the folder, and a column ``class_index`` (or ``label``, ``target``). Where ``labels`` is ``None``, ``labels.csv``
-    in the folder is taken if there is one. Without one, folders below the folder are classes in the order of their
-    names, as for torchvision's ``ImageFolder``; an evaluation by label wants one a class of the model. Otherwise images
-    have no label.
+    Labels come from a CSV file with a header: a column ``file`` (or ``filename``, ``image``, ``path``) with names
+    relative to the folder, and a column ``class_index`` (or ``label``, ``target``). Without such a file, subfolders are
+    classes in the order of their names, as for torchvision's ``ImageFolder``; evaluating labels requires one subfolder
+    per class of the model. Otherwise images have no label.
 
     Args:
-        folder: Where.
-        labels: The CSV file.
+        folder: The folder of images.
+        labels: The CSV file. Default ``None``: ``labels.csv`` in the folder, if it exists.
 
     Returns:
-        The images, ordered by name. Those that the CSV file names are there even if the file is missing, so that it is
-        reported; those that it does not name are left out.
+        The images, ordered by name. With a CSV file these are the images that it names, including missing files, which
+        the evaluation reports.
 
     Raises:
-        ValueError: If there are no images, or the labels can't be used.
+        ValueError: If there are no images, or the labels are invalid.
 
     Example:
         >>> from captum_ext.evaluation import find_images
@@ -65,7 +64,7 @@ def find_images(folder: str | Path, labels: str | Path | None = None) -> list[La
         raise UserError(f"{error.filename or folder}: can't be read ({error.strerror or error})") from error
 
 
-def _find_images(root: Path, labels: str | Path | None) -> list[LabelledImage]:
+def _find_images(root: Path, labels: str | Path | None) -> list[LabeledImage]:
     if not root.is_dir():
         raise UserError(f"{root}: no such folder")
     table = Path(labels) if labels is not None else root / "labels.csv"
@@ -75,31 +74,31 @@ def _find_images(root: Path, labels: str | Path | None) -> list[LabelledImage]:
     names = [file.relative_to(root).as_posix() for file in files]
     groups = sorted({name.split("/")[0] for name in names if "/" in name})
     if not groups or any("/" not in name for name in names):
-        return [LabelledImage(as_unicode(name), file, None) for name, file in zip(names, files, strict=True)]
+        return [LabeledImage(as_unicode(name), file, None) for name, file in zip(names, files, strict=True)]
     groups = sorted(path.name for path in root.iterdir() if path.is_dir())
     return [
-        LabelledImage(as_unicode(name), file, groups.index(name.split("/")[0]), len(groups))
+        LabeledImage(as_unicode(name), file, groups.index(name.split("/")[0]), len(groups))
         for name, file in zip(names, files, strict=True)
     ]
 
 
-def _from_table(root: Path, table: Path) -> list[LabelledImage]:
+def _from_table(root: Path, table: Path) -> list[LabeledImage]:
     try:
         with table.open(newline="", encoding="utf-8-sig") as file:
             rows = list(csv.DictReader(file))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"{table}: can't be read ({getattr(error, 'strerror', None) or error})") from error
-    found: dict[str, LabelledImage] = {}
+    images: dict[str, LabeledImage] = {}
     for line, row in enumerate(rows, 2):
         name, label = (next((row[name] for name in names if row.get(name)), "") for names in _COLUMNS.values())
         if not (name and label.isascii() and label.isdigit()):
             raise UserError(
-                f"{table}, line {line}: expected columns file and class_index (a number from 0 on), got "
+                f"{table}, line {line}: expected columns file and class_index (an integer from 0), got "
                 f"{', '.join(f'{key}={value}' for key, value in row.items())}"
             )
-        if name in found:
+        if name in images:
             raise UserError(f"{table}, line {line}: {name} is there twice")
-        found[name] = LabelledImage(name, root / name, int(label))
-    if not found:
+        images[name] = LabeledImage(name, root / name, int(label))
+    if not images:
         raise UserError(f"{table}: names no images")
-    return [found[name] for name in sorted(found)]
+    return [images[name] for name in sorted(images)]

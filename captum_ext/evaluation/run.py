@@ -1,4 +1,4 @@
-"""The run: batches of images, shared among processes, of which each finished one is kept."""
+"""A run: batches of images, divided among processes, each stored when it is finished."""
 
 from __future__ import annotations
 
@@ -6,126 +6,124 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-from captum_ext._errors import UserError
-from captum_ext._optional import optional
-from captum_ext._text import printable
-from captum_ext.evaluation.images import LabelledImage
-from captum_ext.evaluation.prepare import Models, check, described, prepared
-from captum_ext.evaluation.settings import Settings
+from captum_ext._utils.errors import UserError
+from captum_ext._utils.optional import optional
+from captum_ext._utils.text import printable
+from captum_ext.evaluation.config import EvaluationConfig
+from captum_ext.evaluation.images import LabeledImage
+from captum_ext.evaluation.run_setup import Models, check_arguments, make_evaluator, run_settings
 from captum_ext.evaluation.store import EXPLAINED, MISCLASSIFIED, UNREADABLE, Results
-from captum_ext.evaluation.workers import workers
+from captum_ext.evaluation.workers import process_group
 from captum_ext.patterns import Patterns
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Summary:
-    """What became of the images, by model.
+class EvaluationSummary:
+    """The numbers of images that were explained and excluded.
 
     Attributes:
-        explained: How many were explained.
-        misclassified: How many were left out since the model has another class for them.
-        unreadable: Those that could not be read, by name, and why.
+        n_explained: Number of explained images, by model.
+        n_misclassified: Number of images excluded because the model misclassifies them, by model.
+        unreadable_images: The reason for each image that could not be read, by its name.
     """
 
-    explained: dict[str, int]
-    misclassified: dict[str, int]
-    unreadable: dict[str, str]
+    n_explained: dict[str, int]
+    n_misclassified: dict[str, int]
+    unreadable_images: dict[str, str]
 
 
 def evaluate(
     models: Models,
-    images: Sequence[LabelledImage],
+    images: Sequence[LabeledImage],
     output: str | Path,
-    settings: Settings = Settings(),  # noqa: B008 -- immutable
+    config: EvaluationConfig = EvaluationConfig(),  # noqa: B008 -- immutable
     patterns: Mapping[str, Patterns] | None = None,
     show_progress: bool = False,
-) -> Summary:
-    """Explain images by many methods and judge the maps by many metrics; what is finished is kept.
+) -> EvaluationSummary:
+    """Explain images with many methods and measure the maps with many metrics.
 
-    Each batch of images becomes one file below ``output``, put in place whole. A run that ended, however it ended, is
-    gone on with by the same call: finished batches are not done again. Under ``torchrun`` the batches are shared among
-    its processes; a batch's images are the same whatever their number, and so is the table.
+    Each batch of images is stored as one file in ``output`` when it is finished. Call it again to resume an interrupted
+    run; finished batches are skipped. Under ``torchrun``, batches are divided among the processes; their number changes
+    neither the batches nor the results.
 
     Args:
-        models: By name, a module that gives logits (B, classes), in evaluation mode, in float32 or float64, and the
-            function from a PIL image to its input (C, H, W), which goes where the module's parameters are.
-        images: What :func:`find_images` returned.
+        models: By name, a module that returns logits (B, classes), in evaluation mode and in float32 or float64, and a
+            function from a PIL image to its input (C, H, W), which is moved to the device of the module's parameters.
+        images: The images, such as those from :func:`find_images`.
         output: The folder of results.
-        settings: Methods, measures and the rest.
-        patterns: By the models' names, for methods that need them.
-        show_progress: Whether to show a progress bar with the time left, in the first process.
+        config: Methods, metrics and all other settings.
+        patterns: The patterns of each model, by its name, for methods that need them.
+        show_progress: Whether to show a progress bar with the remaining time, in the first process. Default: False.
 
     Returns:
-        What became of the images, over all processes.
+        The numbers of explained and excluded images, over all processes.
 
     Raises:
-        ValueError: If a model, the labels or the folder can't be used. What was finished is intact.
+        ValueError: If a model, the labels or the folder is invalid. Finished batches are intact.
 
     Example:
-        >>> from captum_ext.evaluation import Settings, evaluate, find_images
-        >>> settings = Settings(methods=("ig", "idgi"), steps=(8, 16, 32))
-        >>> evaluate({"mine": (model, transform)}, find_images("photographs"), "results", settings)  # doctest: +SKIP
+        >>> from captum_ext.evaluation import EvaluationConfig, evaluate, find_images
+        >>> config = EvaluationConfig(methods=("ig", "idgi"), steps=(8, 16, 32))
+        >>> evaluate({"mine": (model, transform)}, find_images("photographs"), "results", config)  # doctest: +SKIP
     """
     patterns = patterns or {}
-    check(models, images, settings, patterns)
+    check_arguments(models, images, config, patterns)
     results = Results(Path(output))
-    batches = [images[at : at + settings.batch_size] for at in range(0, len(images), settings.batch_size)]
-    with workers() as team:
+    batches = [images[start : start + config.batch_size] for start in range(0, len(images), config.batch_size)]
+    with process_group() as workers:
 
-        def pending() -> list[tuple[str, int]]:
-            results.begin(described(models, images, settings, patterns))
+        def unfinished_jobs() -> list[tuple[str, int]]:
+            results.create(run_settings(models, images, config, patterns))
             jobs = [(name, index) for name in models for index in range(len(batches))]
             return [job for job in jobs if not results.has(*job)]
 
-        # Strided, as DistributedSampler deals, but without its repetitions to even out the shares.
-        jobs = team.first_says(pending)[team.rank :: team.count]
-        each = settings.maps_an_image()
-        total = each * sum(len(batches[index]) for _, index in jobs)
-        with _bar(total, show_progress and team.rank == 0) as bar:
-            done = 0
+        # Strided as in DistributedSampler, but without repeating batches to give all processes the same number.
+        jobs = workers.broadcast(unfinished_jobs)[workers.rank :: workers.count]
+        total = config.maps_per_image * sum(len(batches[index]) for _, index in jobs)
+        with _progress_bar(total, show_progress and workers.rank == 0) as bar:
+            n_done = 0
             current = ""
             for name, index in jobs:
                 if name != current:
                     current = name
-                    evaluation = prepared(name, models[name], images, settings, patterns.get(name))
+                    evaluator = make_evaluator(name, models[name], images, config, patterns.get(name))
                     bar.set_description(printable(name))
                 try:
-                    rows = evaluation.rows(batches[index], bar.update)
+                    rows = evaluator.rows(batches[index], bar.update)
                 except UserError as error:
                     raise UserError(f"{name}: {error}") from error
-                except Exception as error:  # the model is anybody's
+                except Exception as error:  # a user's model may raise anything
                     raise UserError(
                         f"{name}: fails on the batch from {batches[index][0].name} to {batches[index][-1].name} "
-                        f"(what was finished before is intact): {type(error).__name__}: {error}"
+                        f"(finished batches are intact): {type(error).__name__}: {error}"
                     ) from error
                 results.write(name, index, rows)
-                done += each * len(batches[index])
-                bar.update(done - bar.n)  # images that were left out have no maps
-        team.wait()
-        return team.first_says(lambda: summary(results))
+                n_done += config.maps_per_image * len(batches[index])
+                bar.update(n_done - bar.n)  # excluded images have no maps
+        workers.barrier()
+        return workers.broadcast(lambda: summarize(results))
 
 
-def summary(results: Results) -> Summary:
-    """What became of the images so far.
+def summarize(results: Results) -> EvaluationSummary:
+    """The numbers of explained and excluded images so far.
 
     Raises:
         ResultsError: If there are no results.
     """
     frame = results.read(["model", "image", "score", "variant", "note"])
     rows = frame[frame.score == "image"]
-    explained, misclassified = (
+    n_explained, n_misclassified = (
         {str(name): int((group.variant == status).sum()) for name, group in rows.groupby("model", sort=False)}
         for status in (EXPLAINED, MISCLASSIFIED)
     )
-    broken = rows[rows.variant == UNREADABLE].drop_duplicates("image")
-    return Summary(explained, misclassified, dict(zip(broken.image, broken.note, strict=True)))
+    unreadable = rows[rows.variant == UNREADABLE].drop_duplicates("image")
+    reasons = dict(zip(unreadable.image, unreadable.note, strict=True))
+    return EvaluationSummary(n_explained, n_misclassified, reasons)
 
 
-def _bar(maps: int, shown: bool) -> Any:
-    settings: dict[str, Any] = {} if sys.stderr.isatty() else {"mininterval": 10, "ncols": 80}
+def _progress_bar(maps: int, show_progress: bool) -> Any:
+    options: dict[str, Any] = {} if sys.stderr.isatty() else {"mininterval": 10, "ncols": 80}
     bar: Callable[..., Any] = optional("tqdm", "evaluation").tqdm
-    return bar(total=maps, unit="map", disable=not shown, **settings)
+    return bar(total=maps, unit="map", disable=not show_progress, **options)

@@ -1,4 +1,4 @@
-"""Results on disk: one Parquet file a batch of images, put in place whole or not at all."""
+"""Results on disk: one Parquet file per batch of images, written whole or not at all."""
 
 from __future__ import annotations
 
@@ -12,34 +12,34 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from captum_ext._errors import UserError
-from captum_ext._files import replace_file
-from captum_ext._optional import optional
-from captum_ext._text import as_unicode
+from captum_ext._utils.errors import UserError
+from captum_ext._utils.files import replace_file
+from captum_ext._utils.optional import optional
+from captum_ext._utils.text import as_unicode
 
 if TYPE_CHECKING:
     import pandas as pd
 
 SETTINGS = "settings.json"
 _MARK, _HEX_DIGITS = b"captum_ext.sha256:", 64
-_ABANDONED = 86_400  # seconds without a change, after which no process is still writing a file
+_ABANDONED = 86_400  # seconds without a change after which no process is still writing a file
 EXPLAINED, MISCLASSIFIED, UNREADABLE = "explained", "misclassified", "unreadable"
 
 
 @dataclass(frozen=True)
-class Row:
-    """One score of one image under one method, or (``score="image"``) what became of the image.
+class ResultRow:
+    """One score of one image for one method, or the status of the image (``score="image"``).
 
     Attributes:
-        image: The file's name below the folder.
-        method: Such as ``"blur-ig+idgi"``; empty in an image's own row.
-        steps: Of the method's path; 0 for a method without.
-        score: Such as ``"insertion"``; ``"image"`` for the image's own row, whose variant is ``"explained"``,
-            ``"misclassified"`` or ``"unreadable"``.
-        variant: How it was measured, such as ``"signed"``.
-        value: The score; the target's probability in an image's own row; NaN where there is none.
-        curve: What the value is the area of, on evenly spaced points; ``None`` where there is none.
-        note: Why there is no value, if there is none.
+        image: The file's name, relative to the folder.
+        method: The method, such as ``"blur-ig+idgi"``; empty in the status row.
+        steps: The number of steps; 0 for methods without a path.
+        score: The score, such as ``"insertion"``; ``"image"`` in the status row.
+        variant: The variant of the metric, such as ``"signed"``; ``"explained"``, ``"misclassified"`` or
+            ``"unreadable"`` in the status row.
+        value: The value; the target's probability in the status row; NaN if there is none.
+        curve: The curve whose area is the value, on evenly spaced points; ``None`` if there is none.
+        note: The reason if there is no value.
     """
 
     image: str
@@ -53,14 +53,14 @@ class Row:
 
 
 class ResultsError(UserError):
-    """Results that can't be read, written or continued; the message says what to do."""
+    """Results can't be read, written or continued; the message says what to do."""
 
 
 class Results:
-    """A folder of results, of which each file is finished work.
+    """A folder of results, one file per finished batch.
 
     Args:
-        folder: Where; made by ``begin``.
+        folder: The folder.
 
     Example:
         >>> from pathlib import Path
@@ -70,14 +70,14 @@ class Results:
     """
 
     def __init__(self, folder: Path) -> None:
-        """Of this folder."""
+        """See the class."""
         self.folder = folder
 
-    def begin(self, settings: dict[str, Any]) -> None:
-        """Make the folder, or make sure that what is in it was made with the same settings.
+    def create(self, settings: dict[str, Any]) -> None:
+        """Create the folder, or check that its results have the same settings.
 
         Raises:
-            ResultsError: If it was not, or the folder can't be written.
+            ResultsError: If they have not, or the folder can't be written.
         """
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -93,17 +93,18 @@ class Results:
                 replace_file(path, _sealed(json.dumps(stored, indent=1, sort_keys=True).encode()))
         except OSError as error:
             raise ResultsError(f"{self.folder}: can't be written ({error.strerror or error}).") from error
-        found = self.settings()
-        changed = [key for key in sorted({*settings, *found}) if settings.get(key) != found.get(key)]
+        stored_settings = self.settings()
+        keys = sorted({*settings, *stored_settings})
+        changed = [key for key in keys if settings.get(key) != stored_settings.get(key)]
         if changed:
-            differences = "; ".join(f"{key} was {found.get(key)}, is {settings.get(key)}" for key in changed)
+            differences = "; ".join(f"{key} was {stored_settings.get(key)}, is {settings.get(key)}" for key in changed)
             raise ResultsError(
-                f"{self.folder}: was made with other settings ({differences[:600]}). Go on with the same ones, or name "
-                "a new folder."
+                f"{self.folder}: was made with other settings ({differences[:600]}). Continue with the same ones, or "
+                "name a new folder."
             )
 
     def settings(self) -> dict[str, Any]:
-        """The settings that the results were made with.
+        """The settings of the results: the fields of the configuration, and digests of models, images and patterns.
 
         Raises:
             ResultsError: If there are none, or they are damaged.
@@ -127,16 +128,16 @@ class Results:
         """Whether a batch is finished."""
         return self._path(model, batch).exists()
 
-    def write(self, model: str, batch: int, rows: Iterable[Row]) -> None:
-        """Put the file of a batch in place.
+    def write(self, model: str, batch: int, rows: Iterable[ResultRow]) -> None:
+        """Write the file of a batch.
 
         Raises:
-            ResultsError: If it can't be written; everything that was there before still is.
+            ResultsError: If it can't be written; all other files are intact.
         """
         pa, parquet = optional("pyarrow", "evaluation"), optional("pyarrow.parquet", "evaluation")
         kinds = [pa.string()] * 2 + [pa.int32()] + [pa.string()] * 2
         kinds += [pa.float64(), pa.list_(pa.float32()), pa.string()]
-        names = [field.name for field in fields(Row)]
+        names = [field.name for field in fields(ResultRow)]
         batch_of = json.dumps({"model": model, "batch": batch})
         metadata = {b"captum_ext": batch_of.encode(), b"captum_ext.digest": _MARK + b"0" * _HEX_DIGITS}
         schema = pa.schema([("model", pa.string()), *zip(names, kinds, strict=True)], metadata)
@@ -150,18 +151,18 @@ class Results:
             replace_file(path, _sealed(buffer.getvalue().to_pybytes()))
         except OSError as error:
             raise ResultsError(
-                f"{path}: can't be written ({error.strerror or error}). What was finished before is intact; the same "
-                "command goes on from there."
+                f"{path}: can't be written ({error.strerror or error}). What was finished before is intact; run the "
+                "same command again to resume."
             ) from error
 
     def read(self, columns: list[str] | None = None) -> pd.DataFrame:
-        """All rows so far, ordered by model, batch and row: the columns of :class:`Row`, and ``model``.
+        """All rows so far, ordered by model, batch and row: the columns of :class:`ResultRow`, and ``model``.
 
         Args:
-            columns: Only these; without ``curve`` it takes far less memory. Default ``None``: all.
+            columns: The columns to read; without ``curve`` it takes far less memory. Default ``None``: all.
 
         Raises:
-            ResultsError: If there are none, or a file is damaged, foreign, or there twice.
+            ResultsError: If there are none, or a file is damaged, foreign or a copy.
         """
         pandas = optional("pandas", "evaluation")
         optional("pyarrow", "evaluation")  # or pandas would call each file damaged
@@ -177,7 +178,7 @@ class Results:
         return frame
 
     def _files(self) -> Iterator[Path]:
-        """The files of batches. (Path.glob would pass over folders that can't be read.)"""
+        """The files of batches. Path.glob would silently skip folders that can't be read."""
         for folder in sorted(self.folder.iterdir()):
             if folder.is_dir():
                 yield from sorted(file for file in folder.iterdir() if file.match("batch-*.parquet"))
@@ -195,7 +196,7 @@ class Results:
             frame: pd.DataFrame = pandas.read_parquet(
                 io.BytesIO(content), columns=columns, page_checksum_verification=True
             )
-        except Exception as error:  # of many kinds, such as for a column that isn't there
+        except Exception as error:  # of many types, such as for a missing column
             raise ResultsError(f"{file}: can't be read ({error}). Remove it and evaluate again.") from error
         own = self._path(batch_of["model"], batch_of["batch"])
         if own != file:
@@ -213,22 +214,22 @@ def _storable(value: Any) -> Any:
 
 
 def _sealed(content: bytes) -> bytes:
-    """The content with the SHA-256 digest of all other bytes after the last mark, in the place of what is there."""
+    """The content with the digest after the last mark replaced with the SHA-256 of all other bytes."""
     head, mark, tail = content.rpartition(_MARK)
-    assert mark, "the writer puts one there"
+    assert mark, "written with one"
     digest = hashlib.sha256(head + mark + tail[_HEX_DIGITS:]).hexdigest().encode()
     return head + mark + digest + tail[_HEX_DIGITS:]
 
 
 def _intact(content: bytes) -> bool:
-    """Whether no bit has changed since the content was sealed; nothing that was never sealed is."""
+    """Whether the content has a digest and no bit has changed since."""
     return _MARK in content and _sealed(content) == content
 
 
 def _remove_abandoned(part: Path) -> None:
-    """Remove an unfinished file of a run that was killed, and none that another process may be writing now."""
+    """Remove an unfinished file of a killed run, but not one that another process may be writing now."""
     try:
         if time.time() - part.stat().st_mtime > _ABANDONED:
             part.unlink()
-    except FileNotFoundError:  # finished or removed since it was listed
+    except FileNotFoundError:  # renamed or removed in the meantime
         pass

@@ -1,4 +1,4 @@
-"""The processes of a run: one, or those that torchrun started."""
+"""The processes of a run: one, or those started with torchrun."""
 
 from __future__ import annotations
 
@@ -11,63 +11,63 @@ from typing import Any, TypeVar
 
 import torch.distributed as dist
 
-from captum_ext._errors import UserError
+from captum_ext._utils.errors import UserError
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Workers:
-    """This process among all.
+    """This process and the others.
 
     Attributes:
-        rank: Its number.
-        count: How many there are.
+        rank: The number of this process.
+        count: The number of processes.
     """
 
     rank: int = 0
     count: int = 1
 
-    def first_says(self, make: Callable[[], T]) -> T:
-        """What the first process makes, in all of them; its mistakes too.
+    def broadcast(self, compute: Callable[[], T]) -> T:
+        """Compute a result in the first process and return it in all of them.
 
         Raises:
-            UserError: If it was raised there.
+            UserError: In all processes, if the first one raises it.
         """
-        said: list[Any] = [None, None]
+        message: list[Any] = [None, None]  # the result, or an error's text
         if self.rank == 0:
             try:
-                said[0] = make()
+                message[0] = compute()
             except UserError as error:
-                said[1] = str(error)
+                message[1] = str(error)
         if self.count > 1:
-            dist.broadcast_object_list(said)
-        if said[1] is not None:
-            raise UserError(said[1])
-        result: T = said[0]
+            dist.broadcast_object_list(message)
+        if message[1] is not None:
+            raise UserError(message[1])
+        result: T = message[0]
         return result
 
-    def wait(self) -> None:
-        """Until all have come here."""
+    def barrier(self) -> None:
+        """Wait until all processes reach this point."""
         if self.count > 1:
             dist.barrier()
 
 
 @contextmanager
-def workers() -> Iterator[Workers]:
-    """The processes that torchrun started, joined by gloo: what they exchange is small and not on a GPU."""
+def process_group() -> Iterator[Workers]:
+    """The processes started with torchrun, connected through gloo, since what they exchange is not on a GPU."""
     if int(os.environ.get("WORLD_SIZE", "1")) == 1 and not dist.is_initialized():
         yield Workers()
         return
-    if dist.is_initialized():  # by the program that calls us
+    if dist.is_initialized():  # by the calling program
         yield Workers(dist.get_rank(), dist.get_world_size())
         return
     missing = [name for name in ("RANK", "MASTER_ADDR", "MASTER_PORT") if name not in os.environ]
     if missing:
         raise UserError(
-            f"WORLD_SIZE is set, and {', '.join(missing)} not: start the processes with torchrun, or unset it"
+            f"WORLD_SIZE is set, but {', '.join(missing)} not: start the processes with torchrun, or unset it"
         )
-    dist.init_process_group("gloo", timeout=timedelta(days=30))  # the others' shares may take longer than ours
+    dist.init_process_group("gloo", timeout=timedelta(days=30))  # other processes may take longer than this one
     try:
         yield Workers(dist.get_rank(), dist.get_world_size())
     finally:

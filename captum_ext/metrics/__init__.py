@@ -1,10 +1,12 @@
-"""How good attributions are: what they promise, and what the papers measure. Each gives one result an example."""
+"""Metrics for attributions of any method. Each returns one result per example."""
 
-from captum_ext.metrics._replace import PerturbationCurve
-from captum_ext.metrics.agreement import Randomization, class_sensitivity, jpeg_compress, model_randomization, stability
-from captum_ext.metrics.complete import Completeness, completeness
-from captum_ext.metrics.information import AggregateCurves, InformationCurves, aggregate, information_curve
+from captum_ext.metrics._information_curves import AggregateCurves, InformationCurves, aggregate
+from captum_ext.metrics._perturbation_curve import PerturbationCurve
+from captum_ext.metrics.completeness_error import Completeness, completeness
+from captum_ext.metrics.information import information_curve
 from captum_ext.metrics.perturbation import degradation, deletion, insertion
+from captum_ext.metrics.randomization import Randomization, model_randomization
+from captum_ext.metrics.similarity import class_sensitivity, jpeg_compress, rank_correlation, stability_error
 
 __all__ = [
     "AggregateCurves",
@@ -21,5 +23,6 @@ __all__ = [
     "insertion",
     "jpeg_compress",
     "model_randomization",
-    "stability",
+    "rank_correlation",
+    "stability_error",
 ]

@@ -1,4 +1,4 @@
-"""How much information a picture holds: the bytes that a lossless codec needs for it, or its similarity to another."""
+"""The information in a picture: its size in a lossless format, or its similarity to the original."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from captum_ext._optional import optional
+from captum_ext._utils.optional import optional
 
 Picture = NDArray[np.uint8]  # (H, W, C)
 
@@ -17,16 +17,16 @@ _WRITERS: dict[str, dict[str, Any]] = {
     "webp": {"format": "webp", "lossless": True, "quality": 100},
     "png": {"format": "png"},
 }
-_MS_SSIM_SIDE = 176  # torchmetrics halves the sides four times, rounding down, and then wants more than 10 pixels
+_MS_SSIM_SIDE = 176  # torchmetrics halves the sides four times, rounding down, and then needs more than 10 pixels
 
 
 def information(kind: str, picture: Picture, original: Picture) -> float:
-    """The information in a picture: bytes, or for ``"ms-ssim"`` how much of the original's structure it has."""
+    """The information in a picture: its size in bytes, or its MS-SSIM with the original for ``"ms-ssim"``."""
     return ms_ssim(picture, original) if kind == "ms-ssim" else float(encoded_bytes(kind, picture))
 
 
 def encoded_bytes(kind: str, picture: Picture) -> int:
-    """The length of the picture's lossless file, ``"webp"`` or ``"png"``."""
+    """The size of the picture's lossless file, ``"webp"`` or ``"png"``."""
     buffer = io.BytesIO()
     _pil(picture).save(buffer, **_WRITERS[kind])
     return buffer.tell()
@@ -42,18 +42,18 @@ def ms_ssim(picture: Picture, original: Picture) -> float:
 
 
 def check_sides(kind: str, index: int, height: int, width: int) -> None:
-    """Check that the information of such a picture can be measured.
+    """Check that a picture is large enough to measure its information.
 
     Raises:
         ValueError: If it is too small.
     """
     if kind == "ms-ssim" and min(height, width) < _MS_SSIM_SIDE:
         raise ValueError(
-            f"images: MS-SSIM with five scales needs sides above 160, {_MS_SSIM_SIDE} at least in torchmetrics; image "
+            f"images: MS-SSIM with five scales needs sides above 160, at least {_MS_SSIM_SIDE} in torchmetrics; image "
             f'{index} has {height} x {width}. Write information="webp" or "png".'
         )
     if min(height, width) < 2:
-        raise ValueError(f"images: expected sides of 2 pixels at least, image {index} has {height} x {width}.")
+        raise ValueError(f"images: expected sides of at least 2 pixels, image {index} has {height} x {width}.")
 
 
 def gaussian_blurred(picture: Picture, radius: float) -> Picture:

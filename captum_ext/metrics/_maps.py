@@ -1,4 +1,4 @@
-"""Attribution maps of images, series or tables, checked and brought to one value a position."""
+"""Checks of attribution maps of images, series or tables, and their scores per position."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
-from captum_ext._devices import widest_dtype
+from captum_ext._utils.devices import widest_dtype
 
 Ranking = Literal["signed", "absolute"]
 
 
 def position_scores(inputs: Tensor, attributions: object, ranking: str) -> Tensor:
-    """One score a position, (B, ...): the attributions, or their magnitudes, summed over channels.
+    """One score per position, (B, ...): the attributions, or their magnitudes, summed over channels.
 
     Args:
         inputs: (B, C, ...), or (B, F), whose features are the positions.
-        attributions: In the shape of the inputs, with one channel, or without any.
+        attributions: In the shape of the inputs, with one channel, or without a channel dimension.
         ranking: ``"signed"`` or ``"absolute"``.
 
     Raises:
         TypeError: If the attributions are not a real tensor.
-        ValueError: If their shape does not fit, one is NaN or infinite, or there is no such ranking.
+        ValueError: If their shape is invalid, a value is NaN or infinite, or ``ranking`` is unknown.
     """
     if ranking not in get_args(Ranking):
         raise ValueError(f"ranking: expected one of {get_args(Ranking)}, got {ranking!r}.")
@@ -44,11 +44,11 @@ def position_scores(inputs: Tensor, attributions: object, ranking: str) -> Tenso
 
 
 def checked_maps(name: str, maps: object) -> Tensor:
-    """Attributions in float64, where their device has it.
+    """Attributions in float64, or float32 on a device without it.
 
     Raises:
         TypeError: If they are not a real tensor.
-        ValueError: If one is NaN or infinite.
+        ValueError: If a value is NaN or infinite.
     """
     if not isinstance(maps, Tensor):
         raise TypeError(f"{name}: expected a tensor, got {type(maps).__name__}.")
@@ -56,12 +56,12 @@ def checked_maps(name: str, maps: object) -> Tensor:
         raise TypeError(f"{name}: expected real maps (B, ...), got {maps.dtype} of shape {tuple(maps.shape)}.")
     finite = torch.isfinite(maps).flatten(1).all(1)
     if not bool(finite.all()):
-        bad = (~finite).nonzero().flatten().tolist()
-        raise ValueError(f"{name}: a NaN or infinity in examples {bad[:10]}, which can't be ranked.")
+        nonfinite = (~finite).nonzero().flatten().tolist()
+        raise ValueError(f"{name}: a NaN or infinity in examples {nonfinite[:10]}, which can't be ranked.")
     return maps.detach().to(widest_dtype(maps.device))
 
 
 def descending_ranks(scores: Tensor) -> Tensor:
-    """The place of each score (B, N) among its example's, 0 for the highest; of equals the first comes first."""
+    """The rank of each score (B, N) in its example, 0 for the highest; ties are ranked by position."""
     ranks: Tensor = scores.argsort(dim=1, descending=True, stable=True).argsort(dim=1)
     return ranks

@@ -1,4 +1,4 @@
-"""Insertion, deletion and degradation: what happens to the output as the most relevant parts come and go."""
+"""Insertion, deletion and degradation: the output as the most relevant parts are inserted or removed."""
 
 from __future__ import annotations
 
@@ -10,14 +10,20 @@ from typing import Any, Literal, get_args
 import torch
 from torch import Tensor
 
-from captum_ext._numbers import check_positive
-from captum_ext._types import TargetType
-from captum_ext.attr._arguments import Arguments, format_arguments
+from captum_ext._engine.arguments import Arguments, format_arguments
+from captum_ext._utils.numbers import check_positive
+from captum_ext._utils.types import TargetType
 from captum_ext.metrics._maps import Ranking, descending_ranks, position_scores
-from captum_ext.metrics._replace import PerturbationCurve, Replacement, curve, patch_numbers, region_means
+from captum_ext.metrics._perturbation_curve import (
+    PerturbationCurve,
+    PerturbationPlan,
+    patch_numbers,
+    perturbation_curve,
+    region_means,
+)
 
-Baseline = Tensor | float | Callable[[Tensor], Tensor]
-Protocol = Literal["paper", "code"]
+Baselines = Tensor | float | Callable[[Tensor], Tensor]
+DegradationProtocol = Literal["paper", "code"]
 
 
 def insertion(
@@ -25,7 +31,7 @@ def insertion(
     inputs: Tensor,
     attributions: Tensor,
     target: TargetType = None,
-    baselines: Baseline = 0,
+    baselines: Baselines = 0,
     n_points: int = 21,
     ranking: Ranking = "signed",
     normalize: bool = False,
@@ -33,32 +39,34 @@ def insertion(
     internal_batch_size: int | None = None,
     show_progress: bool = False,
 ) -> PerturbationCurve:
-    """The score as the positions that the attributions rank highest are put into a baseline. Higher is better.
+    """The score as positions are inserted into a baseline, highest attributions first. Higher is better.
 
     Args:
-        forward_func: The model, or any function that takes the inputs and returns one row of scores an example; the
-            softmax in most papers.
-        inputs: (B, C, ...), whose positions are shared by the channels, or (B, F), whose features are the
-            positions. One tensor.
-        attributions: In the shape of the inputs, with one channel, or without any. Equals are ranked by position.
-        target: Which score to follow; see :meth:`captum_ext.attr.PathAttribution.attribute`.
-        baselines: What is there before: a number, a tensor shaped as the inputs or with one example, or a function that
-            makes it from the inputs, as ``captum_ext.baselines.blurred``. Default: 0.
-        n_points: Points of the curve, 2 at least, evenly spaced from nothing to all. Default: 21, steps of 5 %.
-        ranking: By the channels' sum (``"signed"``, default, as in the study below) or the sum of their magnitudes
-            (``"absolute"``). Methods whose maps have both signs fare very differently by the two: report both.
-        normalize: Whether to divide each curve by the score of the whole input, the probability ratio. Default: False.
-        additional_forward_args: Further arguments of ``forward_func``, a tuple if several; tensors have one row an
-            example.
-        internal_batch_size: The most rows in any forward pass. Default ``None``: 8 photographs of 3 x 224 x 224 or as
-            many input values.
-        show_progress: Whether to show a progress bar.
+        forward_func: The model, or any function that takes the inputs and returns one row of scores per example. Most
+            papers use the softmax.
+        inputs: One tensor: (B, C, ...), whose channels share their positions, or (B, F), whose features are the
+            positions.
+        attributions: In the shape of the inputs, with one channel, or without a channel dimension. Ties are ranked by
+            position.
+        target: The score to measure; see :meth:`captum_ext.attr.PathAttribution.attribute`.
+        baselines: The values before insertion: a number, a tensor in the inputs' shape or with one example, or a
+            function of the inputs such as ``captum_ext.baselines.blurred``. Default: 0.
+        n_points: Number of points of the curve, at least 2, evenly spaced from nothing to everything. Default: 21,
+            steps of 5%.
+        ranking: ``"signed"`` (default, as in the study below) ranks by the sum over channels, ``"absolute"`` by the sum
+            of magnitudes. The two rank methods whose maps have both signs very differently: report both.
+        normalize: Whether to divide each curve by the score of the whole input (the probability ratio). Default: False.
+        additional_forward_args: Further arguments of ``forward_func``, a tuple if there are several; tensors have one
+            row per example.
+        internal_batch_size: Maximum number of rows in a forward pass. Default ``None``: 8 photographs of 3 x 224 x 224,
+            or as many input values.
+        show_progress: Whether to show a progress bar. Default: False.
 
     Returns:
         The curves of all examples.
 
     Raises:
-        TypeError, ValueError: If an argument can't be used; attributions that are not finite can't be ranked.
+        TypeError, ValueError: If an argument is invalid. Attributions must be finite to be ranked.
 
     Reference:
         Petsiuk, Das, Saenko: RISE: Randomized Input Sampling for Explanation of Black-box Models. BMVC 2018.
@@ -70,11 +78,11 @@ def insertion(
         >>> insertion(lambda z: z.sum(1), x, attributions=x, n_points=5).scores
         tensor([[ 0.,  4.,  7.,  9., 10.]])
     """
-    given, scores = _prepare(inputs, attributions, baselines, ranking, target, additional_forward_args, n_points)
-    (x,), start = given.inputs, _other(inputs, baselines, given)
-    plan = _by_position(start, x, scores, n_points)
-    found = curve(forward_func, plan, given, internal_batch_size, show_progress, "insertion")
-    return _over(found, found.scores[:, -1:]) if normalize else found
+    arguments, scores = _prepare(inputs, attributions, baselines, ranking, target, additional_forward_args, n_points)
+    (x,), start = arguments.inputs, _expand_baselines(inputs, baselines, arguments)
+    plan = _position_plan(start, x, scores, n_points)
+    curve = perturbation_curve(forward_func, plan, arguments, internal_batch_size, show_progress, "insertion")
+    return _normalized(curve, curve.scores[:, -1:]) if normalize else curve
 
 
 def deletion(
@@ -82,7 +90,7 @@ def deletion(
     inputs: Tensor,
     attributions: Tensor,
     target: TargetType = None,
-    baselines: Baseline = 0,
+    baselines: Baselines = 0,
     n_points: int = 21,
     ranking: Ranking = "signed",
     normalize: bool = False,
@@ -90,26 +98,26 @@ def deletion(
     internal_batch_size: int | None = None,
     show_progress: bool = False,
 ) -> PerturbationCurve:
-    """The score as the positions that the attributions rank highest are replaced by a baseline. Lower is better.
+    """The score as positions are replaced with a baseline, highest attributions first. Lower is better.
 
     Args:
-        forward_func: See :func:`insertion`, and so for all others.
+        forward_func: As for :func:`insertion`, and so are the other arguments.
         inputs: (B, C, ...) or (B, F).
-        attributions: The maps that rank positions.
-        target: Which score to follow.
-        baselines: What replaces them. Default: 0.
-        n_points: Points of the curve. Default: 21.
+        attributions: The maps that rank the positions.
+        target: The score to measure.
+        baselines: The replacement values. Default: 0.
+        n_points: Number of points of the curve. Default: 21.
         ranking: ``"signed"`` (default) or ``"absolute"``.
         normalize: Whether to divide each curve by the score of the whole input. Default: False.
         additional_forward_args: Further arguments of ``forward_func``.
-        internal_batch_size: The most rows in any forward pass.
-        show_progress: Whether to show a progress bar.
+        internal_batch_size: Maximum number of rows in a forward pass.
+        show_progress: Whether to show a progress bar. Default: False.
 
     Returns:
         The curves of all examples.
 
     Raises:
-        TypeError, ValueError: If an argument can't be used.
+        TypeError, ValueError: If an argument is invalid.
 
     Reference:
         Petsiuk, Das, Saenko: RISE. BMVC 2018. https://arxiv.org/abs/1806.07421
@@ -120,11 +128,11 @@ def deletion(
         >>> deletion(lambda z: z.sum(1), x, attributions=x, n_points=5).scores
         tensor([[10.,  6.,  3.,  1.,  0.]])
     """
-    given, scores = _prepare(inputs, attributions, baselines, ranking, target, additional_forward_args, n_points)
-    (x,), end = given.inputs, _other(inputs, baselines, given)
-    plan = _by_position(x, end, scores, n_points)
-    found = curve(forward_func, plan, given, internal_batch_size, show_progress, "deletion")
-    return _over(found, found.scores[:, :1]) if normalize else found
+    arguments, scores = _prepare(inputs, attributions, baselines, ranking, target, additional_forward_args, n_points)
+    (x,), end = arguments.inputs, _expand_baselines(inputs, baselines, arguments)
+    plan = _position_plan(x, end, scores, n_points)
+    curve = perturbation_curve(forward_func, plan, arguments, internal_batch_size, show_progress, "deletion")
+    return _normalized(curve, curve.scores[:, :1]) if normalize else curve
 
 
 def degradation(
@@ -134,38 +142,38 @@ def degradation(
     target: TargetType = None,
     patch_size: int = 9,
     n_patches: int = 100,
-    replacement: Baseline | Literal["mean"] = "mean",
-    protocol: Protocol = "paper",
+    baselines: Baselines | Literal["mean"] = "mean",
+    protocol: DegradationProtocol = "paper",
     ranking: Ranking = "signed",
     additional_forward_args: object = None,
     internal_batch_size: int | None = None,
     show_progress: bool = False,
     patches_per_point: int = 1,
 ) -> PerturbationCurve:
-    """The score as the patches with the highest attributions are replaced, one more at each point. Lower is better.
+    """The score as patches are replaced, highest attributions first. Lower is better.
 
     Args:
-        forward_func: See :func:`insertion`; the softmax confidence in the paper.
+        forward_func: As for :func:`insertion`; the paper measures the softmax confidence.
         inputs: (B, C, ...). Patches start at the first position; those at the far border may be smaller.
-        attributions: The maps; a patch is ranked by their sum over it and the channels.
-        target: Which score to follow.
-        patch_size: The side of a patch. Default: 9, the paper's.
-        n_patches: How many patches to replace, at most all. Default: 100, the paper's.
-        replacement: ``"mean"`` (default), the mean over the patch of each channel; or what ``baselines`` may be in
-            :func:`insertion`.
-        protocol: ``"paper"`` (default), or ``"code"``, what the paper's code does: the top patch stays, and so do a
-            patch's channels whose mean is not positive.
-        ranking: ``"signed"`` (default, the paper's) or ``"absolute"``.
+        attributions: The maps; a patch is ranked by their sum over its positions and channels.
+        target: The score to measure.
+        patch_size: The side of a patch. Default: 9, as in the paper.
+        n_patches: Number of patches to replace, at most all. Default: 100, as in the paper.
+        baselines: The replacement values: ``"mean"`` (default), the mean of each channel over the patch; or anything
+            that ``baselines`` of :func:`insertion` accepts.
+        protocol: ``"paper"`` (default), or ``"code"`` for the behavior of the paper's code, which never replaces the
+            top patch, nor a patch's channels whose mean is not positive.
+        ranking: ``"signed"`` (default, as in the paper) or ``"absolute"``.
         additional_forward_args: Further arguments of ``forward_func``.
-        internal_batch_size: The most rows in any forward pass.
-        show_progress: Whether to show a progress bar.
-        patches_per_point: How many more are replaced from one point to the next. Default: 1, the paper's.
+        internal_batch_size: Maximum number of rows in a forward pass.
+        show_progress: Whether to show a progress bar. Default: False.
+        patches_per_point: Number of patches replaced between two points of the curve. Default: 1, as in the paper.
 
     Returns:
-        The curves of all examples, from none replaced to ``n_patches``.
+        The curves of all examples, from no replaced patch to ``n_patches``.
 
     Raises:
-        TypeError, ValueError: If an argument can't be used.
+        TypeError, ValueError: If an argument is invalid.
 
     Reference:
         Schwarzenberg, Castle: Pattern-Guided Integrated Gradients. ICML 2020 Workshop on Human Interpretability.
@@ -177,33 +185,33 @@ def degradation(
         >>> degradation(lambda z: z.amax((1, 2, 3)), x, x, patch_size=2, n_patches=2).scores
         tensor([[15.0000, 13.0000, 12.5000]])
     """
-    if protocol not in get_args(Protocol):
-        raise ValueError(f"protocol: expected one of {get_args(Protocol)}, got {protocol!r}.")
+    if protocol not in get_args(DegradationProtocol):
+        raise ValueError(f"protocol: expected one of {get_args(DegradationProtocol)}, got {protocol!r}.")
     check_positive("patch_size", patch_size)
     check_positive("n_patches", n_patches)
     check_positive("patches_per_point", patches_per_point)
-    if isinstance(replacement, str) and replacement != "mean":
-        raise ValueError(f"replacement: expected 'mean', a number, a tensor or a function, got {replacement!r}.")
-    baselines: Any = 0 if isinstance(replacement, str) else replacement
-    given, scores = _prepare(inputs, attributions, baselines, ranking, target, additional_forward_args, 2)
-    (x,) = given.inputs
+    if isinstance(baselines, str) and baselines != "mean":
+        raise ValueError(f"baselines: expected 'mean', a number, a tensor or a function, got {baselines!r}.")
+    values: Any = 0 if isinstance(baselines, str) else baselines
+    arguments, scores = _prepare(inputs, attributions, values, ranking, target, additional_forward_args, 2)
+    (x,) = arguments.inputs
     if x.dim() < 3:
         raise ValueError(f"inputs: expected (B, C, ...), got shape {tuple(x.shape)}. Tables have no patches.")
     regions = patch_numbers(x.shape[2:], patch_size).to(x.device)
     total = int(regions.max()) + 1 if regions.numel() else 0
     means = region_means(x, regions, total)
-    end = means if isinstance(replacement, str) else _other(inputs, baselines, given)
+    end = means if isinstance(baselines, str) else _expand_baselines(inputs, values, arguments)
     if protocol == "code":
         end = torch.where(means > 0, end, x)
     sums = scores.new_zeros(len(x), total).index_add_(1, regions.flatten(), scores.flatten(1))
-    spared = int(protocol == "code")  # the top patch
-    ranks = descending_ranks(sums) - spared
-    if spared:
+    n_exempt = int(protocol == "code")  # the top patch
+    ranks = descending_ranks(sums) - n_exempt
+    if n_exempt:
         ranks = torch.where(ranks < 0, total, ranks)
-    most = min(n_patches, total - spared)
-    counts = torch.tensor([*range(0, most, patches_per_point), most], device="cpu").to(x.device)
-    plan = Replacement(x, end, ranks, regions.unsqueeze(0), counts, total)
-    return curve(forward_func, plan, given, internal_batch_size, show_progress, "degradation")
+    last = min(n_patches, total - n_exempt)
+    counts = torch.tensor([*range(0, last, patches_per_point), last], device="cpu").to(x.device)
+    plan = PerturbationPlan(x, end, ranks, regions.unsqueeze(0), counts, total)
+    return perturbation_curve(forward_func, plan, arguments, internal_batch_size, show_progress, "degradation")
 
 
 def _prepare(
@@ -219,32 +227,31 @@ def _prepare(
         raise TypeError("inputs: expected one tensor, whose positions can be ranked; got a tuple.")
     check_positive("n_points", points)
     if points < 2:
-        raise ValueError(f"n_points: expected 2 at least, got {points}.")
-    given = format_arguments(inputs, None if callable(baselines) else baselines, target, forward_args, 1, None)  # type: ignore[arg-type]
-    if given.inputs[0].dim() < 2:
+        raise ValueError(f"n_points: expected at least 2, got {points}.")
+    tensors = None if callable(baselines) else baselines
+    arguments = format_arguments(inputs, tensors, target, forward_args)  # type: ignore[arg-type]
+    if arguments.inputs[0].dim() < 2:
         raise ValueError("inputs: expected (B, C, ...) or (B, F), got one dimension. Write x.unsqueeze(1).")
-    return given, position_scores(given.inputs[0], attributions, ranking)
+    return arguments, position_scores(arguments.inputs[0], attributions, ranking)
 
 
-def _other(inputs: Tensor, baselines: Baseline, given: Arguments) -> Tensor:
-    """What replaces the inputs, in their shape."""
-    if not callable(baselines):
-        assert given.baselines is not None, "formatted with the arguments"
-        return given.baselines[0].to(inputs.device)
-    made = format_arguments(inputs, baselines(inputs), None, None, 1, None).baselines
-    assert made is not None, "a tensor was given"
-    return made[0]
+def _expand_baselines(inputs: Tensor, baselines: Baselines, arguments: Arguments) -> Tensor:
+    """The baselines in the inputs' shape."""
+    if callable(baselines):
+        arguments = format_arguments(inputs, baselines(inputs), None, None)
+    assert arguments.baselines is not None, "formatted with the arguments"
+    return arguments.baselines[0].to(inputs.device)
 
 
-def _by_position(before: Tensor, after: Tensor, scores: Tensor, points: int) -> Replacement:
+def _position_plan(start: Tensor, end: Tensor, scores: Tensor, points: int) -> PerturbationPlan:
     positions = math.prod(scores.shape[1:])
     regions = torch.arange(positions, device=scores.device).reshape(scores.shape[1:])
     counts = torch.linspace(0, positions, points, dtype=torch.float64, device="cpu").round().long().to(scores.device)
-    has_channels = before.dim() > scores.dim()
+    has_channels = start.dim() > scores.dim()
     ranks = descending_ranks(scores.flatten(1))
-    return Replacement(before, after, ranks, regions.unsqueeze(0) if has_channels else regions, counts, positions)
+    return PerturbationPlan(start, end, ranks, regions.unsqueeze(0) if has_channels else regions, counts, positions)
 
 
-def _over(found: PerturbationCurve, whole: Tensor) -> PerturbationCurve:
-    scores = found.scores / whole
-    return replace(found, scores=scores, area=torch.trapezoid(scores, found.fractions))
+def _normalized(curve: PerturbationCurve, input_scores: Tensor) -> PerturbationCurve:
+    scores = curve.scores / input_scores
+    return replace(curve, scores=scores, area=torch.trapezoid(scores, curve.fractions))

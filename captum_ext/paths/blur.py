@@ -6,14 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal, get_args
 
-import torch
 from torch import Tensor
 
-from captum_ext._gaussian import PaddingMode, blur
-from captum_ext._grid import Grid
-from captum_ext._numbers import check_number
-from captum_ext._segment import Tensors
-from captum_ext.paths.base import Path, Trace
+from captum_ext._utils.gaussian import PaddingMode, blur
+from captum_ext._utils.numbers import check_number
+from captum_ext._utils.tensors import Tensors
+from captum_ext.paths.base import Path
 
 Schedule = Literal["linear", "square", "sqrt"]
 _POWERS = {"linear": 1.0, "square": 2.0, "sqrt": 0.5}
@@ -77,7 +75,6 @@ class BlurPath(Path):
     spatial_dims: Sequence[int] | None = None
 
     takes_baselines: ClassVar[bool] = False
-    default_method: ClassVar[str] = "gausslegendre"
 
     def __post_init__(self) -> None:
         """Check the settings."""
@@ -105,18 +102,14 @@ class BlurPath(Path):
                 "baselines: BlurPath starts from the blurred input, so it takes baselines=None. "
                 "To start from an image of your own, use StraightPath or GuidedPath."
             )
-        return self.blur(inputs, 0.0)
-
-    def trace(self, inputs: Tensors, start: Tensors, grid: Grid) -> Trace:
-        """Lay the scale space out."""
-        return _BlurTrace(self, inputs, grid)
+        return self.point(inputs, (), 0.0)
 
     def sigma(self, alpha: float) -> float:
         """The blur at a point of the path, in pixels."""
         return float(self.max_sigma * max(1 - alpha, 0.0) ** _POWERS[self.schedule])
 
-    def blur(self, inputs: Tensors, alpha: float) -> Tensors:
-        """The path's point at ``alpha`` in [0, 1], each tensor shaped as in ``inputs``."""
+    def point(self, inputs: Tensors, start: Tensors, alpha: float) -> Tensors:
+        """The inputs, blurred as at this position; the start takes no part."""
         matrices: dict[int, Tensor] = {}
         blurred = []
         for tensor in inputs:
@@ -142,38 +135,3 @@ class BlurPath(Path):
                 f"input of shape {tuple(tensor.shape)}; got {self.spatial_dims}."
             )
         return dims
-
-
-class _BlurTrace(Trace):
-    def __init__(self, path: BlurPath, inputs: Tensors, grid: Grid) -> None:
-        self._path = path
-        self._inputs = inputs
-        self._grid = grid
-        self._images: dict[float, Tensors] = {}
-
-    def points(self, nodes: slice) -> Tensors:
-        reach = self._grid.lower[nodes][0]
-        # Cells meet, so the images at the last segment's end serve this one too; older ones are done with.
-        self._images = {alpha: images for alpha, images in self._images.items() if alpha >= reach}
-        return self._stack(self._grid.nodes[nodes])
-
-    def increments(self, nodes: slice, before: float, after: float) -> Tensors:
-        ends = zip(self._grid.lower[nodes], self._grid.nodes[nodes], self._grid.upper[nodes], strict=True)
-        moves = [self._move(*at, before, after) for at in ends]
-        return tuple(torch.stack(of_one) if len(moves) > 1 else of_one[0][None] for of_one in zip(*moves, strict=True))
-
-    def _move(self, lower: float, node: float, upper: float, before: float, after: float) -> Tensors:
-        if before == after:  # the node itself takes no part
-            return tuple((self._at(upper)[i] - self._at(lower)[i]) * after for i in range(len(self._inputs)))
-        terms = [(after, upper), (-before, lower), (before - after, node)]
-        images = [(factor, self._at(alpha)) for factor, alpha in terms if factor]
-        parts = zip(*([factor * image for image in at] for factor, at in images), strict=True)
-        return tuple(torch.stack(of_one).sum(0) for of_one in parts)
-
-    def _stack(self, alphas: tuple[float, ...]) -> Tensors:
-        return tuple(torch.stack(images) for images in zip(*map(self._at, alphas), strict=True))
-
-    def _at(self, alpha: float) -> Tensors:
-        if alpha not in self._images:
-            self._images[alpha] = self._path.blur(self._inputs, alpha)
-        return self._images[alpha]

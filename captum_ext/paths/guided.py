@@ -11,11 +11,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from captum_ext._devices import widest_dtype
-from captum_ext._grid import Grid, closed_grid
-from captum_ext._numbers import check_number
-from captum_ext._segment import Tensors
-from captum_ext.paths.base import Path, Trace
+from captum_ext._utils.devices import widest_dtype
+from captum_ext._utils.numbers import check_number
+from captum_ext._utils.tensors import Tensors
+from captum_ext.paths.base import Path, Trajectory
+from captum_ext.paths.evaluation import PathEvaluator
+from captum_ext.quadratures.grid import Grid
 
 _TOLERANCE = 1e-9  # how close to the step's length is close enough, as in PAIR's code
 _STRIDE = 61  # a prime, so that a sample of an image is not of some of its columns
@@ -70,27 +71,13 @@ class GuidedPath(Path):
         if not 0 <= self.max_dist <= 1:
             raise ValueError(f"max_dist: expected a share of the way in [0, 1], got {self.max_dist}.")
 
-    def fit(self, grid: Grid) -> Grid:
-        """The closed grid with its first node, without whose gradient there is no second.
-
-        Raises:
-            ValueError: If the grid is not closed.
-        """
-        if grid.steps is None:
-            raise ValueError(
-                f"{grid.rule} takes gradients between the points of the guided path, which finds each point "
-                "from the gradient at the last. Use riemann_left (the default), riemann_right or "
-                "riemann_trapezoid."
-            )
-        return closed_grid(grid.steps, grid.rule, last=grid.nodes[-1] == 1)
-
-    def trace(self, inputs: Tensors, start: Tensors, grid: Grid) -> Trace:
-        """Set out from the start."""
-        assert grid.steps is not None, "fit() lets closed grids through only"
-        return _GuidedTrace(inputs, start, grid.steps, self.fraction, self.max_dist)
+    def trajectory(self, inputs: Tensors, start: Tensors, grid: Grid, evaluator: PathEvaluator) -> Trajectory:
+        """Set out from the start, with the positions of all features in float64."""
+        assert grid.steps is not None, "adapt_grid() lets closed grids through only"
+        return _GuidedTrajectory(inputs, start, grid.steps, self.fraction, self.max_dist)
 
 
-class _GuidedTrace(Trace):
+class _GuidedTrajectory(Trajectory):
     def __init__(self, inputs: Tensors, start: Tensors, steps: int, fraction: float, max_dist: float) -> None:
         self._like = inputs
         self._steps = steps
@@ -105,12 +92,13 @@ class _GuidedTrace(Trace):
         # How far along its own way each feature is, from 0 to 1: at the last point, at this one, at the next.
         self._last = self._here = self._next = torch.zeros_like(self._way)
 
-    def points(self, nodes: slice) -> Tensors:
-        assert (nodes.start, nodes.stop) == (self._steps_done, self._steps_done + 1), "one point at a time"
+    def points(self, grid: Grid) -> Tensors:
+        assert len(grid) == 1, "one point at a time"
         self._last, self._here = self._here, self._next
         return self._unflat(torch.addcmul(self._start, self._here, self._way))
 
-    def follow(self, gradients: Tensors) -> None:
+    def visit(self, grid: Grid, evaluator: PathEvaluator) -> tuple[Tensors, Tensor | None, Tensors]:
+        points, values, gradients = super().visit(grid, evaluator)
         if self._steps_done < self._steps:
             self._steps_done += 1
             magnitude = _flat(tuple(gradient[0] for gradient in gradients)).abs()
@@ -118,7 +106,9 @@ class _GuidedTrace(Trace):
             each = max(1, _GROUP // max(features, 1)) if magnitude.device.type == "cpu" else examples
             self._next = torch.cat([self._move(slice(at, at + each), magnitude) for at in range(0, examples, each)])
 
-    def increments(self, nodes: slice, before: float, after: float) -> Tensors:
+        return points, values, gradients
+
+    def increments(self, grid: Grid, before: float, after: float) -> Tensors:
         move = self._next - self._here
         if (before, after) != (0, 1):  # not the left rule, which is Guided IG's
             move = after * move + before * (self._here - self._last)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 
-from captum_ext._grid import Grid
-from captum_ext._segment import Tensors
-from captum_ext.paths.base import Path, Trace, along
+from captum_ext._utils.tensors import Tensors
+from captum_ext.paths.base import Path, Trajectory, broadcast_positions
+from captum_ext.paths.evaluation import PathEvaluator
+from captum_ext.quadratures.grid import Grid
 
 
 @dataclass(frozen=True)
@@ -28,39 +28,40 @@ class StraightPath(Path):
         tensor([[27.0000, 48.0000]])
     """
 
-    default_method: ClassVar[str] = "gausslegendre"
+    def point(self, inputs: Tensors, start: Tensors, alpha: float) -> Tensors:
+        """The point on the line."""
+        # lerp meets both ends exactly.
+        return tuple(torch.lerp(begin, end, alpha) for begin, end in zip(start, inputs, strict=True))
 
-    def local(self) -> Path:
+    def without_input_factor(self) -> Path:
         """The straight line whose increments are those of its parameter."""
         return _LocalStraightPath()
 
-    def trace(self, inputs: Tensors, start: Tensors, grid: Grid) -> Trace:
-        """Lay the line out."""
+    def trajectory(self, inputs: Tensors, start: Tensors, grid: Grid, evaluator: PathEvaluator) -> Trajectory:
+        """Lay the line out, on which all nodes are computed at once."""
         moves = tuple(end - begin for begin, end in zip(start, inputs, strict=True))
-        return _StraightTrace(start, inputs, moves, grid)
+        return _StraightTrajectory(start, inputs, moves)
 
 
 @dataclass(frozen=True)
 class _LocalStraightPath(StraightPath):
-    def trace(self, inputs: Tensors, start: Tensors, grid: Grid) -> Trace:
-        return _StraightTrace(start, inputs, tuple(torch.ones_like(tensor) for tensor in inputs), grid)
+    def trajectory(self, inputs: Tensors, start: Tensors, grid: Grid, evaluator: PathEvaluator) -> Trajectory:
+        return _StraightTrajectory(start, inputs, tuple(torch.ones_like(tensor) for tensor in inputs))
 
 
-class _StraightTrace(Trace):
-    def __init__(self, start: Tensors, end: Tensors, moves: Tensors, grid: Grid) -> None:
+class _StraightTrajectory(Trajectory):
+    def __init__(self, start: Tensors, end: Tensors, moves: Tensors) -> None:
         self._start = start
         self._end = end
         self._moves = moves
-        self._grid = grid
 
-    def points(self, nodes: slice) -> Tensors:
-        at = self._grid.nodes[nodes]
-        # lerp meets both ends exactly.
+    def points(self, grid: Grid) -> Tensors:
         return tuple(
-            torch.lerp(start, end, along(at, start)) for start, end in zip(self._start, self._end, strict=True)
+            torch.lerp(start, end, broadcast_positions(grid.nodes, start))
+            for start, end in zip(self._start, self._end, strict=True)
         )
 
-    def increments(self, nodes: slice, before: float, after: float) -> Tensors:
-        cells = zip(self._grid.lower[nodes], self._grid.nodes[nodes], self._grid.upper[nodes], strict=True)
+    def increments(self, grid: Grid, before: float, after: float) -> Tensors:
+        cells = zip(grid.lower, grid.nodes, grid.upper, strict=True)
         shares = tuple(before * (node - lower) + after * (upper - node) for lower, node, upper in cells)
-        return tuple(along(shares, move) * move for move in self._moves)
+        return tuple(broadcast_positions(shares, move) * move for move in self._moves)

@@ -1,7 +1,7 @@
-"""Linear and convolution calls, seen where they happen: the function, its real input and its weight.
+"""Intercepted calls of linear and convolution functions, with their input and weight.
 
-A layer is known by its weight, not by its module: what counts is the call of ``F.linear`` or ``F.conv2d`` that takes
-the weight, whatever forward method (asymmetric padding, a functional call, a module used twice) leads there.
+A layer is identified by its weight and not by its module: what counts is the call of ``F.linear`` or ``F.conv2d`` with
+the weight, for any forward method (asymmetric padding, a functional call, a module used twice) that makes this call.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ class Call:
     """One call of a linear or convolution function.
 
     Attributes:
-        input: Its input, padded where the convolution's own symmetric padding could not do it.
-        weight: Its weight, as the function takes it.
+        input: Its input, padded if the function's padding is asymmetric.
+        weight: Its weight.
         dims: The number of spatial dimensions, 0 for a linear function.
-        cropped: How much of the input's last dimensions is padding of ours, as ``F.pad`` takes it.
+        cropped: The padding that was added to the input, in the format of ``F.pad``.
     """
 
     input: Tensor
@@ -51,7 +51,7 @@ class Call:
     cropped: tuple[int, ...] = ()
 
     def input_gradient(self, grad_output: Tensor, weight: Tensor) -> Tensor:
-        """The vector-Jacobian product with another weight in the place of the call's own."""
+        """The vector-Jacobian product with another weight instead of the call's weight."""
         if self.dims == 0:
             return grad_output @ weight
         gradient: Tensor = self._backward(grad_output, weight, (True, False, False))[0]
@@ -62,10 +62,10 @@ class Call:
         return self._weight_gradient(grad_output, self.weight)
 
     def weight_gradients(self, one: Tensor, other: Tensor) -> tuple[Tensor, Tensor]:
-        """The weight gradients of two output gradients of a convolution, from one pass over the samples."""
+        """The weight gradients for two output gradients of a convolution, from one pass over the samples."""
         if not self.transposed and (self.groups > 1 or self.weight.shape[2:].numel() == 1):
             return self._products(one, other)
-        # Each group's units twice, side by side, as a layer of twice as many units.
+        # Put each group's units side by side, as in a layer with twice as many units.
         groups = self.groups
         doubled = torch.cat([part.unflatten(1, (groups, -1)) for part in (one, other)], 2).flatten(1, 2)
         units = 1 if self.transposed else 0
@@ -78,7 +78,7 @@ class Call:
         return first.flatten(0, 1), second.flatten(0, 1)
 
     def _products(self, one: Tensor, other: Tensor) -> tuple[Tensor, Tensor]:
-        # The kernels for grouped and for 1 x 1 convolutions take several times as long as a product with the patches.
+        # The kernels for grouped and for 1 x 1 convolutions are several times slower than a product with the patches.
         x = functional.pad(self.input, [side for size in reversed(self.padding) for side in (size, size)])
         for axis, size in enumerate(self.weight.shape[2:]):
             reach = self.dilation[axis] * (size - 1) + 1
@@ -86,7 +86,7 @@ class Call:
         out, kernel = range(3, 3 + self.dims), range(3 + self.dims, 3 + 2 * self.dims)
         patches = x.unflatten(1, (self.groups, -1)).permute(0, 1, 2, *kernel, *out)
         units = torch.cat([part.unflatten(1, (self.groups, -1)).flatten(3) for part in (one, other)], 2)
-        # So many groups at a time that their patches stay in the caches.
+        # Process as many groups at a time as have patches that fit into the caches.
         step = max(1, _PATCHES // patches[:, :1].numel())
         both = torch.cat(
             [_product(units[:, k : k + step], patches[:, k : k + step]) for k in range(0, self.groups, step)]
@@ -95,11 +95,11 @@ class Call:
         return first.reshape(self.weight.shape), second.reshape(self.weight.shape)
 
     def rows(self, rows: slice) -> Call:
-        """The call of some of the examples."""
+        """The call with some of the examples."""
         return replace(self, input=self.input[rows])
 
     def sample_sum(self, output: Tensor) -> Tensor:
-        """The sum of all samples, in the shape of a weight with one unit a group; they gave this output."""
+        """The sum of all samples that gave this output, in the shape of a weight with one unit per group."""
         if self.dims == 0:
             return self._rows(self.input).sum(0, keepdim=True)
         shape = list(self.weight.shape)
@@ -138,14 +138,14 @@ class Call:
 
 
 def _product(units: Tensor, patches: Tensor) -> Tensor:
-    """The sum over examples of units (B, groups, units, samples) by patches (B, groups, ..., samples)."""
+    """The products of units (B, groups, units, samples) and patches (B, groups, ..., samples), summed over examples."""
     features = patches.flatten(0, 1).reshape(units.shape[0] * units.shape[1], -1, units.shape[3])
     products: Tensor = torch.bmm(units.flatten(0, 1), features.transpose(1, 2)).unflatten(0, units.shape[:2]).sum(0)
     return products
 
 
 def called_weight(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor | None:
-    """The weight that a linear or convolution function is called with, or ``None`` if ``func`` is none."""
+    """The weight argument of a linear or convolution function; ``None`` for other functions."""
     if func is functional.linear or func in _CONVOLUTIONS or func in _TRANSPOSED:
         weight: Tensor | None = args[1] if len(args) > 1 else kwargs.get("weight")
         return weight
@@ -153,7 +153,7 @@ def called_weight(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[
 
 
 def parse(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call | None:
-    """The call of ``func``, or ``None`` if it is no linear or convolution function."""
+    """The call of ``func``, or ``None`` if it is not a linear or convolution function."""
     if func is functional.linear:
         given = dict(zip(("input", "weight", "bias"), args, strict=False)) | kwargs
         return Call(given["input"], given["weight"])
@@ -164,7 +164,7 @@ def parse(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any
     given = dict(zip(_TRANSPOSED_NAMES if transposed else _CONV_NAMES, args, strict=False)) | kwargs
     if given["input"].dim() != dims + 2:
         raise ValueError(
-            f"Patterns need convolutions of batches, (B, C, ...); got an input of shape {tuple(given['input'].shape)}."
+            f"Patterns need batched convolutions, (B, C, ...); got an input of shape {tuple(given['input'].shape)}."
         )
     dilation = _tuple(given.get("dilation", 1), dims)
     call = Call(
@@ -184,7 +184,7 @@ def parse(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any
 
 
 def _pad_same(call: Call) -> Call:
-    sides: list[int] = []  # as F.pad has them: the last dimension first
+    sides: list[int] = []  # in the order of F.pad: the last dimension first
     for size, dilation in zip(reversed(call.weight.shape[2:]), reversed(call.dilation), strict=True):
         total = dilation * (size - 1)
         sides += [total // 2, total - total // 2]
@@ -204,15 +204,15 @@ def _tuple(value: Any, dims: int) -> tuple[int, ...]:
 
 
 class Watch(TorchFunctionMode):
-    """Sees the calls of some layers among all that run inside it."""
+    """Observes the calls of some layers while it is active."""
 
     def __init__(self, names: dict[int, str]) -> None:
-        """Watch the layers with these names, by the ids of their weights."""
+        """Watch layers, given as their names by the ids of their weights."""
         super().__init__()
         self._names = names
 
     def saw(self, name: str, call: Call, output: Tensor) -> None:
-        """Called after each call of one of them."""
+        """Process a call of one of the layers."""
         raise NotImplementedError
 
     def __torch_function__(
@@ -222,7 +222,7 @@ class Watch(TorchFunctionMode):
         args: tuple[Any, ...] = (),
         kwargs: dict[str, Any] | None = None,
     ) -> Any:
-        """Run the function, and look at it if it is a layer's."""
+        """Run the function, and process the call if it belongs to one of the layers."""
         kwargs = kwargs or {}
         result = func(*args, **kwargs)
         name = self._names.get(id(called_weight(func, args, kwargs)))

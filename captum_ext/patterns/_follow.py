@@ -1,4 +1,4 @@
-"""Which layer's output a ReLU or a BatchNorm takes, found by following tensors through a real forward pass."""
+"""Trace tensors through a forward pass to find the layers whose outputs ReLU or BatchNorm uses."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from captum_ext._buffers import preserve_buffers
+from captum_ext._utils.buffers import preserve_buffers
 from captum_ext.patterns._calls import called_weight
 
-# Functions that hand on a value or its larger neighbours: what is rectified behind them is rectified before them.
+# Functions that return a value or its larger neighbors: ReLU commutes with them.
 _HANDED_ON = (
     "adaptive_max_pool",
     "alpha_dropout",
@@ -37,14 +37,14 @@ _HANDED_ON = (
 )
 
 
-# The same, by whole names.
+# More of these functions, identified by their full names.
 _SAME_VALUES = frozenset(
     "bfloat16 double expand float getitem half narrow select split t tensor_split to unbind".split()  # noqa: SIM905
 )
 
 
 class _Origin(NamedTuple):
-    """The layer that a tensor is the output of, which call of it, and whether as it came (``direct``) or handed on."""
+    """The layer and the call that a tensor comes from, and whether it is the output itself (``direct``)."""
 
     layer: str
     call: int
@@ -53,14 +53,14 @@ class _Origin(NamedTuple):
 
 @dataclass
 class Uses:
-    """What became of a layer's outputs in one forward pass.
+    """The functions that used a layer's outputs in one forward pass.
 
     Attributes:
-        calls: How often the layer ran.
-        rectified: Which calls' output a function like ReLU took.
-        batch_norms: The BatchNorm layers that took its output as it came.
-        others: How many other functions took it, or the model returned it.
-        dims: The dimensions of its outputs.
+        calls: The number of calls of the layer.
+        rectified: The calls whose output was passed to a ReLU-like function.
+        batch_norms: The BatchNorm layers to which its output was passed directly.
+        others: The number of other uses of its output, such as other functions or the model's output.
+        dims: The numbers of dimensions of its outputs.
     """
 
     calls: int = 0
@@ -71,15 +71,15 @@ class Uses:
 
     @property
     def only_rectified(self) -> bool:
-        """Whether nothing but functions like ReLU saw the output, of every call."""
+        """Whether only ReLU-like functions used the output of every call."""
         return 0 < len(self.rectified) == self.calls and not self.others and not self.batch_norms
 
 
 class Follow(TorchFunctionMode):
-    """Watches a forward pass; :attr:`uses` then says what became of each layer's output."""
+    """Traces a forward pass and records the uses of each layer's output in :attr:`uses`."""
 
     def __init__(self, model: nn.Module, weights: dict[str, Tensor]) -> None:
-        """Watch the layers with these weights."""
+        """Trace the layers with these weights."""
         super().__init__()
         self.uses: defaultdict[str, Uses] = defaultdict(Uses)
         self.norm_calls: defaultdict[str, int] = defaultdict(int)
@@ -89,7 +89,7 @@ class Follow(TorchFunctionMode):
             for name, module in model.named_modules()
             if isinstance(module, nn.modules.batchnorm._BatchNorm) and module.running_mean is not None
         }
-        # The tensors are kept, so that no other can get the id of one that is gone.
+        # Keep the tensors, so that the ids of deleted tensors are not reused.
         self._origins: dict[int, tuple[Tensor, _Origin]] = {}
 
     def __torch_function__(
@@ -99,7 +99,7 @@ class Follow(TorchFunctionMode):
         args: tuple[Any, ...] = (),
         kwargs: dict[str, Any] | None = None,
     ) -> Any:
-        """Run the function and note where its tensors come from and go to."""
+        """Run the function, and record the origins of its arguments and results."""
         kwargs = kwargs or {}
         result = func(*args, **kwargs)
         name = getattr(func, "__name__", "").strip("_")
@@ -111,7 +111,7 @@ class Follow(TorchFunctionMode):
         arguments += [t for arg in args if isinstance(arg, tuple | list) for t in arg if isinstance(t, Tensor)]
         sources = [self._origins[id(t)][1] for t in arguments if id(t) in self._origins]
         for output in outputs:
-            self._origins.pop(id(output), None)  # in place: no longer what the layer gave
+            self._origins.pop(id(output), None)  # changed in place: no longer the layer's output
         for source in sources:
             self._note(source, name, args, kwargs)
         if layer is not None:
@@ -138,7 +138,7 @@ class Follow(TorchFunctionMode):
             uses.others += 1
 
     def returned(self, output: Any) -> None:
-        """Note what the model returned."""
+        """Record the model's output as a use."""
         if isinstance(output, Tensor) and id(output) in self._origins:
             self.uses[self._origins[id(output)][1].layer].others += 1
         parts = output.values() if isinstance(output, Mapping) else output if isinstance(output, tuple | list) else ()
@@ -169,7 +169,7 @@ def _rectifies(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool
 
 
 def follow(model: nn.Module, weights: dict[str, Tensor], inputs: Tensor) -> Follow:
-    """Watch one forward pass of the model, which leaves its buffers as they were."""
+    """Trace one forward pass of the model, without changing its buffers."""
     watching = Follow(model, weights)
     with torch.no_grad(), preserve_buffers(model.modules()), watching:
         watching.returned(model(inputs.clone()))

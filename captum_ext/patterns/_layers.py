@@ -1,4 +1,4 @@
-"""The linear and convolution layers of a model, and their weights, by which their calls are known."""
+"""The linear and convolution layers of a model, and their weights, which identify their calls."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from captum_ext._warn import warn
+from captum_ext._utils.warnings import warn
 
 LAYER_TYPES = (nn.Linear, nn.modules.conv._ConvNd)
 
 
 def chosen_weights(model: nn.Module, layers: list[str] | None) -> dict[str, Tensor]:
-    """The weights of the layers to fit; of all for ``None``.
+    """The weights of the layers to fit, or of all layers for ``None``.
 
     Raises:
-        ValueError: If there is no such layer, or two share a weight.
+        ValueError: If a layer does not exist, or two layers share a weight.
 
     Warns:
-        UserWarning: If some compute their weight anew, so that they can't be fitted.
+        UserWarning: If layers recompute their weight in each forward pass, so that they can't be fitted.
     """
     weights = layer_weights(model)
     anew = [
@@ -28,11 +28,12 @@ def chosen_weights(model: nn.Module, layers: list[str] | None) -> dict[str, Tens
     ]
     if anew:
         warn(
-            f"No pattern for {anew}: these layers compute their weight anew in each forward pass (weight_norm, "
-            "pruning). Make it a parameter first, as by torch.nn.utils.parametrize.remove_parametrizations."
+            f"No pattern for {anew}: these layers recompute their weight in each forward pass (weight_norm, "
+            "pruning). Make it a parameter first, for example with "
+            "torch.nn.utils.parametrize.remove_parametrizations."
         )
     if not weights:
-        raise ValueError("model: has no linear or convolution layer with a weight of its own.")
+        raise ValueError("model: has no linear or convolution layer whose weight is a parameter.")
     if layers is not None:
         unknown = [name for name in layers if name not in weights]
         if unknown or not layers:
@@ -43,10 +44,10 @@ def chosen_weights(model: nn.Module, layers: list[str] | None) -> dict[str, Tens
 
 
 def layer_weights(model: nn.Module) -> dict[str, Tensor]:
-    """The weights of all linear and convolution layers by module name, shared modules once.
+    """The weights of all linear and convolution layers by module name; shared modules occur once.
 
-    Layers that compute their weight anew in each forward pass, as weight_norm and pruning have it, are left out: there
-    is no telling whose weight a call takes.
+    Layers that recompute their weight in each forward pass (weight_norm, pruning) are not included, because their calls
+    can't be identified.
     """
     return {
         name: module.weight
@@ -56,23 +57,23 @@ def layer_weights(model: nn.Module) -> dict[str, Tensor]:
 
 
 def computes_weight(layer: nn.Module) -> bool:
-    """Whether a layer's weight is no parameter of its own."""
+    """Whether a layer's weight is computed and not a parameter."""
     return "weight" not in layer._parameters and not getattr(layer, "_is_replica", False)  # DataParallel's have none
 
 
 def check_not_tied(weights: dict[str, Tensor]) -> None:
-    """Check that no two layers have one weight, by which they could not be told apart.
+    """Check that no two layers share a weight, because their calls could not be distinguished.
 
     Raises:
-        ValueError: If two do.
+        ValueError: If two layers share a weight.
     """
     names: dict[int, str] = {}
     for name, weight in weights.items():
         first = names.setdefault(id(weight), name)
         if first != name:
             raise ValueError(
-                f"The layers {first!r} and {name!r} share one weight, so patterns can't tell them apart. Give one "
-                "a copy: layer.weight = nn.Parameter(layer.weight.clone())."
+                f"The layers {first!r} and {name!r} share one weight, so their patterns can't be distinguished. Copy "
+                "the weight of one: layer.weight = nn.Parameter(layer.weight.clone())."
             )
 
 
@@ -80,7 +81,7 @@ def inputs_of(batch: Any) -> Tensor:
     """The model's input in a batch.
 
     Raises:
-        TypeError: If the batch is neither a tensor nor a tuple or list that begins with one.
+        TypeError: If the batch is neither a tensor nor a tuple or list whose first item is one.
     """
     inputs = batch[0] if isinstance(batch, tuple | list) and batch else batch
     if not isinstance(inputs, Tensor):
@@ -89,7 +90,7 @@ def inputs_of(batch: Any) -> Tensor:
 
 
 def unwrapped(model: nn.Module) -> nn.Module:
-    """The module whose names a user means: that inside DataParallel, DistributedDataParallel or torch.compile."""
+    """The module inside DataParallel, DistributedDataParallel or torch.compile, to which layer names refer."""
     parallel = (nn.DataParallel, nn.parallel.DistributedDataParallel)
     while isinstance(model, parallel) or hasattr(model, "_orig_mod"):
         model = model.get_submodule("module" if isinstance(model, parallel) else "_orig_mod")
@@ -97,6 +98,6 @@ def unwrapped(model: nn.Module) -> nn.Module:
 
 
 def versions(weights: dict[str, Tensor]) -> list[tuple[int, int]]:
-    """What changes when a weight is replaced or written to."""
-    # Inference tensors have no version, and can't be changed by what has one.
+    """Numbers that change when a weight is replaced or written to."""
+    # Inference tensors have no version, and other tensors can't change them.
     return [(id(weight), 0 if weight.is_inference() else weight._version) for weight in weights.values()]

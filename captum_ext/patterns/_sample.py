@@ -1,4 +1,4 @@
-"""An even random sample of the inputs of layers, from all that pass by."""
+"""A uniform random sample from all inputs of layers (reservoir sampling)."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ class Samples:
 
     Attributes:
         units: The units of interest.
-        groups: The groups of channels that these see, one each.
+        groups: The group of channels that each of these units belongs to.
         bias: The layer's bias, (out,).
-        keys: A random number for each sample; those with the smallest are kept.
-        rows: The samples of each group that is needed, (samples, groups, features).
+        keys: A random number for each sample; the samples with the smallest numbers are kept.
+        rows: The samples for the groups in use, (samples, groups, features).
     """
 
     units: Tensor
@@ -33,13 +33,13 @@ class Samples:
     rows: Tensor | None = None
 
     def by_group(self) -> dict[int, Tensor]:
-        """What the units of interest of each group saw, (samples, features); none if the layer did not run."""
+        """The samples (samples, features) of each group with units of interest; empty if the layer did not run."""
         if self.rows is None:
             return {}
         return dict(zip(sorted(set(self.groups)), self.rows.unbind(1), strict=True))
 
     def add(self, call: Call, output: Tensor, most: int, generator: torch.Generator) -> None:
-        """Draw from the inputs of a call."""
+        """Draw samples from the inputs of a call."""
         total = output.numel() // output.shape[1 if call.dims else -1]
         keys = torch.cat([self.keys, torch.rand(total, generator=generator, device="cpu")])
         order = keys.argsort()[:most]
@@ -50,10 +50,10 @@ class Samples:
 
 
 class Sample(Watch):
-    """Draws from the inputs of layers that run inside :meth:`drawing`."""
+    """Draws samples from the inputs of layers that run inside :meth:`drawing`."""
 
     def __init__(self, units: dict[str, Tensor], weights: dict[str, Tensor], model: nn.Module, most: int) -> None:
-        """Keep ``most`` samples of each layer."""
+        """Keep at most ``most`` samples of each layer."""
         names: dict[int, str] = {}
         super().__init__(names)
         self.layers: dict[str, Samples] = {}
@@ -74,18 +74,18 @@ class Sample(Watch):
 
     @contextmanager
     def drawing(self, generator: torch.Generator) -> Iterator[None]:
-        """Draw from the forward passes inside."""
+        """Draw samples from the forward passes inside the context."""
         self._generator = generator
         with self:
             yield
 
     def saw(self, name: str, call: Call, output: Tensor) -> None:
-        """Draw from the call's input."""
+        """Draw samples from the call's input."""
         self.layers[name].add(call, output, self._most, self._generator)
 
 
 def _take(call: Call, output: Tensor, chosen: Tensor, groups: list[int]) -> Tensor:
-    """Samples of a call, numbered as the positions of its output, for some groups: (samples, groups, features)."""
+    """Samples of a call for some groups, given by the positions in its output: (samples, groups, features)."""
     if call.dims == 0:
         return call.input.reshape(-1, 1, call.input.shape[-1])[chosen.to(call.input.device)]
     x = functional.pad(call.input, [side for size in reversed(call.padding) for side in (size, size)])

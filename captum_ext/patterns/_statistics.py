@@ -1,4 +1,4 @@
-"""One layer's sums over the data, and the pattern that they give."""
+"""Sums over the data for one layer, and the pattern computed from them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from captum_ext._devices import float64_device
+from captum_ext._utils.devices import float64_device
 from captum_ext.patterns._calls import Call
 
 Estimator = Literal["positive", "linear"]
@@ -20,7 +20,7 @@ _CHUNK = 2**20  # values: 4 MB
 
 
 class Fit(NamedTuple):
-    """A pattern in the weight's shape, and which units (out,) have none."""
+    """A pattern with the weight's shape, and a mask (out,) of the units that have none."""
 
     pattern: Tensor
     dead: Tensor
@@ -32,8 +32,8 @@ class Statistics:
 
     Attributes:
         samples: The number of samples.
-        x: The sum of x, in the weight's shape: over the samples with y > 0, or for the linear estimator over all, where
-            one row a group serves all units.
+        x: The sum of x, in the weight's shape: over the samples with y > 0, or over all samples for the linear
+            estimator, with one row per group.
         xy: The sum of x y over the same samples, in the weight's shape.
         y: The sum of y over all samples, (out,).
         rectified: The sum of max(y, 0) over all samples, (out,).
@@ -48,7 +48,7 @@ class Statistics:
     noise: float
 
     def merge(self, other: Statistics) -> None:
-        """Add another's sums in place, in this one's dtype."""
+        """Add other sums in place, keeping the dtype."""
         self.samples += other.samples
         self.noise = max(self.noise, other.noise)
         for name in _SUMS:
@@ -56,7 +56,7 @@ class Statistics:
             mine.add_(getattr(other, name).to(mine.device))
 
     def take(self, inputs: Tensor, outputs: Tensor, estimator: Estimator) -> None:
-        """Add the samples of a linear layer, a few units at a time: its sums may be larger than all else."""
+        """Add the samples of a linear layer, a few units at a time because its sums may need most of the memory."""
         x, y = (tensor.reshape(-1, tensor.shape[-1]) for tensor in (inputs, outputs))
         mask, rectified = (y > 0).to(y.dtype), y.clamp(min=0)
         self.samples += len(y)
@@ -74,15 +74,15 @@ class Statistics:
             self.xy[units].add_(((rectified if estimator == "positive" else y)[:, units].T @ x).to(here))
 
     def double(self) -> Statistics:
-        """A copy in float64, to go on from; on the CPU if the device has no float64."""
+        """A copy in float64, on the CPU if the device has no float64."""
         device = float64_device(self.y.device)
         return replace(self, **{name: getattr(self, name).to(device, torch.float64, copy=True) for name in _SUMS})
 
     def fit(self, weight: Tensor, estimator: Estimator, mean: Mean, layout: Layout) -> Fit:
         """The pattern (E[x y] - E[x] E[y]) / (w . numerator), in float64.
 
-        How many samples x and x y were summed over stands in the numerator and in the denominator, so sums will do. A
-        unit that never fired, or whose numerator is 0 but for rounding, is dead: its pattern is 0.
+        The number of samples of x and x y cancels between numerator and denominator, so sums are sufficient. A
+        unit that never fired, or whose numerator is 0 up to rounding, is dead: its pattern is 0.
         """
         mean_y = (self.rectified if mean == "rectified" and estimator == "positive" else self.y) / self.samples
         weight, xy, x = (layout.by_unit(tensor.to(self.xy)) for tensor in (weight, self.xy, self.x))
@@ -99,7 +99,7 @@ class Statistics:
 
 
 class Layout(NamedTuple):
-    """Where a layer's units are in its weight."""
+    """The position of a layer's units in its weight."""
 
     groups: int
     transposed: bool
@@ -127,7 +127,7 @@ def measure(call: Call, output: Tensor, estimator: Estimator) -> Statistics:
         total = zeros(call, estimator, dtype)
         total.take(call.input, output, estimator)
         return total
-    # A few examples at a time: what is made of a whole batch no longer fits the caches.
+    # A few examples at a time, so that intermediate results fit into the caches.
     step = max(1, _CHUNK * len(output) // max(output.numel(), 1))
     total = _measure(call.rows(slice(step)), output[:step], estimator)
     for first in range(step, len(output), step):
@@ -137,7 +137,7 @@ def measure(call: Call, output: Tensor, estimator: Estimator) -> Statistics:
 
 
 def zeros(call: Call, estimator: Estimator, dtype: torch.dtype = torch.float64) -> Statistics:
-    """The sums of no samples of a linear layer; on the CPU if its device does not have the dtype."""
+    """Empty sums for a linear layer, on the CPU if its device does not support the dtype."""
     device = float64_device(call.weight.device) if dtype == torch.float64 else call.weight.device
     weight = call.weight.new_zeros(call.weight.shape, dtype=dtype, device=device)
     x = weight.clone() if estimator == "positive" else weight.new_zeros(1, weight.shape[1])
@@ -159,5 +159,5 @@ def _measure(call: Call, y: Tensor, estimator: Estimator) -> Statistics:
 
 
 def _noise(y: Tensor) -> float:
-    # Roundings in a long sum partly cancel; a hundred of them are a cautious bound.
+    # Rounding errors in a long sum partly cancel; 100 epsilon is a conservative bound.
     return 100 * torch.finfo(y.dtype).eps

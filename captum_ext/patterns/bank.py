@@ -1,4 +1,4 @@
-"""Patterns by layer, with what they came from; saved without pickle."""
+"""Patterns by layer, with a description of their fit; saved without pickle."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from captum_ext import __version__
-from captum_ext._warn import warn
+from captum_ext._utils.warnings import warn
 from captum_ext.patterns._layers import check_not_tied, layer_weights, unwrapped
 
 _FORMAT = "captum_ext.patterns/2"
@@ -23,13 +23,13 @@ _FORMAT = "captum_ext.patterns/2"
 
 @dataclass(frozen=True)
 class LayerInfo:
-    """What one layer's pattern came from.
+    """The fit of one layer's pattern.
 
     Attributes:
         estimator: ``"positive"`` or ``"linear"``.
-        samples: How many inputs of the layer were seen: rows, or patches of a convolution.
-        dead: How many of its units have no pattern: they never fired, or did not vary with their input.
-        weight: A fingerprint of the weight that the pattern was fitted with.
+        samples: The number of inputs of the layer: rows, or patches of a convolution.
+        dead: The number of units without a pattern, because they never fired or did not vary with their input.
+        weight: A fingerprint of the layer's weight during the fit.
     """
 
     estimator: str
@@ -39,14 +39,14 @@ class LayerInfo:
 
 
 @dataclass(frozen=True)
-class Info:
-    """What a set of patterns came from.
+class FitReport:
+    """The origin of a set of patterns.
 
     Attributes:
         mean: The convention of E[y]: ``"preactivation"`` or ``"rectified"``.
-        inputs: How many inputs of the model were seen.
-        layers: By layer name.
-        unfolded: BatchNorm layers of the model that was fitted: they could not be folded, or did not run.
+        inputs: The number of inputs of the model.
+        layers: The fit of each layer, by layer name.
+        unfolded: BatchNorm layers of the fitted model that could not be folded, or did not run.
         version: The version of this library.
     """
 
@@ -58,18 +58,18 @@ class Info:
 
 
 class Patterns(Mapping[str, Tensor]):
-    """A pattern for each layer: a mapping from module names to tensors shaped as the layers' weights.
+    """A pattern for each layer: a mapping from module names to tensors with the shapes of the layers' weights.
 
-    Row i of a layer's pattern is the direction in which the layer's input varies with unit i's output; unless the
-    unit is dead (a pattern of zeros), weight times pattern sums to 1. Bias patterns are zero and not kept.
+    Row i of a layer's pattern is the direction in which the layer's input varies with unit i's output. Weight times
+    pattern sums to 1, unless the unit is dead (a pattern of zeros). Bias patterns are zero and are not stored.
 
     Args:
         tensors: The patterns by module name.
-        info: What they came from; ``None`` for patterns from elsewhere.
+        info: The fit of the patterns; ``None`` for patterns from another source.
 
     Raises:
-        TypeError: If a pattern is not a floating point tensor.
-        ValueError: If there are none, one is not finite, or ``info`` is about other layers.
+        TypeError: If a pattern is not a floating-point tensor.
+        ValueError: If there are no patterns, one is not finite, or ``info`` describes other layers.
 
     Reference:
         Kindermans et al.: Learning how to explain neural networks: PatternNet and PatternAttribution. ICLR 2018.
@@ -82,18 +82,18 @@ class Patterns(Mapping[str, Tensor]):
                 [0., 1.]], dtype=torch.float64)
     """
 
-    def __init__(self, tensors: Mapping[str, Tensor], info: Info | None = None) -> None:
+    def __init__(self, tensors: Mapping[str, Tensor], info: FitReport | None = None) -> None:
         """See the class."""
         if not tensors:
-            raise ValueError("patterns: expected at least one layer's, got none.")
+            raise ValueError("patterns: expected the pattern of at least one layer, got none.")
         for name, tensor in tensors.items():
             if not isinstance(tensor, Tensor) or not tensor.is_floating_point():
-                raise TypeError(f"patterns: expected floating point tensors, got {_kind(tensor)} for {name!r}.")
+                raise TypeError(f"patterns: expected floating-point tensors, got {_kind(tensor)} for {name!r}.")
             if not bool(torch.isfinite(tensor).all()):
-                raise ValueError(f"patterns: the one of {name!r} holds a NaN or infinity.")
+                raise ValueError(f"patterns: the pattern of {name!r} contains a NaN or infinity.")
         if info is not None and info.layers.keys() != tensors.keys():
             raise ValueError(f"info: expected the layers {list(tensors)}, got {list(info.layers)}.")
-        with torch.inference_mode(False):  # cloned, so that the caller may go on with theirs
+        with torch.inference_mode(False):  # cloned, because the caller may modify the originals
             self._tensors = {name: tensor.detach().clone() for name, tensor in tensors.items()}
         self.info = info
 
@@ -106,11 +106,11 @@ class Patterns(Mapping[str, Tensor]):
         return iter(self._tensors)
 
     def __len__(self) -> int:
-        """How many layers have a pattern."""
+        """The number of layers that have a pattern."""
         return len(self._tensors)
 
     def __repr__(self) -> str:
-        """The layers and, if known, what each was fitted on."""
+        """The layers and, if known, the fit of each."""
         lines = [f"Patterns of {len(self)} layers"]
         for name, tensor in self.items():
             line = f"  {name}: {tuple(tensor.shape)} {tensor.dtype}"
@@ -119,7 +119,7 @@ class Patterns(Mapping[str, Tensor]):
                 line += f", {layer.estimator}, {layer.samples} samples, {layer.dead} of {len(tensor)} units dead"
             lines.append(line)
         if self.info is not None and self.info.unfolded:
-            lines.append(f"  BatchNorm left as it is: {', '.join(self.info.unfolded)}")
+            lines.append(f"  BatchNorm not folded: {', '.join(self.info.unfolded)}")
         return "\n".join(lines)
 
     def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> Patterns:
@@ -129,9 +129,9 @@ class Patterns(Mapping[str, Tensor]):
         )
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write a safetensors file; an existing file is replaced only once the new one is complete.
+        """Write a safetensors file. An existing file is replaced only after the new one is complete.
 
-        Several threads or processes may save to one path: the last to finish wins.
+        Several threads or processes may save to the same path; the last one to finish determines the file.
 
         Raises:
             ImportError: If safetensors is not installed.
@@ -159,26 +159,27 @@ class Patterns(Mapping[str, Tensor]):
         """Read a file that :meth:`save` wrote, and check it against its digest.
 
         Raises:
-            FileNotFoundError: If there is none.
+            FileNotFoundError: If the file does not exist.
             ImportError: If safetensors is not installed.
-            ValueError: If it is damaged, of another version's format, or holds something else.
+            ValueError: If the file is damaged, has the format of another version, or contains no patterns.
         """
         safetensors = _safetensors()
         if not Path(path).is_file():
             raise FileNotFoundError(f"no patterns at {os.fspath(path)}")
-        content = Path(path).read_bytes()  # once: safe_open would open a file twice that may be replaced meanwhile
+        content = Path(path).read_bytes()  # not safe_open, which opens the file twice: it may be replaced in between
         try:
             tensors = safetensors.torch.load(content)
         except (safetensors.SafetensorError, LookupError) as error:
             raise ValueError(
-                f"{os.fspath(path)}: truncated, or no safetensors file ({error}). Save the patterns again."
+                f"{os.fspath(path)}: truncated, or not a safetensors file ({error}). Save the patterns again."
             ) from error
         size = int.from_bytes(content[:8], "little")
         metadata = json.loads(content[8 : 8 + size]).get("__metadata__") or {}
         _check_format(metadata.get("format"), path)
         if metadata.get("digest") != _digest(tensors, metadata.get("info")):
             raise ValueError(
-                f"{os.fspath(path)}: damaged, its content does not match its digest. Save or copy the patterns again."
+                f"{os.fspath(path)}: damaged, because its content does not match its digest. Save or copy the patterns "
+                "again."
             )
         try:
             info = _info(json.loads(metadata["info"])) if "info" in metadata else None
@@ -186,13 +187,13 @@ class Patterns(Mapping[str, Tensor]):
             ordered = {name: tensors[name] for name in info.layers if name in tensors} if info else {}
             return cls({name: tensor.to(device) for name, tensor in (ordered | tensors).items()}, info)
         except (LookupError, AttributeError, RecursionError, TypeError, ValueError) as error:
-            raise ValueError(f"{os.fspath(path)}: holds no valid patterns of captum_ext ({error}).") from error
+            raise ValueError(f"{os.fspath(path)}: contains no valid patterns of captum_ext ({error}).") from error
 
     def weights(self, model: nn.Module) -> dict[str, Tensor]:
         """The model's weights that these patterns belong to, by layer name.
 
         Raises:
-            ValueError: If a layer is missing or of another shape, or its BatchNorm is not folded as in the fit.
+            ValueError: If a layer is missing or has another shape, or BatchNorm is not folded as it was in the fit.
 
         Warns:
             UserWarning: If weights changed since the patterns were fitted.
@@ -204,12 +205,12 @@ class Patterns(Mapping[str, Tensor]):
         if missing:
             raise ValueError(
                 f"patterns: the model has no linear or convolution layers {missing[:5]}; it has "
-                f"{list(weights)[:5]} ... . Give the model that they were fitted on: model=."
+                f"{list(weights)[:5]} ... . Pass the model to which they were fitted as model=."
             )
         for name, tensor in self.items():
             if tensor.shape != weights[name].shape:
                 raise ValueError(
-                    f"patterns: the one of {name!r} has shape {tuple(tensor.shape)}, its weight "
+                    f"patterns: the pattern of {name!r} has shape {tuple(tensor.shape)}, its weight "
                     f"{tuple(weights[name].shape)}."
                 )
         self._check_batch_norm(model)
@@ -217,7 +218,7 @@ class Patterns(Mapping[str, Tensor]):
         if changed:
             warn(
                 f"The weights of {len(changed)} of {len(self)} layers changed since their patterns were fitted "
-                f"(the first is {changed[0]!r}). Fit them again unless you mean it."
+                f"(the first is {changed[0]!r}). Fit them again unless this is intended."
             )
         return {name: weights[name] for name in self}
 
@@ -227,14 +228,15 @@ class Patterns(Mapping[str, Tensor]):
         left = [name for name in batch_norms(model) if name not in self.info.unfolded]
         if left:
             raise ValueError(
-                f"The patterns were fitted on a model whose BatchNorm was folded, and this model has {len(left)} "
-                f"unfolded ones (the first is {left[0]!r}). Explain captum_ext.patterns.fold_batch_norm(model); behind "
-                "linear layers it folds with example_inputs= only."
+                "The patterns were fitted to a model whose BatchNorm was folded, but this model has "
+                f"{len(left)} BatchNorm layers that are not folded (the first is {left[0]!r}). Explain "
+                "captum_ext.patterns.fold_batch_norm(model); it folds BatchNorm after linear layers only with "
+                "example_inputs=."
             )
 
     def _fits(self, name: str, weight: Tensor) -> bool:
         if self.info is None or weight.dtype != self[name].dtype:
-            return True  # a cast model: the fingerprint is of other bits
+            return True  # the model was cast, so its fingerprint differs
         return fingerprint(weight) == self.info.layers[name].weight
 
 
@@ -254,46 +256,46 @@ def _safetensors() -> Any:
     try:
         import safetensors.torch
     except ImportError as error:
-        raise ImportError("Files of patterns need safetensors. Run: pip install 'captum_ext[patterns]'") from error
+        raise ImportError("Pattern files need safetensors. Run: pip install 'captum_ext[patterns]'") from error
     return safetensors
 
 
 def _digest(tensors: Mapping[str, Tensor], info: str | None) -> str:
-    """A digest of all that a file holds: the info as written, and the tensors' names, dtypes, shapes, and bits."""
+    """A digest of a file's contents: the info as written, and the tensors' names, dtypes, shapes, and bits."""
     parts = [[name, str(t.dtype), list(t.shape), fingerprint(t)] for name, t in sorted(tensors.items())]
     return hashlib.blake2b(json.dumps([info, parts]).encode(), digest_size=16).hexdigest()
 
 
 def _check_format(written: str | None, path: str | os.PathLike[str]) -> None:
     if written is None or not written.startswith(_FORMAT.rpartition("/")[0]):
-        raise ValueError(f"{os.fspath(path)}: holds no patterns of this library. Patterns.save writes them.")
+        raise ValueError(f"{os.fspath(path)}: contains no patterns of this library. Patterns.save writes them.")
     if written != _FORMAT:
         raise ValueError(
-            f"{os.fspath(path)}: expected the format {_FORMAT!r}, got {written!r}, which another version of this "
-            "library wrote. Fit the patterns again."
+            f"{os.fspath(path)}: expected the format {_FORMAT!r}, got {written!r} from another version of this "
+            "library. Fit the patterns again."
         )
 
 
-def _info(plain: Any) -> Info:
+def _info(plain: Any) -> FitReport:
     """The info in a file's metadata.
 
     Raises:
-        TypeError: If a field is missing, unknown or of another type.
-        ValueError: If a field has a value that none can have.
+        TypeError: If a field is missing, unknown or has another type.
+        ValueError: If a field's value is invalid.
     """
-    info = dict(_checked(Info, plain))
+    info = dict(_checked(FitReport, plain))
     info["layers"] = {name: LayerInfo(**_checked(LayerInfo, layer)) for name, layer in info["layers"].items()}
     info["unfolded"] = tuple(info["unfolded"])
     if any(not isinstance(name, str) for name in info["unfolded"]):
         raise TypeError(f"unfolded: expected names, got {info['unfolded']}")
-    return Info(**info)
+    return FitReport(**info)
 
 
 _JSON_TYPES = {"str": str, "int": int, "dict[str, LayerInfo]": dict, "tuple[str, ...]": list}
 _VALUES = {"mean": ("preactivation", "rectified"), "estimator": ("positive", "linear")}
 
 
-def _checked(cls: type[Info | LayerInfo], plain: Any) -> dict[str, Any]:
+def _checked(cls: type[FitReport | LayerInfo], plain: Any) -> dict[str, Any]:
     expected = {item.name: _JSON_TYPES[str(item.type)] for item in fields(cls)}
     if not isinstance(plain, dict) or plain.keys() != expected.keys():
         raise TypeError(f"expected the fields {list(expected)}, got {plain!r:.200}")

@@ -1,4 +1,4 @@
-"""Patterns from data, in one pass."""
+"""Fit patterns to data in one pass."""
 
 from __future__ import annotations
 
@@ -8,37 +8,37 @@ from typing import Any, Literal, get_args
 import torch
 from torch import Tensor, nn
 
-from captum_ext._buffers import preserve_buffers
-from captum_ext._compat import progress
-from captum_ext._model import untouched
-from captum_ext._warn import warn
+from captum_ext._utils._captum import progress
+from captum_ext._utils.buffers import preserve_buffers
+from captum_ext._utils.model_state import preserve_model_state
+from captum_ext._utils.warnings import warn
 from captum_ext.patterns._collect import Collect
 from captum_ext.patterns._follow import follow
 from captum_ext.patterns._layers import chosen_weights, inputs_of, layer_weights, unwrapped, versions
 from captum_ext.patterns._statistics import Estimator, Layout, Mean, Statistics, zeros
-from captum_ext.patterns.bank import Info, LayerInfo, Patterns, batch_norms, fingerprint
+from captum_ext.patterns.bank import FitReport, LayerInfo, Patterns, batch_norms, fingerprint
 from captum_ext.patterns.fold import fold, foldable
 
 Choice = Literal["auto", "positive", "linear"]
 
 
 class PatternFitter:
-    """Fits patterns to a stream of batches, whose memory does not depend on how many there are.
+    """Fits patterns to a stream of batches. Memory does not depend on the number of batches.
 
     Args:
         model: The model, in evaluation mode. It is not changed.
-        estimator: For all layers ``"linear"`` or ``"positive"`` (of the two-component estimator the part where the
-            unit fires), or ``"auto"`` (default): positive where nothing but ReLU-like functions take the layer's
-            output, linear elsewhere, as in the last layer.
-        mean: What E[y] of the positive estimator is: ``"preactivation"`` (default), the mean of the layer's output
-            before the ReLU, as in the first author's code; or ``"rectified"``, after it, as in the code of the PGIG
-            paper's Fig. 2. Either is over all samples.
+        estimator: ``"linear"`` or ``"positive"`` (the part of the two-component estimator where the unit fires) for
+            all layers, or ``"auto"`` (default): positive for layers whose output only ReLU-like functions use, and
+            linear for other layers, such as the last one.
+        mean: The definition of E[y] in the positive estimator: ``"preactivation"`` (default), the mean of the layer's
+            output before the ReLU, as in the first author's code; or ``"rectified"``, the mean after it, as in the code
+            of the PGIG paper's Fig. 2. Both are means over all samples.
         layers: The names of the layers to fit. Default: all linear and convolution layers.
-        fold: Whether to fold BatchNorm first. The patterns then belong to ``model``, the folded copy. Default:
-            False, which raises if there is BatchNorm to fold.
+        fold: Whether to fold BatchNorm first. The patterns then belong to the attribute ``model``, the folded copy.
+            Default: False, which raises an error if there is BatchNorm to fold.
 
     Raises:
-        ValueError, TypeError: If a setting is none of these.
+        ValueError, TypeError: If an argument is invalid.
 
     Reference:
         Kindermans et al.: Learning how to explain neural networks: PatternNet and PatternAttribution. ICLR 2018.
@@ -76,7 +76,7 @@ class PatternFitter:
         self._layers = None if layers is None else list(layers)
         self._fold = fold
         self._weights = chosen_weights(self.model, self._layers)
-        # What fitters must share to be merged; the folded model's weights follow from the model's own.
+        # Fitters to be merged must agree in these; the weights of the folded model follow from the model's.
         prints = {name: fingerprint(weight) for name, weight in self._weights.items()}
         self._settings = (prints, estimator, mean, fold)
         self._versions: list[tuple[int, int]] = []
@@ -86,31 +86,32 @@ class PatternFitter:
         self._inputs = 0
 
     def update(self, batch: Any) -> None:
-        """Take a batch into account.
+        """Add a batch to the sums.
 
         Args:
-            batch: The model's input, a tensor (B, ...), or a tuple or list whose first item is it.
+            batch: The model's input, a tensor (B, ...), or a tuple or list whose first item is this input.
 
         Raises:
-            TypeError: If it is something else.
-            ValueError: If it holds a NaN or infinity, or, at the first batch, the model's BatchNorm is not folded.
+            TypeError: If the batch has another type.
+            ValueError: If the batch contains a NaN or infinity, or, for the first batch, the model's BatchNorm is not
+                folded.
 
         Warns:
             UserWarning: If the model is in training mode, or a chosen layer does not run.
         """
         inputs = inputs_of(batch)
         if not bool(torch.isfinite(inputs).all()):
-            raise ValueError("batch: holds a NaN or infinity.")
+            raise ValueError("batch: contains a NaN or infinity.")
         weight = next(iter(self._weights.values()))
         inputs = inputs.to(weight.device)
-        with torch.inference_mode(False), torch.no_grad(), untouched(self.model):
+        with torch.inference_mode(False), torch.no_grad(), preserve_model_state(self.model):
             if not self._estimators:
                 self._look(inputs)
             self._check_unchanged()
             collected = Collect({id(self._weights[name]): name for name in self._estimators}, self._estimators)
-            with preserve_buffers(self.model.modules()), collected:  # of the copy that _look may have made
-                self.model(inputs.clone())  # which the model may change
-            # Only now: a forward pass that fails half way must leave no layer ahead of the others.
+            with preserve_buffers(self.model.modules()), collected:  # _look may have replaced the model
+                self.model(inputs.clone())  # the model may change its inputs
+            # Only now, because a forward pass that fails must not leave some layers with more samples than others.
             for name, statistics in collected.statistics.items():
                 self._add(name, statistics)
             for name, call, output in collected.samples:
@@ -120,10 +121,10 @@ class PatternFitter:
         self._inputs += len(inputs)
 
     def merge(self, other: PatternFitter) -> None:
-        """Take into account what another fitter of the same model saw, as one on another machine.
+        """Add the sums of another fitter of the same model, for example from another machine.
 
         Raises:
-            ValueError: If it fits another model or by other settings.
+            ValueError: If the other fitter has another model or other settings.
         """
         fresh = not self._inputs
         if self._settings != other._settings or not (
@@ -141,13 +142,13 @@ class PatternFitter:
         self._inputs += other._inputs
 
     def patterns(self) -> Patterns:
-        """The patterns of everything seen so far, in the weights' dtype and on their device.
+        """The patterns for all batches so far, in the weights' dtype and on their device.
 
         Raises:
-            ValueError: If nothing was seen.
+            ValueError: If there were no batches.
         """
         if not self._inputs:
-            raise ValueError("No batch was seen. Call update(batch) first.")
+            raise ValueError("There are no data yet. Call update(batch) first.")
         if not self._statistics:
             raise ValueError("None of the layers runs in a forward pass of the model, so there is nothing to fit.")
         tensors, layers = {}, {}
@@ -158,21 +159,21 @@ class PatternFitter:
             tensors[name] = fit.pattern.to(weight)
             if bool(fit.dead.all()):
                 warn(
-                    f"No unit of {name!r} varies with its input, as far as {weight.dtype} can tell: its pattern is "
-                    "zero, and so is every attribution through it alone. Standardise the inputs, or fit in float64."
+                    f"No unit of {name!r} varies with its input, within the precision of {weight.dtype}: its pattern "
+                    "is zero, so attributions through this layer are zero. Standardize the inputs, or fit in float64."
                 )
             layers[name] = LayerInfo(estimator, statistics.samples, int(fit.dead.sum()), fingerprint(weight))
-        return Patterns(tensors, Info(self._mean, self._inputs, layers, self._unfolded))
+        return Patterns(tensors, FitReport(self._mean, self._inputs, layers, self._unfolded))
 
     def _look(self, inputs: Tensor) -> None:
-        """Find out from the first batch what follows each layer."""
+        """Determine from the first batch which functions follow each layer."""
         seen = follow(self.model, layer_weights(self.model), inputs)
         pairs = foldable(self.model, seen)
         if pairs and not self._fold:
             layer, norm = next(iter(pairs.items()))
             raise ValueError(
-                f"The model has {len(pairs)} BatchNorm layers that can be folded (the first is {norm!r}, behind "
-                f"{layer!r}). Give fold=True, or fit captum_ext.patterns.fold_batch_norm(model, example_inputs)."
+                f"The model has {len(pairs)} BatchNorm layers that can be folded (the first is {norm!r}, after "
+                f"{layer!r}). Pass fold=True, or fit captum_ext.patterns.fold_batch_norm(model, example_inputs)."
             )
         if pairs:
             self.model = fold(self.model, pairs, inputs)
@@ -196,7 +197,7 @@ class PatternFitter:
 
     def _check_unchanged(self) -> None:
         if self._versions != versions(self._weights):
-            raise ValueError("The model's weights changed since the first batch. Make a new fitter.")
+            raise ValueError("The model's weights changed since the first batch. Create a new fitter.")
 
     def _add(self, name: str, statistics: Statistics) -> None:
         if name in self._statistics:
@@ -216,24 +217,25 @@ def fit_patterns(
     mean: Mean = "preactivation",
     layers: Iterable[str] | None = None,
     fold: bool = False,
-    show_progress: bool = True,
+    show_progress: bool = False,
 ) -> Patterns:
-    """Patterns for the model's layers, from one pass over the data.
+    """Fit patterns to the model's layers in one pass over the data.
 
     Args:
-        model: See :class:`PatternFitter`, and so for the others but these two.
+        model: The model; see :class:`PatternFitter` for this argument and for ``estimator``, ``mean``, ``layers`` and
+            ``fold``.
         loader: Batches: tensors, or tuples or lists whose first item is the model's input.
         estimator: ``"auto"``, ``"positive"`` or ``"linear"``.
         mean: ``"preactivation"`` or ``"rectified"``.
         layers: The layers to fit.
         fold: Whether to fold BatchNorm first.
-        show_progress: Whether to show a progress bar on a terminal. Default: True.
+        show_progress: Whether to show a progress bar on a terminal. Default: False.
 
     Returns:
-        A pattern for each layer, by its name, shaped as its weight.
+        A pattern for each layer name, with the shape of the layer's weight.
 
     Raises:
-        TypeError, ValueError: As :class:`PatternFitter`, and its ``update`` for each batch.
+        TypeError, ValueError: In the same cases as :class:`PatternFitter` and its ``update``.
 
     Reference:
         Kindermans et al.: Learning how to explain neural networks: PatternNet and PatternAttribution. ICLR 2018.
@@ -246,7 +248,7 @@ def fit_patterns(
         torch.Size([4, 1, 3, 3])
     """
     fitter = PatternFitter(model, estimator, mean, layers, fold)
-    # disable=None: only where there is a terminal.
+    # disable=None shows the bar only on a terminal.
     for batch in progress(loader, desc="fitting patterns", disable=None if show_progress else True):
         fitter.update(batch)
     return fitter.patterns()

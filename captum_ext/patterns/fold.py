@@ -1,4 +1,4 @@
-"""BatchNorm folded into the layer before it, without which a layer's pattern is that of another function."""
+"""Fold BatchNorm into the preceding layer, because patterns are defined for the two together."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, fx, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 
-from captum_ext._buffers import preserve_buffers
-from captum_ext._model import untouched
+from captum_ext._utils.buffers import preserve_buffers
+from captum_ext._utils.model_state import preserve_model_state
 from captum_ext.patterns._calls import called_weight
 from captum_ext.patterns._follow import Follow, follow
 from captum_ext.patterns._layers import LAYER_TYPES, computes_weight, layer_weights
@@ -21,24 +21,24 @@ _STOCK = (_NORM.forward, nn.SyncBatchNorm.forward)
 
 
 def fold_batch_norm(model: nn.Module, example_inputs: Tensor | None = None) -> nn.Module:
-    """A copy of the model whose BatchNorm layers are folded into the linear or convolution layer before them.
+    """A copy of the model whose BatchNorm layers are folded into the preceding linear or convolution layers.
 
-    The copy computes the same up to rounding. A BatchNorm whose input is not the output of one such layer, alone
-    and used once, stays: patterns leave it its ordinary gradient. So does one with a forward
-    method or hooks of its own.
+    The copy computes the same outputs up to rounding. A BatchNorm is not folded if its input is not the output of
+    exactly one such layer that runs once and is used only there, or if it overrides ``forward`` or has hooks. Patterns
+    use the ordinary gradient of such a BatchNorm.
 
     Args:
         model: A model in evaluation mode. It is not changed.
-        example_inputs: An input (B, ...) to find out which layer feeds which by a forward pass. Default ``None``:
-            by ``torch.fx``, which can't trace models whose control flow depends on data, and leaves BatchNorm after
-            linear layers as it is, since the axis that it works on depends on the input.
+        example_inputs: An input (B, ...) for a forward pass that determines which layer precedes each BatchNorm.
+            Default ``None``: ``torch.fx`` determines this. It can't trace models whose control flow depends on data,
+            and BatchNorm after linear layers is not folded, because the axis that it normalizes depends on the input.
 
     Returns:
         The folded copy, in which folded BatchNorm layers are ``nn.Identity``.
 
     Raises:
         ValueError: If a BatchNorm is in training mode, the model can't be traced and there is no example, or the copy
-            computes something else for the example.
+            has another output for the example.
 
     Example:
         >>> from captum_ext.patterns import fold_batch_norm
@@ -50,7 +50,7 @@ def fold_batch_norm(model: nn.Module, example_inputs: Tensor | None = None) -> n
         return copy.deepcopy(model)
     if example_inputs is None:
         return fold(model, _pairs_by_tracing(model))
-    _check_mode(model)  # before BatchNorm takes the example into its statistics
+    _check_mode(model)  # before the example changes the statistics of BatchNorm
     return fold(model, foldable(model, follow(model, layer_weights(model), example_inputs)), example_inputs)
 
 
@@ -58,7 +58,7 @@ def fold(model: nn.Module, pairs: dict[str, str], example_inputs: Tensor | None 
     """A copy of the model with these BatchNorm layers (values) folded into these layers (keys).
 
     Raises:
-        ValueError: If a BatchNorm is in training mode, or the copy computes something else for the example.
+        ValueError: If a BatchNorm is in training mode, or the copy has another output for the example.
     """
     _check_mode(model)
     folded = copy.deepcopy(model)
@@ -84,7 +84,7 @@ def _check_mode(model: nn.Module) -> None:
 
 
 def foldable(model: nn.Module, seen: Follow) -> dict[str, str]:
-    """The layers whose output went, in a forward pass, to one BatchNorm and nowhere else; by the layer's name."""
+    """The BatchNorm by layer name, for layers whose output only one BatchNorm uses in a forward pass."""
     return {
         name: uses.batch_norms[0]
         for name, uses in seen.uses.items()
@@ -102,8 +102,8 @@ def _pairs_by_tracing(model: nn.Module) -> dict[str, str]:
         graph = tracer.trace(model)
     except Exception as error:
         raise ValueError(
-            f"fold_batch_norm: torch.fx can't trace this model ({error}). Give example_inputs, so that a forward "
-            "pass shows which layer feeds which."
+            f"fold_batch_norm: torch.fx can't trace this model ({error}). Pass example_inputs, so that a forward "
+            "pass can determine the order of the layers."
         ) from error
     modules = dict(model.named_modules())
     targets = [str(node.target) for node in graph.nodes if node.op == "call_module"]
@@ -131,12 +131,12 @@ class _Tracer(fx.Tracer):
 
 
 def _layer_of(node: object, modules: dict[str, nn.Module]) -> str | None:
-    """The layer whose own output a traced value is."""
+    """The layer whose output a traced value is."""
     if not isinstance(node, fx.Node):
         return None
     if node.op == "call_module" and isinstance(modules[str(node.target)], LAYER_TYPES):
         return str(node.target)
-    # A subclass with a forward of its own, such as one that pads first, is traced into.
+    # Subclasses that override forward, for example to pad first, are traced into.
     if node.op == "call_function" and callable(node.target):
         weight = called_weight(node.target, node.args, node.kwargs)
         if isinstance(weight, fx.Node) and weight.op == "get_attr":
@@ -146,7 +146,7 @@ def _layer_of(node: object, modules: dict[str, nn.Module]) -> str | None:
 
 
 def _only_reads(user: fx.Node) -> bool:
-    """Whether a use of a value takes no more than its shape."""
+    """Whether a use of a value reads only its shape, dtype or device."""
     reads = ("shape", "ndim", "dtype", "device")
     return (user.op == "call_method" and user.target in ("size", "dim")) or (
         user.op == "call_function" and user.target is getattr and user.args[1] in reads
@@ -159,17 +159,17 @@ def _can_fold(model: nn.Module, layer_name: str, norm_name: str) -> bool:
         return False
     modules = list(model.named_modules(remove_duplicate=False))
     if any(_hooked(part) or sum(part is module for _, module in modules) > 1 for part in (layer, norm)):
-        return False  # hooks see what folding changes, and a module of two names would keep one
+        return False  # folding changes what hooks receive, and only one name of a shared module would be replaced
     if computes_weight(layer):
         return False
     if isinstance(layer, nn.Linear):
-        # Without affine parameters torch's own folding of linear layers fails.
+        # torch can't fold BatchNorm without affine parameters into linear layers.
         return norm.affine and isinstance(norm, nn.BatchNorm1d) and layer.out_features == norm.num_features
     return isinstance(layer, nn.modules.conv._ConvNd) and not (layer.transposed and layer.groups > 1)
 
 
 def _is_channel_axis(layer: nn.Module, dims: set[int]) -> bool:
-    # BatchNorm works on axis 1, which is a linear layer's output only for rows without a sequence.
+    # BatchNorm normalizes axis 1, which holds a linear layer's units only if the input has two dimensions.
     return not isinstance(layer, nn.Linear) or dims == {2}
 
 
@@ -178,14 +178,14 @@ def _hooked(module: nn.Module) -> bool:
 
 
 def _check_same(model: nn.Module, folded: nn.Module, inputs: Tensor) -> None:
-    with torch.no_grad(), untouched(model), preserve_buffers(folded.modules()):
+    with torch.no_grad(), preserve_model_state(model), preserve_buffers(folded.modules()):
         before, after = (list(_tensors(network(inputs.clone()))) for network in (model, folded))
     for one, other in zip(before, after, strict=True):
         tolerance = 0.1 if one.element_size() < 4 else 0.01
         if (one - other).abs().max() > tolerance * one.abs().max():
             raise ValueError(
-                "fold_batch_norm: folded, the model computes something else. It uses a layer or a BatchNorm in a way "
-                "that a forward pass does not show; fold it by hand, and fit that."
+                "fold_batch_norm: the folded model has other outputs than the model. The model uses a layer or a "
+                "BatchNorm in a way that a forward pass does not reveal; fold it manually, and fit the folded model."
             )
 
 

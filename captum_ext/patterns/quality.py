@@ -1,4 +1,4 @@
-"""How good patterns are: Kindermans' rho."""
+"""The quality of patterns: rho of Kindermans et al."""
 
 from __future__ import annotations
 
@@ -10,24 +10,27 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from captum_ext._compat import progress
-from captum_ext._model import untouched
-from captum_ext._numbers import check_integer, check_positive
+from captum_ext._utils._captum import progress
+from captum_ext._utils.model_state import preserve_model_state
+from captum_ext._utils.numbers import check_positive
+from captum_ext._utils.random import as_seed
 from captum_ext.patterns._layers import inputs_of, unwrapped
 from captum_ext.patterns._sample import Sample, Samples
 from captum_ext.patterns.bank import Patterns
 
 _ESTIMATORS = ("pattern", "weight", "random")
-_RIDGE = 1e-6  # of the inputs' mean variance: more hides what directions of little variance tell, less is unstable
+_RIDGE = (
+    1e-6  # relative to the mean variance: larger values ignore directions of low variance, smaller ones are unstable
+)
 
 
 @dataclass(frozen=True)
-class Quality:
-    """Rho of each unit looked at, by layer and by signal estimator.
+class SignalQuality:
+    """Rho of each measured unit, by layer and by signal estimator.
 
     Attributes:
-        rho: For each layer the tensors (units,) of ``"pattern"``, ``"weight"`` and ``"random"``. Layers that
-            did not run are missing.
+        rho: For each layer, the tensors (units,) of ``"pattern"``, ``"weight"`` and ``"random"``. Layers that
+            did not run are not included.
     """
 
     rho: dict[str, dict[str, Tensor]]
@@ -46,7 +49,7 @@ class Quality:
         return "\n".join(lines)
 
     def plot(self, path: str | Path) -> None:
-        """Write a picture of the means by layer, with the units' quartiles."""
+        """Plot the means by layer, with the quartiles over units, to an image file."""
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
 
@@ -62,7 +65,7 @@ class Quality:
             panel.errorbar(places + shift, means, yerr=spread, fmt="o", capsize=2, label=name)
         panel.set_xticks(places, list(self.rho), rotation=60, ha="right", fontsize=7)
         panel.set_ylim(0, 1.05)
-        panel.set_ylabel("rho (1: no signal left behind)")
+        panel.set_ylabel("rho (1: no signal remains)")
         panel.set_title("Signal quality: mean and quartiles over units", fontsize=10)
         panel.legend(fontsize=8)
         figure.savefig(path, dpi=150)
@@ -74,33 +77,36 @@ def signal_quality(
     loader: Iterable[Any],
     samples: int = 20_000,
     units: int = 32,
-    seed: int = 0,
-    show_progress: bool = True,
-) -> Quality:
+    generator: int | torch.Generator = 0,
+    show_progress: bool = False,
+) -> SignalQuality:
     r"""Kindermans' measure of how much of a unit's signal a pattern captures, by layer.
 
-    A signal estimator says which part of a layer's input x a unit's output y = w.x came from: for a direction a (with
-    w.a = 1) that is a y. What it leaves behind, x - a y, should tell nothing about y:
-    :math:`\rho(a) = 1 - \max_v \operatorname{corr}(w^T x, v^T (x - a\,w^T x))`, from 0 (all of y can be read off what
-    was left) to 1 (nothing can). v is found on one half of the samples and the correlation measured on the other.
+    A signal estimator determines which part of a layer's input x produced a unit's output y = w.x: for a direction a
+    (with w.a = 1), this part is a y. The remainder x - a y should contain no information about y:
+    :math:`\rho(a) = 1 - \max_v \operatorname{corr}(w^T x, v^T (x - a\,w^T x))` is 0 if y can be predicted perfectly
+    from the remainder, and 1 if it can't be predicted at all. v is fitted to one half of the samples, and the
+    correlation is computed on the other half.
 
-    As in the paper, a positive pattern is measured together with the other part of the two-component estimator, the
-    direction where the unit does not fire; no backward pass needs that one, so it is fitted here, to the first half.
+    As in the paper, a positive pattern is evaluated together with the other part of the two-component estimator, the
+    direction where the unit does not fire. Backward passes do not use this direction, so it is fitted here, to the
+    first half of the samples.
 
     Args:
-        model: The model that the patterns are of, in evaluation mode.
+        model: The model to which the patterns were fitted, in evaluation mode.
         patterns: The patterns.
         loader: Batches, as for :func:`~captum_ext.patterns.fit_patterns`; better not those that were fitted.
         samples: How many of a layer's inputs (rows or patches) to keep, drawn evenly from all. Default: 20,000. For
             a layer whose units have more than half as many weights v is found badly, and rho is too high in all
             columns.
         units: How many units of a layer to look at, drawn at random. Default: 32.
-        seed: For the draws and the random direction.
-        show_progress: Whether to show a progress bar on a terminal. Default: True.
+        generator: For the draws and the random direction: an integer seed, or a generator, from which one is drawn.
+            Default: 0.
+        show_progress: Whether to show a progress bar on a terminal. Default: False.
 
     Returns:
-        Rho of the patterns, of the weights (a = w / w.w) and of a random direction; ``print`` shows the layers' means.
-        Dead units are left out, and so are transposed convolutions.
+        Rho of the patterns, the weights (a = w / w.w) and a random direction; ``print`` shows the means by layer. Dead
+        units and transposed convolutions are not included.
 
     Raises:
         ValueError: If the patterns do not fit the model, or there are too few data.
@@ -120,16 +126,15 @@ def signal_quality(
     """
     check_positive("samples", samples)
     check_positive("units", units)
-    check_integer("seed", seed)
     model = unwrapped(model)
     weights = patterns.weights(model)
-    generator = torch.Generator().manual_seed(seed)
-    sample = Sample({name: _choose(patterns[name], units, generator) for name in patterns}, weights, model, samples)
+    source = torch.Generator().manual_seed(as_seed(generator))
+    sample = Sample({name: _choose(patterns[name], units, source) for name in patterns}, weights, model, samples)
     bar = progress(loader, desc="signal quality", disable=None if show_progress else True)
-    with torch.no_grad(), untouched(model):
+    with torch.no_grad(), preserve_model_state(model):
         for batch in bar:
             inputs = inputs_of(batch)
-            with sample.drawing(generator):
+            with sample.drawing(source):
                 model(inputs.to(next(iter(weights.values())).device).clone())  # which the model may change
     rho = {}
     for name, drawn in sample.layers.items():
@@ -138,7 +143,7 @@ def signal_quality(
             continue
         halves = {group: _Halves(x.double()) for group, x in drawn.by_group().items()}
         measured = [
-            _unit(drawn, k, halves[group], patterns[name], weights[name], positive, generator)
+            _unit(drawn, k, halves[group], patterns[name], weights[name], positive, source)
             for k, group in enumerate(drawn.groups)
         ]
         kept = [values for values in measured if values is not None]
@@ -146,10 +151,10 @@ def signal_quality(
             rho[name] = dict(zip(_ESTIMATORS, torch.tensor(kept, device="cpu").T, strict=True))
     if not rho:
         raise ValueError(
-            "loader: too little data to measure a layer by. Give an iterable of batches with four inputs at least; a "
+            "loader: too little data to evaluate a layer. Pass an iterable of batches with at least four inputs; a "
             "generator that was used for the fit is empty."
         )
-    return Quality(rho)
+    return SignalQuality(rho)
 
 
 def _choose(pattern: Tensor, units: int, generator: torch.Generator) -> Tensor:
@@ -188,22 +193,22 @@ def _negative_part(x: Tensor, y: Tensor, w: Tensor) -> Tensor:
 
 
 class _Halves:
-    """A layer's samples x (samples, features): one half to search v in, the other to measure the correlation on."""
+    """A layer's samples x (samples, features): one half to fit v, the other to compute the correlation."""
 
     def __init__(self, x: Tensor) -> None:
         self.x = x
         half = len(x) // 2
         self.search, self.check = (part - part.mean(0) for part in (x[:half], x[half:]))
-        # What units share: the products of features, or of samples if there are fewer of them.
+        # Shared by all units: the products of features, or of samples if there are fewer samples than features.
         self._primal = x.shape[1] <= half
         self._products = self.search.T @ self.search if self._primal else self.search @ self.search.T
 
     def left_behind(self, y: Tensor, parts: Tensor, directions: Tensor) -> float:
-        """How well y can be read off x less its signal, parts @ directions: the correlation with the best v."""
+        """The correlation of y with its best prediction from the remainder, x minus the signal parts @ directions."""
         half = len(self.search)
         wanted, found = y[:half] - y[:half].mean(), y[half:] - y[half:].mean()
         z, z_check = (part - part.mean(0) for part in (parts[:half], parts[half:]))
-        if self._primal:  # the covariance of the rest, from that of x
+        if self._primal:  # the covariance of the remainder, from that of x
             cross = (self.search.T @ z) @ directions
             products = self._products - cross - cross.T + directions.T @ (z.T @ z) @ directions
             v = _solve(products, self.search.shape, self.search.T @ wanted - directions.T @ (z.T @ wanted))

@@ -1,4 +1,4 @@
-"""The backward pass in which patterns stand in for the weights."""
+"""The backward pass in which patterns replace the weights."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from captum_ext._eager import eager_mode
+from captum_ext._utils.eager import eager_mode
 from captum_ext.patterns._calls import Call, called_weight, parse
 from captum_ext.patterns._layers import layer_weights, unwrapped
 from captum_ext.patterns.bank import Patterns
@@ -21,20 +21,20 @@ Mode = Literal["attribution", "signal"]
 
 
 class PatternRule:
-    """A backward rule: in the vector-Jacobian product of each patterned layer, patterns stand in for its weight.
+    """A backward rule that uses patterns instead of weights in the vector-Jacobian products of layers.
 
-    The forward pass stays the model's own bit for bit, ReLU and pooling pass on gradients as usual, and so do layers
-    without a pattern. No weight is changed and no other thread is affected.
+    The forward pass stays bit-for-bit the model's own. ReLU, pooling and layers without a pattern propagate gradients
+    as usual. No weight is changed and no other thread is affected.
 
     Args:
         patterns: The patterns, by layer name.
-        mode: What stands in for the weight w: ``"attribution"`` (default), w times pattern, as in PatternAttribution
+        mode: The replacement of the weight w: ``"attribution"`` (default), w times pattern, as in PatternAttribution
             and PGIG; or ``"signal"``, the pattern, as in PatternNet.
-        model: The module that the layer names are of. Default ``None``: the method's ``forward_func``, which then
-            must be a module.
+        model: The module to which the layer names refer. Default: the method's ``forward_func``, which then must be a
+            module.
 
     Raises:
-        TypeError, ValueError: If an argument is none of these.
+        TypeError, ValueError: If an argument is invalid.
 
     Reference:
         Kindermans et al.: Learning how to explain neural networks: PatternNet and PatternAttribution. ICLR 2018.
@@ -64,23 +64,23 @@ class PatternRule:
         self.model = model
 
     def bind(self, forward_func: Callable[..., Any]) -> BoundPatterns:
-        """The rule for a function whose layers are to be patterned.
+        """The rule for the layers of a function.
 
         Raises:
-            TypeError: If there is no module to look the layers' names up in.
+            TypeError: If there is no module to which the layer names could refer.
             ValueError: If the patterns do not fit the model.
         """
         model = self.model if self.model is not None else getattr(forward_func, "__self__", forward_func)
         if not isinstance(model, nn.Module):
             raise TypeError(
-                "The patterns' layers can't be found in a function. Give the module that they are of, as in "
+                "The layers of the patterns can't be found in a function. Pass their module as model=, as in "
                 "PGIG(lambda x: model(x).softmax(1), patterns, model=model)."
             )
         return BoundPatterns(unwrapped(model), self.patterns, self.mode)
 
 
 class BoundPatterns:
-    """Patterns that were checked against a model; :meth:`active` puts them in place."""
+    """Patterns that were checked against a model; :meth:`active` applies them."""
 
     def __init__(self, model: nn.Module, patterns: Patterns, mode: Mode) -> None:
         """See :class:`PatternRule`."""
@@ -91,12 +91,12 @@ class BoundPatterns:
 
     @contextmanager
     def active(self) -> Iterator[None]:
-        """Have gradients through the model taken with patterns, in this thread and DataParallel's.
+        """Use patterns for gradients through the model, in this thread and DataParallel's threads.
 
-        Compiled models run eagerly meanwhile: what was compiled before knows no patterns.
+        Compiled models run eagerly inside the context, because compiled code does not use the patterns.
 
         Raises:
-            ValueError: If layers ran for a gradient, or a gradient was taken, and no patterned layer ran.
+            ValueError: If layers ran for a gradient, or a gradient was taken, and no layer with a pattern ran.
         """
         calls = _Calls()
         with eager_mode(), ExitStack() as stack:
@@ -106,9 +106,9 @@ class BoundPatterns:
             yield
         if not calls.patterned and (calls.others or (calls.gradients and not calls.without_gradient)):
             raise ValueError(
-                "None of the patterned layers ran: the gradients are those of other weights. Give the module that "
-                "forward_func calls as model=. Layers of a traced or scripted model can't be seen: give the model "
-                "itself."
+                "None of the patterned layers ran, so the gradients do not use the patterns. Pass the module that "
+                "forward_func calls as model=. The layers of a traced or scripted model can't be intercepted: pass the "
+                "original model."
             )
 
     def _substitute(self, model: nn.Module, calls: _Calls) -> _Substitute:
@@ -121,8 +121,8 @@ class BoundPatterns:
         return _Substitute(substitutes, list(weights.values()), calls)
 
     def _in_replicas(self, calls: _Calls) -> list[torch.utils.hooks.RemovableHandle]:
-        # DataParallel runs copies of the model, with weights of their own, in threads of their own, where the mode of
-        # this thread is not in place. The hooks do nothing for anything but such a copy.
+        # DataParallel runs copies of the model, with copied weights, in other threads, in which the mode of this thread
+        # is not active. The hooks affect only such copies.
         modes = threading.local()
 
         def enter(module: nn.Module, args: Any) -> None:
@@ -142,22 +142,23 @@ class BoundPatterns:
 
 @contextmanager
 def pattern_backward(model: nn.Module, patterns: Patterns, mode: Mode = "attribution") -> Iterator[None]:
-    """Inside it, any code that takes gradients through the model sees patterns in place of the weights.
+    """A context in which gradients through the model use patterns instead of the weights, in any code.
 
-    Captum's own ``IntegratedGradients(model)`` then computes PGIG, and ``Saliency``, ``InputXGradient`` or
-    ``NoiseTunnel`` become pattern-guided too. Contexts may be nested; the inner one wins for the layers that it has.
-    The parameters of patterned layers have no gradient inside. What counts is where the forward pass runs: gradients of
-    an output that was computed outside are the ordinary ones. Compiled models run eagerly inside. Reverse mode only;
-    ``torch.func``, activation checkpointing, and traced or scripted models are not supported.
+    Inside the context, Captum's own ``IntegratedGradients(model)`` computes PGIG, and ``Saliency``, ``InputXGradient``
+    and ``NoiseTunnel`` use patterns too. Contexts may be nested; the inner one takes precedence for its layers.
+    Parameters of layers with a pattern have no gradient. The forward pass must run inside the context: gradients of
+    an output that was computed outside are the ordinary ones. Compiled models run eagerly inside the context. Only
+    reverse mode is supported; ``torch.func``, activation checkpointing, and traced or scripted models are not.
 
     Args:
-        model: The module whose layers have patterns; names in DataParallel's or torch.compile's are those inside.
+        model: The module whose layers have patterns. For DataParallel or torch.compile, the layer names are those of
+            the module inside.
         patterns: The patterns, by layer name.
         mode: ``"attribution"`` (weight times pattern, default) or ``"signal"`` (pattern).
 
     Raises:
-        TypeError, ValueError: If the patterns do not fit the model, or a gradient was taken and none of the
-            patterned layers ran.
+        TypeError, ValueError: If the patterns do not fit the model, or a gradient was taken and no layer with a
+            pattern ran.
 
     Reference:
         Kindermans et al.: Learning how to explain neural networks: PatternNet and PatternAttribution. ICLR 2018.
@@ -177,13 +178,13 @@ def pattern_backward(model: nn.Module, patterns: Patterns, mode: Mode = "attribu
 
 @dataclass
 class _Calls:
-    """What happened inside a rule, in all of DataParallel's threads.
+    """Counts of calls while a rule is active, in all of DataParallel's threads.
 
     Attributes:
-        patterned: How many calls of patterned layers were given another way back.
-        without_gradient: How many had none, as those whose patterns an inner rule replaces.
-        others: How many calls of layers without a pattern have a gradient.
-        gradients: How many gradients were taken.
+        patterned: Calls of layers with a pattern whose vector-Jacobian product was replaced.
+        without_gradient: Calls of layers with a pattern that need no gradient, such as those inside an inner rule.
+        others: Calls of layers without a pattern that need a gradient.
+        gradients: Gradients that were taken.
     """
 
     patterned: int = 0
@@ -193,13 +194,13 @@ class _Calls:
 
 
 class _Substitute(TorchFunctionMode):
-    """Replaces the vector-Jacobian product of the calls that take one of these weights."""
+    """Replaces the vector-Jacobian product of calls with one of these weights."""
 
     def __init__(self, substitutes: dict[int, Tensor], keep: list[Tensor], calls: _Calls) -> None:
         super().__init__()
         self._calls = calls
         self._substitutes = substitutes
-        self._keep = keep  # the weights, so that no other tensor can get the id of one that is gone
+        self._keep = keep  # keep the weights, so that the ids of deleted tensors are not reused
 
     def __torch_function__(
         self,
@@ -227,16 +228,16 @@ class _Substitute(TorchFunctionMode):
 
 
 class _Vjp(torch.autograd.Function):
-    """A layer's output, with a way back to the layer's input by another weight, and none to its own."""
+    """A layer's output, with a gradient for its input through another weight, and none for its own weight."""
 
     @staticmethod
     def forward(ctx: Any, inputs: Tensor, run: Callable[[], Tensor], call: Call, substitute: Tensor) -> Tensor:
         ctx.save_for_backward(substitute)
-        # Of the input only the shape and the layout matter.
+        # The backward pass needs only the shape and the memory format of the input.
         ctx.call = replace(call, input=call.input.to("meta"), weight=call.weight.detach())
         output = run()
-        # A biased linear layer's output may be a view of its rows, and behind a custom function no view may be written
-        # to in place. .data is the same memory and no view.
+        # The output of a linear layer with a bias may be a view, and a view returned from a custom function must not be
+        # changed in place. .data shares the memory and is not a view.
         return output.data if output._is_view() else output
 
     @staticmethod

@@ -1,8 +1,22 @@
-"""How the gradients along a path become one attribution."""
+"""How the gradients along a path become one attribution, and what is needed to write a quadrature."""
 
-from captum_ext.quadratures.base import IntegrationErrors, Quadrature, RunningSum
+from captum_ext.quadratures.base import Accumulator, IntegrationErrors, Quadrature
+from captum_ext.quadratures.grid import Grid, closed_grid, open_grid
 from captum_ext.quadratures.important_direction import ImportantDirection, idgi
+from captum_ext.quadratures.segment import Segment
 from captum_ext.quadratures.subsampled import Subsampled
 from captum_ext.quadratures.weighted_sum import WeightedSum
 
-__all__ = ["ImportantDirection", "IntegrationErrors", "Quadrature", "RunningSum", "Subsampled", "WeightedSum", "idgi"]
+__all__ = [
+    "Accumulator",
+    "Grid",
+    "ImportantDirection",
+    "IntegrationErrors",
+    "Quadrature",
+    "Segment",
+    "Subsampled",
+    "WeightedSum",
+    "closed_grid",
+    "idgi",
+    "open_grid",
+]

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, ClassVar, TypeAlias
 
 from torch import Tensor
 
-from captum_ext._grid import Grid
-from captum_ext._segment import Segment, Tensors
+from captum_ext._utils.tensors import Tensors
+from captum_ext.quadratures.grid import Grid
+from captum_ext.quadratures.segment import Segment
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -33,8 +34,8 @@ class IntegrationErrors:
     unexplained: float
 
 
-class RunningSum(ABC):
-    """One quadrature over one walk: takes its segments in order and keeps sums only."""
+class Accumulator(ABC):
+    """One quadrature during one walk: it takes the segments in order and keeps sums only."""
 
     @abstractmethod
     def update(self, segment: Segment) -> None:
@@ -46,7 +47,7 @@ class RunningSum(ABC):
 
     @abstractmethod
     def result(self) -> Tensors:
-        """The attributions of everything taken so far, one tensor (B, ...) an input."""
+        """The attributions of everything taken so far, one tensor (B, ...) per input."""
 
 
 @dataclass(frozen=True)
@@ -97,11 +98,11 @@ class Quadrature(ABC):
         """
 
     @abstractmethod
-    def begin(self) -> RunningSum:
-        """An empty sum, for one walk."""
+    def init(self) -> Accumulator:
+        """An empty accumulator, for one walk."""
 
-    def refinable(self) -> Quadrature:
-        """The rule by which ``n_steps="auto"`` refines.
+    def for_adaptive_steps(self) -> Quadrature:
+        """This quadrature with the rule that ``n_steps="auto"`` takes, whose points stay when steps are halved.
 
         Raises:
             ValueError: If this quadrature can't estimate its errors.

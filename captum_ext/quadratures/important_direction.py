@@ -9,10 +9,11 @@ from typing import ClassVar, NamedTuple
 import torch
 from torch import Tensor
 
-from captum_ext._grid import Grid, closed_grid
-from captum_ext._segment import Segment, Tensors, by_example, per_node, squared_norms
-from captum_ext._types import TensorOrTuple
-from captum_ext.quadratures.base import Pair, Quadrature, RunningSum
+from captum_ext._utils.tensors import Tensors, by_example, per_node, squared_norms
+from captum_ext._utils.types import TensorOrTuple
+from captum_ext.quadratures.base import Accumulator, Pair, Quadrature
+from captum_ext.quadratures.grid import Grid, closed_grid
+from captum_ext.quadratures.segment import Segment
 
 # How much of the step (that leads to a point, that leaves it) the direction at that point is given; the points
 # of the grid take these in turn.
@@ -73,11 +74,11 @@ class ImportantDirection(Quadrature):
         """All points 0, 1/n, ..., 1; half steps too for the middle rule."""
         return closed_grid(n_steps * len(_SHARES[self.method]), self.method)
 
-    def begin(self) -> RunningSum:
-        """An empty sum, for one walk."""
+    def init(self) -> Accumulator:
+        """An empty accumulator, for one walk."""
         return _DirectionSum(_SHARES[self.method])
 
-    def refinable(self) -> Quadrature:
+    def for_adaptive_steps(self) -> Quadrature:
         """The mean of the directions at both ends, which are points that stay when steps are halved."""
         return self.with_method("riemann_trapezoid")
 
@@ -93,14 +94,14 @@ class _Points(NamedTuple):
     squares: Tensors  # squared gradients, scaled so that each point's largest is 1; each (K, B, ...)
     norm: Tensor  # their sum over all features, (K, B): at least 1, or 0 where there is no gradient
     values: Tensor  # F, (K, B)
-    to: Tensor  # the share of the step that leads to the point, (K, 1)
-    off: Tensor  # the share of the step that leaves it, (K, 1)
+    arriving: Tensor  # the share of the step that leads to the point, (K, 1)
+    leaving: Tensor  # the share of the step that starts there, (K, 1)
 
     def last(self) -> _Points:
         return _Points(tuple(square[-1:] for square in self.squares), *(part[-1:] for part in self[1:]))
 
 
-class _DirectionSum(RunningSum):
+class _DirectionSum(Accumulator):
     def __init__(self, shares: tuple[tuple[float, float], ...]) -> None:
         self._shares = shares
         self._seen = 0
@@ -129,23 +130,24 @@ class _DirectionSum(RunningSum):
             if gradient.numel():
                 largest = torch.maximum(largest, _features(gradient).abs().amax(2))
         scale = torch.where(largest == 0, 1, largest)
-        squares = tuple((gradient / per_node(scale, gradient)).square_() for gradient in gradients)
+        scaled = (gradient / per_node(scale.detach(), gradient) for gradient in gradients)
+        squares = tuple(part.square() if part.requires_grad else part.square_() for part in scaled)
         norm = torch.stack([_features(square).sum(2) for square in squares]).sum(0)
         turns = [self._shares[(self._seen + k) % len(self._shares)] for k in range(len(norm))]
         self._seen += len(norm)
-        to, off = norm.new_tensor(turns).unsqueeze(1).unbind(2)
-        return _Points(squares, norm, segment.values.to(dtype), to, off)
+        arriving, leaving = norm.new_tensor(turns).unsqueeze(1).unbind(2)
+        return _Points(squares, norm, segment.values.to(dtype), arriving, leaving)
 
     def _take(self, parts: tuple[_Points, ...]) -> None:
         """Add the steps between the consecutive points of the parts."""
-        norm, values, to, off = (torch.cat(pieces) for pieces in list(zip(*parts, strict=True))[1:])
-        rises = values[1:] - values[:-1]
-        start, end = (off * (norm != 0))[:-1], (to * (norm != 0))[1:]
+        norm, values, arriving, leaving = (torch.cat(pieces) for pieces in list(zip(*parts, strict=True))[1:])
+        changes = values[1:] - values[:-1]
+        start, end = (leaving * (norm != 0))[:-1], (arriving * (norm != 0))[1:]
         shared = start + end
-        rises = rises / torch.where(shared == 0, 1, shared)
+        changes = changes / torch.where(shared == 0, 1, shared)
         weights = torch.zeros_like(norm)
-        weights[:-1] += rises * start
-        weights[1:] += rises * end
+        weights[:-1] += changes * start
+        weights[1:] += changes * end
         weights /= norm.clamp(min=1)
         assert self._total is not None, "the first segment sets it"
         for part, weight in zip(parts, weights.split([len(part.norm) for part in parts]), strict=True):
@@ -213,10 +215,18 @@ def idgi(gradients: TensorOrTuple, values: Tensor, method: str = "riemann_left")
     if method == "riemann_middle" and len(values) % 2 == 0:
         raise ValueError(f"riemann_middle needs an odd number of points, got {len(values)}.")
     one_example = values.dim() == 1
-    running = quadrature.begin()
+    running = quadrature.init()
     batched = tuple(part.unsqueeze(1) for part in parts) if one_example else parts
     wide = tuple(part.to(torch.promote_types(part.dtype, torch.float32)) for part in batched)
     wide_values = values.to(torch.promote_types(values.dtype, torch.float32))
-    running.update(Segment(wide, wide_values.unsqueeze(1) if one_example else wide_values, wide, lambda *_: wide))
+    running.update(
+        Segment(
+            wide,
+            wide_values.unsqueeze(1) if one_example else wide_values,
+            wide,
+            lambda *_: wide,
+            closed_grid(len(values) - 1),
+        )
+    )
     result = tuple(part[0] if one_example else part for part in running.result())
     return result if isinstance(gradients, tuple) else result[0]

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from captum_ext._grid import Grid, closed_grid
-from captum_ext._segment import Segment, Tensors
-from captum_ext.quadratures.base import Quadrature, RunningSum
+from captum_ext._utils.tensors import Tensors
+from captum_ext.quadratures.base import Accumulator, Quadrature
+from captum_ext.quadratures.grid import Grid, closed_grid
+from captum_ext.quadratures.segment import Segment
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -89,15 +90,15 @@ class Subsampled(Quadrature):
             raise ValueError(f"every: expected at most n_steps={n_steps}, got {self.every}.")
         return closed_grid(n_steps, self.method)
 
-    def begin(self) -> RunningSum:
-        """An empty sum, for one walk."""
-        return _Thinned(self.quadrature.begin(), self.every, self.uses_increments)
+    def init(self) -> Accumulator:
+        """An empty accumulator, for one walk."""
+        return _Thinned(self.quadrature.init(), self.every, self.uses_increments)
 
 
-class _Thinned(RunningSum):
+class _Thinned(Accumulator):
     """Hands every k-th point on as a segment of its own, once the path's move to the next one is known."""
 
-    def __init__(self, inner: RunningSum, every: int, moves: bool) -> None:
+    def __init__(self, inner: Accumulator, every: int, moves: bool) -> None:
         self._inner = inner
         self._every = every
         self._moves = moves
@@ -110,8 +111,8 @@ class _Thinned(RunningSum):
         moves = segment.increments(0.0, 1.0) if self._moves else ()
         for k in range(len(segment.points[0])):
             if (self._seen + k) % self._every == 0:
-                self._hand_on()
-                self._held = _one(segment, k)
+                self._hand_on(segment.grid.nodes[k])
+                self._held = _one(segment, k, self._held)
                 self._behind, self._ahead = self._ahead, tuple(move[k : k + 1] for move in moves)
                 if not self._behind:
                     self._behind = tuple(0 * move for move in self._ahead)
@@ -119,7 +120,8 @@ class _Thinned(RunningSum):
                 self._ahead = tuple(ahead + move[k : k + 1] for ahead, move in zip(self._ahead, moves, strict=True))
         self._seen += len(segment.points[0])
 
-    def _hand_on(self) -> None:
+    def _hand_on(self, reached: float) -> None:
+        """Give the held point to the quadrature; its cell ends at the point that is reached."""
         if self._held is None:
             return
         behind, ahead = self._behind, self._ahead
@@ -127,18 +129,18 @@ class _Thinned(RunningSum):
         def increments(before: float, after: float) -> Tensors:
             return tuple(before * back + after * on for back, on in zip(behind, ahead, strict=True))
 
-        self._inner.update(self._held._replace(increments=increments))
+        grid = replace(self._held.grid, upper=(reached,))
+        self._inner.update(self._held._replace(increments=increments, grid=grid))
 
     def result(self) -> Tensors:
-        self._hand_on()
+        self._hand_on(1.0)
         self._held = None
         return self._inner.result()
 
 
-def _one(segment: Segment, k: int) -> Segment:
-    return Segment(
-        tuple(point[k : k + 1] for point in segment.points),
-        None if segment.values is None else segment.values[k : k + 1],
-        tuple(gradient[k : k + 1].clone() for gradient in segment.gradients),  # held until after the next pass
-        segment.increments,
-    )
+def _one(segment: Segment, k: int, last: Segment | None) -> Segment:
+    """One point, whose cell begins at the last one that was taken."""
+    one = segment.of(segment.grid.part(slice(k, k + 1)), k, segment.increments)
+    grid = replace(one.grid, lower=one.grid.nodes if last is None else last.grid.nodes)
+    # Held until after the next pass, which may overwrite the gradients.
+    return one._replace(gradients=tuple(gradient.clone() for gradient in one.gradients), grid=grid)

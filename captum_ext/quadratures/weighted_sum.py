@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import ClassVar
 
 import numpy as np
 from torch import Tensor
 
-from captum_ext._grid import Grid, closed_grid, open_grid
-from captum_ext._segment import Segment, Tensors, squared_norms
-from captum_ext.quadratures.base import IntegrationErrors, Pair, Quadrature, RunningSum
+from captum_ext._utils.tensors import Tensors, squared_norms
+from captum_ext.quadratures.base import Accumulator, IntegrationErrors, Pair, Quadrature
+from captum_ext.quadratures.grid import Grid, closed_grid, open_grid
+from captum_ext.quadratures.segment import Segment
+
+_BOTH = (1.0, 1.0)
 
 # Which share of the cell (before its point, after its point) a gradient answers for.
 _SIDES = {
@@ -69,19 +73,18 @@ class WeightedSum(Quadrature):
     def grid(self, n_steps: int) -> Grid:
         """The points that have a weight."""
         if self.method == "gausslegendre":
-            nodes, weights = np.polynomial.legendre.leggauss(n_steps)
-            return open_grid(((1 + nodes) / 2).tolist(), (weights / 2).tolist(), self.method)
+            return _gauss_legendre(n_steps)
         if self.method == "riemann_middle":
             middles = [(k + 0.5) / n_steps for k in range(n_steps)]
             return open_grid(middles, [1 / n_steps] * n_steps, self.method)
         before, after = _SIDES[self.method]
         return closed_grid(n_steps, self.method, first=after > 0, last=before > 0)
 
-    def begin(self) -> RunningSum:
-        """An empty sum, for one walk."""
-        return _MoveSum(*_SIDES[self.method])
+    def init(self) -> Accumulator:
+        """An empty accumulator, for one walk."""
+        return _MoveSum(*_SIDES.get(self.method, _BOTH))
 
-    def refinable(self) -> Quadrature:
+    def for_adaptive_steps(self) -> Quadrature:
         """The trapezoid rule, whose points stay when steps are halved."""
         return self.with_method("riemann_trapezoid")
 
@@ -95,7 +98,14 @@ class WeightedSum(Quadrature):
         return max(errors.completeness, errors.map / _MAP_TOLERANCE)
 
 
-class _MoveSum(RunningSum):
+@lru_cache(maxsize=32)
+def _gauss_legendre(n_steps: int) -> Grid:
+    """The Gauss-Legendre grid; computing its nodes takes as long as 50 gradients of a small network."""
+    nodes, weights = np.polynomial.legendre.leggauss(n_steps)
+    return open_grid(((1 + nodes) / 2).tolist(), (weights / 2).tolist(), "gausslegendre")
+
+
+class _MoveSum(Accumulator):
     def __init__(self, before: float, after: float) -> None:
         self._before = before
         self._after = after

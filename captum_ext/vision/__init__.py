@@ -1,1 +1,1 @@
-"""Image classifiers and pictures, as the commands and the evaluation take them."""
+"""Image classifiers and pictures, for the command line and the evaluation."""

@@ -1,4 +1,4 @@
-"""A classifier of images and what it takes to feed and read it."""
+"""Image classifiers with their transforms and class names."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ Transform = Callable[["Image"], Tensor]
 
 @dataclass
 class Classifier:
-    """A model that gives logits (B, classes), and what it takes to feed and read it."""
+    """A model that returns logits (B, classes), the transform of its images, and the names of its classes."""
 
     model: nn.Module
     transform: Transform
     categories: list[str] = field(default_factory=list)
 
     def category(self, index: int) -> str:
-        """The class's name, if it has one."""
+        """The name of the class, or its index if it has no name."""
         return self.categories[index] if index < len(self.categories) else f"class {index}"

@@ -6,21 +6,21 @@ import os
 from pathlib import Path
 from typing import NoReturn
 
-from captum_ext._errors import UserError
+from captum_ext._utils.errors import UserError
 
 _SUFFIXES = frozenset([".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"])
 
 
 def image_files(option: str, name: str) -> list[Path]:
-    """The image files in a folder and those below it, by name.
+    """The image files in a folder and its subfolders, sorted by name.
 
     Raises:
-        UserError: If it is no folder, has none, or it or a folder below it can't be read.
+        UserError: If the folder does not exist or has no image files, or it or a subfolder can't be read.
     """
     try:
         if not Path(name).is_dir():
             raise UserError(f"{option} {name}: no such folder")
-        # Path.rglob would pass over folders that can't be read, and so leave out images without a word.
+        # Path.rglob would silently skip folders that can't be read.
         found = (Path(folder) / file for folder, _, files in os.walk(name, onerror=_raise) for file in files)
         files = sorted(path for path in found if path.suffix.lower() in _SUFFIXES and path.is_file())
     except OSError as error:

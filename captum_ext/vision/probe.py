@@ -1,4 +1,4 @@
-"""One forward pass of a model that may be anybody's, before the long work."""
+"""Check a user's model and transform with one forward pass before a long computation."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from captum_ext import baselines
-from captum_ext._errors import UserError
+from captum_ext._utils.errors import UserError
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Seen(NamedTuple):
-    """An image, and a black and a white one, as the model gets them (1, C, H, W); and its probabilities (classes,)."""
+    """An image and a black and a white picture as inputs of the model (1, C, H, W), and the image's probabilities."""
 
     image: Tensor
     black: Tensor
@@ -26,17 +26,17 @@ class Seen(NamedTuple):
     scores: Tensor
 
     def pixels(self) -> NDArray[Any]:
-        """The image's colours (H, W, 3) in [0, 1]: where the model's values are between its black and its white."""
-        colours = ((self.image - self.black) / (self.white - self.black)).nan_to_num(0.5).clamp(0, 1)[0].float().cpu()
-        colours = colours if len(colours) == 3 else colours.mean(0, keepdim=True).expand(3, -1, -1)
-        return colours.permute(1, 2, 0).numpy()
+        """The image's colors (H, W, 3) in [0, 1]: the position of its values between black and white."""
+        colors = ((self.image - self.black) / (self.white - self.black)).nan_to_num(0.5).clamp(0, 1)[0].float().cpu()
+        colors = colors if len(colors) == 3 else colors.mean(0, keepdim=True).expand(3, -1, -1)
+        return colors.permute(1, 2, 0).numpy()
 
 
 def probe(name: str, picture: Image, classifier: Classifier, device: torch.device) -> Seen:
     """Transform a picture and classify it.
 
     Raises:
-        UserError: If the transform or the model fails, or gives something that can't be explained.
+        UserError: If the transform or the model fails or returns something that can't be explained.
     """
     image = transformed(name, lambda: classifier.transform(picture)).to(device)
     black, white = (
@@ -44,7 +44,7 @@ def probe(name: str, picture: Image, classifier: Classifier, device: torch.devic
         for make in (baselines.black, baselines.white)
     )
     if not image.shape == black.shape == white.shape:
-        raise UserError(f"{name}: the transform gives images of one size different shapes")
+        raise UserError(f"{name}: the transform returns tensors of different shapes for images of the same size")
     try:
         with torch.no_grad():
             scores = classifier.model(image)
@@ -52,17 +52,17 @@ def probe(name: str, picture: Image, classifier: Classifier, device: torch.devic
         raise UserError(f"{name}: the model fails on an input of shape {tuple(image.shape)}: {error}") from error
     if not isinstance(scores, Tensor) or scores.dim() != 2 or len(scores) != 1 or scores.shape[1] < 2:
         got = f"shape {tuple(scores.shape)}" if isinstance(scores, Tensor) else type(scores).__name__
-        raise UserError(f"{name}: expected the model to return logits of shape (1, 2 classes or more), got {got}")
+        raise UserError(f"{name}: expected the model to return logits (1, classes) for at least 2 classes, got {got}")
     if not bool(torch.isfinite(scores).all()):
         raise UserError(f"{name}: the model returns NaN or infinite logits")
     return Seen(image, black, white, scores.softmax(1)[0])
 
 
 def transformed(name: str, transform: Any) -> Tensor:
-    """What a transform gives, as a batch of one.
+    """The result of a transform, as a batch of one.
 
     Raises:
-        UserError: If it fails or gives something that can't be explained.
+        UserError: If the transform fails or returns something that can't be explained.
     """
     try:
         image = transform()
@@ -74,7 +74,7 @@ def transformed(name: str, transform: Any) -> Tensor:
     image = image.unsqueeze(0)
     if not bool(torch.isfinite(image).all()):
         raise UserError(
-            f"{name}: the transform makes this, or a plain black or white picture, NaN or infinite. One that "
-            "standardises each image has no black; write one with fixed constants"
+            f"{name}: the transform of this image, or of a black or white picture, has NaN or infinite values. If it "
+            "standardizes each image, use a transform with fixed constants instead"
         )
     return image

@@ -1,10 +1,9 @@
-"""Where paths start, by name."""
+"""The starts of paths, by name."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-import torch
 from torch import Tensor
 
 from captum_ext import baselines
@@ -12,11 +11,9 @@ from captum_ext import baselines
 STARTS: dict[str, Callable[[Tensor, Tensor, Tensor], Tensor]] = {
     "black": lambda image, black, white: black,
     "white": lambda image, black, white: white,
-    "grey": lambda image, black, white: (black + white) / 2,
+    "gray": lambda image, black, white: (black + white) / 2,
     "blurred": lambda image, black, white: black + baselines.blurred(image - black),
-    "uniform": lambda image, black, white: baselines.uniform(
-        image.cpu(), black.cpu(), white.cpu(), torch.Generator().manual_seed(0)
-    ).to(image.device),
+    "uniform": lambda image, black, white: baselines.uniform(image.cpu(), black.cpu(), white.cpu(), 0).to(image.device),
     "maximum-distance": lambda image, black, white: baselines.maximum_distance(image, black, white),
 }
-"""What makes a baseline (1, C, H, W) from an image, a black and a white one as the model gets them."""
+"""Functions that compute a baseline (1, C, H, W) from an image, a black and a white picture as inputs of the model."""

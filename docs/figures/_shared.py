@@ -17,10 +17,12 @@ from captum_ext.cli.models import efficientnet_lite
 from captum_ext.patterns import Patterns, fit_patterns
 from captum_ext.vision.classifier import Classifier
 from captum_ext.vision.probe import probe
+from captum_ext.visualization import NORMAL, SMALL, set_title
+from captum_ext.visualization import panels as frame
 
 
 class Photograph(NamedTuple):
-    """A photograph as the model gets it (1, 3, 224, 224), its black, its colours (H, W, 3) and the class it gets."""
+    """A photograph as the model gets it (1, 3, 224, 224), its black, its colors (H, W, 3) and the class it gets."""
 
     x: Tensor
     black: Tensor
@@ -29,8 +31,8 @@ class Photograph(NamedTuple):
     target: int
     title: str
 
-    def colours(self, image: Tensor) -> np.ndarray:
-        """The colours of another image of the model's, (3, H, W)."""
+    def colors(self, image: Tensor) -> np.ndarray:
+        """The colors of another image of the model's, (3, H, W)."""
         return ((image - self.black[0]) / (self.white[0] - self.black[0])).clamp(0, 1).permute(1, 2, 0).numpy()
 
 
@@ -58,28 +60,24 @@ def photograph(name: str) -> Photograph:
 
 def panels(rows: int, columns: int, side: float = 2.2, extra: float = 0.35) -> tuple[Figure, np.ndarray]:
     """A figure of square panels without axes."""
-    figure = Figure(figsize=(side * columns, (side + extra) * rows), layout="constrained")
-    grid = figure.subplots(rows, columns, squeeze=False)
-    for panel in grid.flat:
-        panel.set_axis_off()
-    return figure, grid
+    return frame(rows, columns, (side * columns, (side + extra) * rows), for_images=True)
 
 
 def show(panel: Any, image: np.ndarray, title: str) -> None:
-    """A picture in colours."""
+    """A picture in colors."""
     panel.imshow(image)
-    panel.set_title(title, fontsize=9)
+    set_title(panel, title)
 
 
 def overlay(panel: Any, pixels: np.ndarray, attributions: Tensor, title: str) -> None:
-    """A map (1, C, H, W) over the photograph in grey: red speaks for the class, blue against it."""
+    """A map (1, C, H, W) over the photograph in gray: red speaks for the class, blue against it."""
     signed = attributions[0].sum(0).numpy()
     limit = np.percentile(np.abs(signed), 99.5) or 1.0
     strength = np.clip(signed / limit, -1, 1)
-    grey = 0.3 + 0.5 * pixels.mean(2, keepdims=True).repeat(3, 2)
-    colour = np.where(strength[..., None] > 0, [1.0, 0.0, 0.0], [0.0, 0.0, 1.0])
+    gray = 0.3 + 0.5 * pixels.mean(2, keepdims=True).repeat(3, 2)
+    color = np.where(strength[..., None] > 0, [1.0, 0.0, 0.0], [0.0, 0.0, 1.0])
     weight = np.abs(strength)[..., None]
-    panel.imshow((1 - weight) * grey + weight * colour)
+    panel.imshow((1 - weight) * gray + weight * color)
     panel.set_title(title, fontsize=9)
 
 
@@ -87,7 +85,7 @@ def signed(panel: Any, attributions: Tensor, title: str = "") -> None:
     """A map (H, W) alone, on a scale of its own."""
     limit = float(attributions.abs().max()) or 1.0
     panel.imshow(attributions.numpy(), cmap="bwr", vmin=-limit, vmax=limit)
-    panel.set_title(title, fontsize=9)
+    panel.set_title(title, fontsize=NORMAL)
 
 
 @cache
@@ -119,8 +117,7 @@ def digits() -> tuple[nn.Module, Patterns, Tensor, Tensor]:
 
 def digit_rows(rows: dict[str, Tensor]) -> Figure:
     """Rows of digits or maps (5, 1, 28, 28), each with its name."""
-    figure = Figure(figsize=(7, 1.35 * len(rows)), layout="constrained")
-    grid = figure.subplots(len(rows), 5)
+    figure, grid = frame(len(rows), 5, (7, 1.35 * len(rows)))
     for line, (name, images) in zip(grid, rows.items(), strict=True):
         for panel, image in zip(line, images, strict=True):
             if name == "digit":
@@ -129,5 +126,5 @@ def digit_rows(rows: dict[str, Tensor]) -> Figure:
                 signed(panel, image[0])
             panel.set_xticks([])
             panel.set_yticks([])
-        line[0].set_ylabel(name, fontsize=8)
+        line[0].set_ylabel(name, fontsize=SMALL)
     return figure

@@ -31,7 +31,7 @@ def draw() -> Figure:
     )
     figure, grid = panels(2, 7)
     for (above, below), name, start, score, attributions in zip(grid.T, starts, every, scores, maps, strict=False):
-        show(above, picture.colours(start), f"{name}\np = {score:.3f}")
+        show(above, picture.colors(start), f"{name}\np = {score:.3f}")
         overlay(below, picture.pixels, attributions.unsqueeze(0), "")
     show(grid[0, 6], picture.pixels, f"the photograph\n{picture.title}")
     overlay(grid[1, 6], picture.pixels, maps.mean(0, keepdim=True), "Expected over all six")

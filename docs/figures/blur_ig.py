@@ -14,8 +14,8 @@ def draw() -> Figure:
     picture = photograph("coffee")
     figure, grid = panels(2, 4, side=2.6)
     for panel, sigma in zip(grid[0], (50, 10, 2), strict=False):
-        (image,) = BlurPath().blur((picture.x,), 1 - sigma / 50)
-        show(panel, picture.colours(image[0]), f"$\\sigma$ = {sigma} pixels")
+        (image,) = BlurPath().point((picture.x,), (), 1 - sigma / 50)
+        show(panel, picture.colors(image[0]), f"$\\sigma$ = {sigma} pixels")
     settings = {"the defaults": {}, 'schedule="sqrt"': {"schedule": "sqrt"}, "max_sigma=10": {"max_sigma": 10.0}}
     curves = []
     for panel, (name, given) in zip(grid[1], settings.items(), strict=False):

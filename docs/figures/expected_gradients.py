@@ -23,7 +23,7 @@ def draw() -> Figure:
     figure, grid = panels(2, 3, side=2.6)
     grid = grid.reshape(1, 6)
     show(grid[0, 0], picture.pixels, picture.title)
-    show(grid[0, 1], picture.colours(others[1]), "one of eight baselines")
+    show(grid[0, 1], picture.colors(others[1]), "one of eight baselines")
     black = IntegratedGradients(probability).attribute(picture.x, picture.black, picture.target, n_steps=24)
     overlay(grid[0, 2], picture.pixels, black, "IG from black, 24 gradients")
     for panel, samples in zip(grid[0, 3:], (6, 24, 96), strict=True):

@@ -29,6 +29,6 @@ def draw() -> Figure:
         maps = make(recorded).attribute(picture.x, picture.black, picture.target, n_steps=STEPS, method=rule)
         for panel, step in zip(line, (2, 5, 10, 15), strict=False):
             title = f"{name}\nstep {step} of {STEPS}" if step == 2 else f"step {step}"
-            show(panel, picture.colours(points[step]), title)
+            show(panel, picture.colors(points[step]), title)
         overlay(line[4], picture.pixels, maps, "the map")
     return figure

@@ -11,7 +11,7 @@ def draw() -> Figure:
     picture = photograph("coffee")
     figure, grid = panels(2, 4, side=2.6)
     for panel, alpha in zip(grid[0], (0.1, 0.3, 1.0), strict=False):
-        show(panel, picture.colours((picture.black + alpha * (picture.x - picture.black))[0]), f"$\\alpha$ = {alpha}")
+        show(panel, picture.colors((picture.black + alpha * (picture.x - picture.black))[0]), f"$\\alpha$ = {alpha}")
     for panel, steps in zip(grid[1], (4, 16, 64), strict=False):
         maps, told = IntegratedGradients(probability).attribute(
             picture.x, picture.black, picture.target, n_steps=steps, return_diagnostics=True

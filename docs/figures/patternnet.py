@@ -18,13 +18,13 @@ def draw() -> Figure:
     panel = figure.add_subplot()
     dots = panel.scatter(*x.T, c=y[:, 0], s=9, cmap="coolwarm")
     figure.colorbar(dots, shrink=0.7, label="the signal y, which is also the output")
-    for arrow, colour, name in (
+    for arrow, color, name in (
         ((1.0, -1.0), "black", "weight w = (1, -1)"),
         (pattern.tolist(), "tab:green", f"pattern a = ({pattern[0]:.2f}, {pattern[1]:.2f})"),
         ((1.0, 1.0), "tab:orange", "distractor d = (1, 1)"),
     ):
-        panel.annotate("", (2 * arrow[0], 2 * arrow[1]), (0, 0), arrowprops={"color": colour, "width": 2})
-        panel.plot([], [], color=colour, linewidth=3, label=name)
+        panel.annotate("", (2 * arrow[0], 2 * arrow[1]), (0, 0), arrowprops={"color": color, "width": 2})
+        panel.plot([], [], color=color, linewidth=3, label=name)
     panel.legend(fontsize=8, loc="upper left")
     panel.set_aspect("equal")
     panel.set_xlabel("$x_1$")

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter
 
-from captum_ext._gaussian import blur_matrix
+from captum_ext._utils.gaussian import blur_matrix
 from captum_ext.attr import BlurIG, PathAttribution
 from captum_ext.paths import BlurPath
 from captum_ext.quadratures import WeightedSum
@@ -35,7 +35,7 @@ def test_points_in_1_2_and_3_dimensions(shape, padding_mode, schedule):
     x = np.random.default_rng(0).normal(size=shape)
     path = BlurPath(max_sigma=4.0, schedule=schedule, padding_mode=padding_mode)
     for alpha in (0.0, 0.3, 0.99, 1.0):
-        (got,) = path.blur((torch.tensor(x).unsqueeze(0),), alpha)
+        (got,) = path.point((torch.tensor(x).unsqueeze(0),), (), alpha)
         expected = naive.blur_point(x, alpha, 4.0, schedule, padding_mode)
         assert np.abs(got[0].numpy() - expected).max() <= 1e-12
 
@@ -141,7 +141,7 @@ def test_baselines_raise_and_say_why(net, images):
 
 def test_tuple_inputs_are_blurred_alike(pair_net, pairs):
     fixed = pairs[1]
-    blurred = BlurPath(max_sigma=2.0).blur((fixed,), 0.5)[0]
+    blurred = BlurPath(max_sigma=2.0).point((fixed,), (), 0.5)[0]
     seen = []
 
     def model(x, y):
@@ -160,8 +160,8 @@ def test_tuple_inputs_are_blurred_alike(pair_net, pairs):
 def test_no_image_of_the_path_is_blurred_twice(net, images, monkeypatch, rule, blurs, cap):
     """Points and the ends of their cells; the start is made once more, for the delta."""
     seen = []
-    blur = BlurPath.blur
-    monkeypatch.setattr(BlurPath, "blur", lambda self, x, alpha: seen.append(alpha) or blur(self, x, alpha))
+    point = BlurPath.point
+    monkeypatch.setattr(BlurPath, "point", lambda self, x, start, at: seen.append(at) or point(self, x, start, at))
     BlurIG(net).attribute(images, target=0, n_steps=10, method=rule, internal_batch_size=cap)
     assert len(seen) == 1 + blurs
 

@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import nn
 
-from captum_ext import _buffers
-from captum_ext._buffers import BufferSnapshot, preserve_buffers
+from captum_ext._utils import buffers
+from captum_ext._utils.buffers import BufferSnapshot, preserve_buffers
 from captum_ext.attr import IDGI, IntegratedGradients
 
 X = torch.randn(3, 8, generator=torch.Generator().manual_seed(0))
@@ -247,7 +247,7 @@ def test_a_buffer_that_cannot_be_put_back_loses_no_result(monkeypatch):
     def fail(tensor, value):
         raise RuntimeError("no room")
 
-    monkeypatch.setattr(_buffers, "_put_back", fail)
+    monkeypatch.setattr(buffers, "_put_back", fail)
     model = Model(torch.zeros(3), add_one)
     with pytest.warns(UserWarning, match=r"could not be put back \(no room\).*state_dict") as caught:
         attributions = IntegratedGradients(model).attribute(X, target=0, n_steps=3)

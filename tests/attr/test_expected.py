@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from captum_ext import baselines
-from captum_ext.attr import IDGI, Expected, ExpectedGradients, IntegratedGradients, Unrepeated
+from captum_ext.attr import IDGI, Expected, ExpectedGradients, IntegratedGradients, SharedArgument
 from tests.conformance.methods import METHODS, TAKES_BASELINES
 
 STEPS = 6
@@ -177,7 +177,7 @@ def test_without_the_factor_it_is_the_mean_gradient():
 @example(examples=4, caps=(1, 3), count=3, samples=5, as_list=True)
 def test_the_same_generator_gives_the_same_for_any_internal_batch_size(examples, caps, count, samples, as_list):
     x, y = normal(examples, 3), normal(examples, 2, 2, seed=1)
-    args = (normal(examples, seed=2), Unrepeated(normal(3, seed=5)))
+    args = (normal(examples, seed=2), SharedArgument(normal(3, seed=5)))
     each = (normal(count, 3, seed=3), normal(count, 2, 2, seed=4))
     if as_list:
         each = [(x.flip(0) * k, float(k)) for k in range(count)]

@@ -19,13 +19,16 @@ from captum_ext.attr import (
     LayerIDGI,
     LayerIntegratedGradients,
     LayerPathAttribution,
+    NeuronBlurIG,
+    NeuronGuidedIG,
+    NeuronIDGI,
     NeuronIntegratedGradients,
     NeuronPathAttribution,
     PathAttribution,
     PatternAttribution,
     PatternNet,
 )
-from captum_ext.evaluation import Settings
+from captum_ext.evaluation import EvaluationConfig
 from captum_ext.metrics import degradation, deletion, information_curve, insertion, jpeg_compress, model_randomization
 from captum_ext.paths import BlurPath, GuidedPath
 from captum_ext.patterns import fit_patterns, signal_quality
@@ -67,13 +70,14 @@ NUMBERS = {
     "target list": lambda flag: IG.attribute(X, target=[(0,), (flag,)]),
     "neuron_selector": lambda flag: NeuronPathAttribution(MODEL, MODEL[3]).attribute(X, flag),
     "neuron_selector tuple": lambda flag: NeuronPathAttribution(MODEL, MODEL[3]).attribute(X, (flag,)),
+    "generator of ExpectedGradients": lambda flag: ExpectedGradients(MODEL, X).attribute(X, target=0, generator=flag),
     "n_samples": lambda flag: ExpectedGradients(MODEL, X).attribute(X, target=0, n_samples=flag),
     "internal_batch_size of patterns": lambda flag: PatternNet(MODEL, PATTERNS).attribute(
         X, target=0, internal_batch_size=flag
     ),
     "samples": lambda flag: signal_quality(MODEL, PATTERNS, [X], samples=flag),
     "units": lambda flag: signal_quality(MODEL, PATTERNS, [X], units=flag),
-    "seed of quality": lambda flag: signal_quality(MODEL, PATTERNS, [X], seed=flag),
+    "generator of quality": lambda flag: signal_quality(MODEL, PATTERNS, [X], generator=flag),
     "sigma": lambda flag: baselines.gaussian_noise(X, flag),
     "max_sigma of blurred": lambda flag: baselines.blurred(X, flag),
     "value": lambda flag: baselines.constant(X, flag),
@@ -86,16 +90,16 @@ NUMBERS = {
     "patches_per_point": lambda flag: degradation(MODEL, X, X, 0, patches_per_point=flag),
     "internal_batch_size of degradation": lambda flag: degradation(MODEL, X, X, 0, internal_batch_size=flag),
     "min_confidence": lambda flag: information_curve(MODEL, PIXELS, MAP, 0, min_confidence=flag),
-    "seed": lambda flag: information_curve(MODEL, PIXELS, MAP, 0, seed=flag),
+    "generator": lambda flag: information_curve(MODEL, PIXELS, MAP, 0, generator=flag),
     "internal_batch_size of information": lambda flag: information_curve(
         MODEL, PIXELS, MAP, 0, internal_batch_size=flag
     ),
-    "generator_seed": lambda flag: model_randomization(lambda m: X, MODEL, generator_seed=flag),
+    "generator of randomization": lambda flag: model_randomization(lambda m: X, MODEL, generator=flag),
     "quality": lambda flag: jpeg_compress(PIXELS, flag),
-    "batch_size of Settings": lambda flag: Settings(batch_size=flag),
-    "rows of Settings": lambda flag: Settings(rows=flag),
-    "steps of Settings": lambda flag: Settings(steps=(flag,)),
-    "seed of Settings": lambda flag: Settings(seed=flag),
+    "batch_size of EvaluationConfig": lambda flag: EvaluationConfig(batch_size=flag),
+    "internal_batch_size of EvaluationConfig": lambda flag: EvaluationConfig(internal_batch_size=flag),
+    "steps of EvaluationConfig": lambda flag: EvaluationConfig(steps=(flag,)),
+    "generator of EvaluationConfig": lambda flag: EvaluationConfig(generator=flag),
 }
 
 
@@ -132,6 +136,9 @@ WITHOUT_FACTOR = {
     "LayerIDGI": (lambda **flag: LayerIDGI(MODEL, None, **flag), "ImportantDirection has none"),
     "LayerGuidedIG": (lambda **flag: LayerGuidedIG(MODEL, None, **flag), "GuidedPath moves every"),
     "LayerBlurIG": (lambda **flag: LayerBlurIG(MODEL, None, **flag), "BlurPath moves every"),
+    "NeuronIDGI": (lambda **flag: NeuronIDGI(MODEL, MODEL[0], **flag), "ImportantDirection has none"),
+    "NeuronGuidedIG": (lambda **flag: NeuronGuidedIG(MODEL, MODEL[0], **flag), "GuidedPath moves every"),
+    "NeuronBlurIG": (lambda **flag: NeuronBlurIG(MODEL, MODEL[0], **flag), "BlurPath moves every"),
     "PatternNet": (lambda **flag: PatternNet(MODEL, PATTERNS, **flag), "PatternNet does not have"),
     "PatternAttribution": (lambda **flag: PatternAttribution(MODEL, PATTERNS, **flag), "PatternAttribution does not"),
     "Expected": (

@@ -319,7 +319,7 @@ def test_the_warning_keeps_to_the_internal_batch_size():
 
 def test_the_check_changes_no_bit(net, images, monkeypatch):
     checked = GuidedIG(net).attribute(images, target=1)
-    monkeypatch.setattr(PathAttribution, "_is_checked", lambda *arguments: False)
+    monkeypatch.setattr(PathAttribution, "_may_miss_change", lambda *arguments: False)
     assert torch.equal(GuidedIG(net).attribute(images, target=1), checked)
 
 

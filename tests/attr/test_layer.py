@@ -16,7 +16,7 @@ from captum_ext.attr import (
     LayerIntegratedGradients,
     LayerPathAttribution,
     PathAttribution,
-    Unrepeated,
+    SharedArgument,
 )
 from captum_ext.paths import BlurPath, GuidedPath, StraightPath
 from captum_ext.patterns import PatternRule, fit_patterns
@@ -227,7 +227,7 @@ def test_patterns_from_the_output_down_to_the_layer(images):
         close(method.attribute(images, target=1, n_steps=STEPS), expected)
         plain = LayerPathAttribution(model, head, quadrature=quadrature).attribute(images, target=1, n_steps=STEPS)
         assert (plain - expected).abs().max() > 1e-3
-        with pytest.raises(ValueError, match="no delta"):
+        with pytest.raises(ValueError, match="with a custom backward rule"):
             method.attribute(images, target=1, return_convergence_delta=True)
 
 
@@ -296,7 +296,7 @@ def test_unrepeated_arguments_and_several_baselines_at_layers():
         return torch.tanh(head(layer(x) @ mix))
 
     arguments = {"target": 1, "n_steps": 6, "internal_batch_size": 2}
-    ours = LayerIntegratedGradients(model, layer).attribute(x, additional_forward_args=Unrepeated(mix), **arguments)
+    ours = LayerIntegratedGradients(model, layer).attribute(x, additional_forward_args=SharedArgument(mix), **arguments)
     bound = LayerIntegratedGradients(lambda x: model(x, mix), layer)
     torch.testing.assert_close(ours, bound.attribute(x, **arguments), rtol=0, atol=1e-12)
     starts = torch.randn(2, 4, dtype=torch.float64)

@@ -14,7 +14,7 @@ from torch import nn
 from torch.utils.checkpoint import checkpoint
 
 import captum_ext
-from captum_ext import _eager
+from captum_ext._utils import eager
 from captum_ext.attr import (
     IDGI,
     IntegratedGradients,
@@ -190,12 +190,12 @@ def test_compiled_models_are_compiled_again_after_calls_of_several_threads(model
     runs = []
     torch.compile(model, backend=lambda graph, inputs: runs.append(1) or graph)(images)
     assert runs
-    assert not _eager._stance
+    assert not eager._stance
 
 
 FILES = {contextlib.__file__, torch.utils.hooks.__file__} | {
     str(Path(captum_ext.__file__).parent / name)
-    for name in ("_hooks.py", "_layers.py", "attr/layer.py", "attr/neuron.py")
+    for name in ("_engine/hooks.py", "_engine/activations.py", "attr/layer.py", "attr/neuron.py")
 }
 
 

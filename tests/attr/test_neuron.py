@@ -5,8 +5,18 @@ import pytest
 import torch
 from torch import nn
 
-from captum_ext.attr import IDGI, BlurIG, GuidedIG, NeuronIntegratedGradients, NeuronPathAttribution, PathAttribution
-from captum_ext.paths import BlurPath, GuidedPath
+from captum_ext.attr import (
+    IDGI,
+    BlurIG,
+    GuidedIG,
+    NeuronBlurIG,
+    NeuronGuidedIG,
+    NeuronIDGI,
+    NeuronIntegratedGradients,
+    NeuronPathAttribution,
+    PathAttribution,
+)
+from captum_ext.paths import BlurPath, GuidedPath, StraightPath
 from captum_ext.patterns import PatternRule, fit_patterns
 from captum_ext.quadratures import ImportantDirection
 
@@ -136,3 +146,20 @@ def test_mistakes_leave_no_hooks(net, images, run, message):
     with pytest.raises((TypeError, ValueError), match=message):
         run(net, images)
     assert not any(module._forward_hooks or module._forward_pre_hooks for module in net.modules())
+
+
+NAMED = {
+    "IDGI": (NeuronIDGI, StraightPath(), ImportantDirection()),
+    "Guided IG": (lambda f, layer: NeuronGuidedIG(f, layer, None, 0.5, 1.0), GuidedPath(0.5, 1.0), None),
+    "Blur IG": (lambda f, layer: NeuronBlurIG(f, layer, None, 3.0, "sqrt"), BlurPath(3.0, "sqrt"), None),
+}
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_methods_by_their_names(net, images, name):
+    named, path, quadrature = NAMED[name]
+    expected = NeuronPathAttribution(net, net.conv, path=path, quadrature=quadrature)
+    method = named(net, net.conv)
+    close(method.attribute(images, (1, 2, 3), n_steps=6), expected.attribute(images, (1, 2, 3), n_steps=6), 0)
+    assert repr(method) == repr(expected).replace("NeuronPathAttribution", type(method).__name__)
+    assert f"path={path!r}" in repr(method)

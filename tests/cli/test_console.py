@@ -165,6 +165,7 @@ def test_ctrl_c_while_torch_is_imported(tmp_path, interrupt):
     """Also where an extension that was interrupted raises an error of its own."""
     (tmp_path / "sitecustomize.py").write_text(f"""
 import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a background process may inherit that it is ignored
 class Finder:
     def find_spec(self, name, *ignored):
         if name == "torch":

@@ -14,7 +14,10 @@ from skimage import data
 
 from captum_ext.cli import main
 from captum_ext.cli import models as cli_models
-from captum_ext.cli.methods import METHODS
+from captum_ext.cli.explain_methods import TITLES, compute_map
+from captum_ext.evaluation import METHODS
+from captum_ext.evaluation.batch_maps import compute_maps
+from captum_ext.evaluation.inputs import ImageBatch, ProbabilityModel
 
 TINY = """
 import torch
@@ -52,15 +55,15 @@ def test_own_model_several_images_every_method(here, capsys):
     assert run("cat.jpg", "camera.png", "--model", "tiny:make", "--steps", "4", "--output", "out.png") == 0
     printed = capsys.readouterr().out
     for name in ("cat.jpg", "camera.png"):
-        for method in METHODS.values():
-            assert (f"{name}: {method.title}: " in printed) != method.needs_patterns
+        for method, title in TITLES.items():
+            assert (f"{name}: {title}: " in printed) != METHODS[method].needs_patterns
     assert "wrote out.png" in printed
     picture = matplotlib.image.imread("out.png")
     assert picture.shape[1] > 2 * picture.shape[0]  # seven columns, two rows
     assert len(np.unique(picture.reshape(-1, picture.shape[2]), axis=0)) > 1000
 
 
-@pytest.mark.parametrize("baseline", ["white", "grey", "blurred", "uniform", "maximum-distance"])
+@pytest.mark.parametrize("baseline", ["white", "gray", "blurred", "uniform", "maximum-distance"])
 def test_baselines_and_targets(here, capsys, baseline):
     arguments = ("cat.jpg", "--model", "tiny:make", "--steps", "3", "--methods", "ig,guided-ig+idgi")
     assert run(*arguments, "--baseline", baseline, "--target", "4", "--output", "o.png") == 0
@@ -78,16 +81,33 @@ def test_completeness_error_is_the_delta_of_the_softmax_from_a_black_photograph(
     model, transform = tiny.make()
     x = transform(Image.open("cat.jpg")).unsqueeze(0)
     _, delta = IntegratedGradients(lambda z: model.eval()(z).softmax(1)).attribute(
-        x, torch.full_like(x, -2.0), target=2, n_steps=3, return_convergence_delta=True
+        x, torch.full_like(x, -2.0), target=2, n_steps=3, method="riemann_trapezoid", return_convergence_delta=True
     )
     assert shown == pytest.approx(abs(delta.item()), abs=6e-4)
+
+
+@pytest.mark.parametrize("method", [name for name in TITLES if not METHODS[name].needs_patterns])
+def test_a_name_means_the_same_as_in_evaluate(here, method):
+    """The same path and quadrature rule, and so the same map."""
+    import tiny
+
+    model, transform = tiny.make()
+    x = transform(Image.open("cat.jpg")).unsqueeze(0)
+    image = ImageBatch(("cat",), x, torch.full_like(x, -2.0), torch.tensor([2]))
+    probability_model = ProbabilityModel(model.eval(), x[:0], None, 0)
+    (evaluated,) = compute_maps(probability_model, image, [method], [6])
+    explained = compute_map(method, probability_model, image, 6, False)
+    torch.testing.assert_close(explained.attributions, evaluated.maps, rtol=0, atol=1e-6)
+    assert explained.delta.abs().item() == pytest.approx(
+        evaluated.completeness_error.item() * (explained.attributions.sum() - explained.delta).abs().item(), abs=1e-5
+    )
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["nowhere.jpg"], "nowhere.jpg: No such file"),
-        (["tiny.py"], "tiny.py: not an image"),
+        (["tiny.py"], "tiny.py: not a readable image"),
         (["."], "Is a directory"),
         (["truncated.jpg"], "truncated.jpg: "),
         (["cat.jpg", "--model", "resnet19"], "--model resnet19: expected .* Did you mean resnet1"),
@@ -97,12 +117,12 @@ def test_completeness_error_is_the_delta_of_the_softmax_from_a_black_photograph(
         (["cat.jpg", "--model", "tiny:wrong"], r"expected it to return \(model, transform\).*got Sequential"),
         (
             ["cat.jpg", "--model", "tiny:make", "--weights", "x.pt"],
-            "--weights: a module:function loads its own",
+            "--weights: module:function loads its own",
         ),
-        (["cat.jpg", "--model", "resnet18", "--weights", "x.pt"], "--weights x.pt: no readable checkpoint"),
+        (["cat.jpg", "--model", "resnet18", "--weights", "x.pt"], "--weights x.pt: not a readable checkpoint"),
         (
             ["cat.jpg", "--model", "resnet18", "--weights", "cat.jpg"],
-            "--weights cat.jpg: no readable checkpoint",
+            "--weights cat.jpg: not a readable checkpoint",
         ),
         (
             ["cat.jpg", "--model", "resnet18", "--weights", "IMAGENET"],
@@ -125,9 +145,9 @@ def test_completeness_error_is_the_delta_of_the_softmax_from_a_black_photograph(
             "--target 5: expected a class index from 0 to 4",
         ),
         (["cat.jpg", "--model", "tiny:make", "--target", "-1"], "--target -1: expected a class index"),
-        (["cat.jpg", "--model", "tiny:make", "--target", "cat"], "--target cat: no class of that name"),
-        (["cat.jpg", "--model", "tiny:make", "--steps", "0"], "--steps 0: expected a whole number from 1 to 5000"),
-        (["cat.jpg", "--model", "tiny:make", "--steps", "ten"], "--steps ten: expected a whole number from 1 to 5000"),
+        (["cat.jpg", "--model", "tiny:make", "--target", "cat"], "--target cat: no class has this name"),
+        (["cat.jpg", "--model", "tiny:make", "--steps", "0"], "--steps 0: expected an integer from 1 to 5000"),
+        (["cat.jpg", "--model", "tiny:make", "--steps", "ten"], "--steps ten: expected an integer from 1 to 5000"),
         (["cat.jpg", "--model", "tiny:make", "--baseline", "red"], "--baseline red: expected one of black"),
         (
             ["cat.jpg", "--model", "tiny:make", "--output", "no/such/x.png"],
@@ -135,7 +155,7 @@ def test_completeness_error_is_the_delta_of_the_softmax_from_a_black_photograph(
         ),
         (
             ["cat.jpg", "--model", "tiny:make", "--output", "x.jpg"],
-            "--output x.jpg: expected a name that ends in .png",
+            "--output x.jpg: expected a name that ends with .png",
         ),
         (["camera.png", "--model", "tiny:make", "--output", "camera.png"], "is one of the images to explain"),
         (["cat.jpg", "--model", "tiny:make", "--device", "toaster"], "--device toaster: "),
@@ -188,7 +208,7 @@ def test_the_embedded_default(tmp_path):
         capture_output=True,
         text=True,
     )
-    titles = [method.title for method in METHODS.values() if not method.needs_patterns]
+    titles = [title for method, title in TITLES.items() if not METHODS[method].needs_patterns]
     assert all(f"coffee: {title}: " in done.stdout for title in titles)
     assert "Traceback" not in done.stderr
     assert matplotlib.image.imread(output).std() > 0.1

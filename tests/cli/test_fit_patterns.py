@@ -82,14 +82,14 @@ def test_fit_and_explain(here, capsys):
     printed = capsys.readouterr().out
     for title in ("IG", "Guided IG + IDGI", "PatternNet", "PatternAttribution", "PGIG"):
         assert f"0.png: {title}: " in printed
-    assert re.search(r"PGIG: .* no completeness", printed)
+    assert re.search(r"PGIG: .* not complete", printed)
 
 
 def test_broken_images_are_named_and_skipped(here, capsys):
     Path("photos/1_broken.png").write_bytes(b"\x89PNG\r\n\x1a\nxxxx")
     assert fit("--output", "p.safetensors") == 0
     captured = capsys.readouterr()
-    assert "skipped: photos/1_broken.png: not an image" in captured.err
+    assert "skipped: photos/1_broken.png: not a readable image" in captured.err
     assert "from 6 images, 1 unreadable files skipped" in captured.out
     assert Patterns.load("p.safetensors").info.inputs == 6
 
@@ -97,7 +97,7 @@ def test_broken_images_are_named_and_skipped(here, capsys):
 def test_patterns_of_another_model_are_refused(here, capsys):
     assert fit("--output", "p.safetensors") == 0
     assert main(["explain", "photos/0.png", "--model", "normed:other", "--patterns", "p.safetensors"]) == 2
-    assert "--patterns p.safetensors: fitted on another model or other weights" in capsys.readouterr().err
+    assert "--patterns p.safetensors: fitted to another model or other weights" in capsys.readouterr().err
     assert not Path("explain.png").exists()
 
 
@@ -106,11 +106,11 @@ def test_patterns_of_another_model_are_refused(here, capsys):
     [
         (["--images", "nowhere"], "--images nowhere: no such folder"),
         (["--images", "."], "a batch size"),
-        (["--output", "p.bin"], "--output p.bin: expected a name that ends in .safetensors"),
+        (["--output", "p.bin"], "--output p.bin: expected a name that ends with .safetensors"),
         (["--output", "no/p.safetensors"], "--output no/p.safetensors: can't be written"),
-        (["--batch-size", "0"], "--batch-size 0: expected a whole number"),
+        (["--batch-size", "0"], "--batch-size 0: expected an integer"),
         (["--estimator", "both"], "--estimator both: expected one of auto, positive, linear"),
-        (["--model", "normed:uneven"], "gives images of different shapes"),
+        (["--model", "normed:uneven"], "returns images of different shapes"),
         (["--model", "normed:failing"], "--model normed:failing: KeyError: 'missing'"),
         (["--model", "normed:untransformed"], "expected the transform to return a tensor (C, H, W), got Image"),
     ],

@@ -35,7 +35,7 @@ def wrapped(): return Fixed(lambda x: {"logits": x}), transform
 def batched(): return Fixed(lambda x: x.flatten(1)[:, :3]), lambda image: transform(image).unsqueeze(0)
 def array(): return Fixed(lambda x: x.flatten(1)[:, :3]), lambda image: transform(image).numpy()
 def broken(): return Fixed(lambda x: x.flatten(1)[:, :3]), lambda image: transform(image) / image.width_in_cm
-def standardising():
+def standardizing():
     return Fixed(lambda x: x.flatten(1)[:, :3]), lambda image: (lambda x: (x - x.mean()) / x.std())(transform(image))
 def good(): return Fixed(lambda x: x.flatten(1)[:, :3]), transform
 def failing_function(): raise RuntimeError("two\\nlines")
@@ -56,13 +56,13 @@ def here(tmp_path, monkeypatch):
     [
         ("raising", r"cat\.jpg: the model fails on an input of shape \(1, 3, 8, 8\): "),
         ("nan", r"cat\.jpg: the model returns NaN or infinite logits"),
-        ("one_logit", r"logits of shape \(1, 2 classes or more\), got shape \(1, 1\)"),
+        ("one_logit", r"logits \(1, classes\) for at least 2 classes, got shape \(1, 1\)"),
         ("flat", r"got shape \(3,\)"),
         ("wrapped", "got dict"),
         ("batched", r"expected the transform to return a tensor \(C, H, W\), got shape \(1, 3, 8, 8\)"),
         ("array", "got ndarray"),
         ("broken", "cat.jpg: the transform fails: .*width_in_cm"),
-        ("standardising", "standardises each image has no black"),
+        ("standardizing", "standardizes each image, use a transform with fixed constants"),
         ("failing_function", "--model zoo:failing_function: RuntimeError: two lines"),
     ],
 )

@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 
 from captum_ext.cli import main
-from captum_ext.evaluation.store import Row
+from captum_ext.evaluation.store import ResultRow
 from tests.evaluation.results import write
 
 
 @pytest.fixture
 def here(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    write(Path("results"), {"net": [Row("x.png", "ig", 8, "deletion", "signed", 0.5)]}, models=["net"])
+    write(Path("results"), {"net": [ResultRow("x.png", "ig", 8, "deletion", "signed", 0.5)]}, models=["net"])
     return tmp_path
 
 
@@ -41,7 +41,7 @@ def begun():
 
 
 def damaged():
-    write(Path("damaged"), {"net": [Row("x.png", "ig", 8, "deletion", "signed", 0.5)]}, models=["net"])
+    write(Path("damaged"), {"net": [ResultRow("x.png", "ig", 8, "deletion", "signed", 0.5)]}, models=["net"])
     next(Path("damaged").rglob("*.parquet")).write_bytes(b"PAR1")
 
 

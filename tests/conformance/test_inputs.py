@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from captum_ext.attr import PGIG, IntegratedGradients, PatternAttribution, PatternNet, Unrepeated
+from captum_ext.attr import PGIG, IntegratedGradients, PatternAttribution, PatternNet, SharedArgument
 from captum_ext.metrics import completeness, insertion
 from captum_ext.patterns import fit_patterns
 from tests.conformance.methods import METHODS, TAKES_BASELINES
@@ -210,7 +210,7 @@ def test_an_unrepeated_argument_reaches_every_pass_as_it_is(name, cap, sparse):
         model,
         x,
         target=1,
-        additional_forward_args=(Unrepeated(adjacency), factor),
+        additional_forward_args=(SharedArgument(adjacency), factor),
         internal_batch_size=cap,
     )
     assert {id(seen) for seen in model.seen if seen is not None} == {id(adjacency)}
@@ -235,7 +235,7 @@ def test_unrepeated_tables_of_any_size(name, examples, rows, cap, seed):
 
     got, delta = METHODS[name](f).attribute(
         x,
-        additional_forward_args=Unrepeated(table),
+        additional_forward_args=SharedArgument(table),
         n_steps=STEPS,
         internal_batch_size=cap,
         return_convergence_delta=True,
@@ -265,7 +265,7 @@ def test_a_tensor_without_rows_reaches_passes_of_exactly_the_examples(name, cap,
 def test_unrepeated_inside_noise_tunnel(name):
     x = torch.randn(3, 3, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
     model = Graph()
-    arguments = {"target": 1, "n_steps": STEPS, "additional_forward_args": (Unrepeated(ADJACENCY),)}
+    arguments = {"target": 1, "n_steps": STEPS, "additional_forward_args": (SharedArgument(ADJACENCY),)}
     plain = METHODS[name](model).attribute(x, **arguments)
     close(NoiseTunnel(METHODS[name](model)).attribute(x, nt_samples=2, stdevs=0.0, **arguments), plain)
 
@@ -278,16 +278,16 @@ def test_unrepeated_in_metrics():
         return model(z, ADJACENCY)
 
     maps = IntegratedGradients(bound).attribute(x, target=1)
-    arguments = {"target": 1, "additional_forward_args": Unrepeated(ADJACENCY), "internal_batch_size": 2}
+    arguments = {"target": 1, "additional_forward_args": SharedArgument(ADJACENCY), "internal_batch_size": 2}
     close(completeness(model, x, maps, **arguments).delta, completeness(bound, x, maps, target=1).delta)
     got, expected = insertion(model, x, maps, **arguments), insertion(bound, x, maps, target=1)
     close(got.scores, expected.scores)
 
 
 def test_unrepeated_is_for_tensors_and_is_named_where_it_is_needed(pair_net, pairs):
-    with pytest.raises(TypeError, match=r"Unrepeated: expected a tensor, got list.*Pass it as it is"):
-        Unrepeated([1, 2])
-    with pytest.raises(ValueError, match=r"\[0\]: expected one row for each of 3.*Write Unrepeated\(argument\)"):
+    with pytest.raises(TypeError, match=r"SharedArgument: expected a tensor, got list.*Pass it as it is"):
+        SharedArgument([1, 2])
+    with pytest.raises(ValueError, match=r"\[0\]: expected one row for each of 3.*Write SharedArgument\(argument\)"):
         IntegratedGradients(pair_net).attribute(pairs, target=0, additional_forward_args=torch.ones(5))
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-import captum_ext._devices
+import captum_ext._utils.devices
 from captum_ext.attr import (
     IDGI,
     ExpectedGradients,
@@ -23,7 +23,8 @@ from captum_ext.metrics import (
     degradation,
     deletion,
     insertion,
-    stability,
+    rank_correlation,
+    stability_error,
 )
 from captum_ext.metrics.information import information_curve
 from captum_ext.patterns import PatternFitter, fit_patterns, signal_quality
@@ -36,7 +37,7 @@ every_target = pytest.mark.parametrize("target", TARGETS.values(), ids=TARGETS)
 
 @pytest.fixture(autouse=True)
 def without_float64(monkeypatch):
-    monkeypatch.setattr(captum_ext._devices, "_WITHOUT_FLOAT64", ("mps", DEVICE.type))
+    monkeypatch.setattr(captum_ext._utils.devices, "_WITHOUT_FLOAT64", ("mps", DEVICE.type))
     with pretended():
         yield
 
@@ -150,7 +151,7 @@ def test_metrics_on_a_device_without_float64(maps_dtype, where):
         yield insertion(model, x, maps, 1, n_points=4).scores
         yield deletion(model, x, maps, [0, 1, 2, 1], n_points=4, ranking="absolute", normalize=True).area
         yield degradation(model, x, maps, 1, patch_size=2).scores
-        yield degradation(model, x, maps, 1, patch_size=2, replacement=0, protocol="code").area
+        yield degradation(model, x, maps, 1, patch_size=2, baselines=0, protocol="code").area
         yield completeness(model, x, maps, 1).delta
         yield completeness(model, x, maps, 1).change
 
@@ -165,7 +166,7 @@ def test_maps_of_two_devices_are_compared(order):
     maps, others = images(), images().flip(0)
     mixed = [Elsewhere(maps), others.double()][::order]
     plain = [maps, others][::order]
-    for compare in (stability, class_sensitivity):
+    for compare in (stability_error, rank_correlation, class_sensitivity):
         torch.testing.assert_close(compare(*mixed).cpu().double(), compare(*plain), rtol=1e-4, atol=1e-6)
 
 

@@ -69,7 +69,7 @@ def test_adaptive_steps(method, target, rows):
             return_convergence_delta=True,
             return_diagnostics=True,
         )
-        return attributions, delta, *diagnostics.values, *diagnostics.positions, diagnostics.gradients
+        return attributions, delta, *diagnostics.values, *diagnostics.positions, diagnostics.n_gradients
 
     assert_same(compute, target)
 

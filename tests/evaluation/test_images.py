@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from captum_ext._errors import UserError
+from captum_ext._utils.errors import UserError
 from captum_ext.evaluation import find_images
 
 
@@ -54,7 +54,7 @@ def test_a_table_of_labels(folder, header):
         ("file,class_index\na/y.png,cat\n", "line 2: expected columns file and class_index .* class_index=cat"),
         ("name,number\na/y.png,1\n", "line 2: expected columns"),
         ("file,class_index\na/y.png,1\na/y.png,1\n", "line 3: a/y.png is there twice"),
-        ("file,class_index\na/y.png,-1\n", "a number from 0 on"),
+        ("file,class_index\na/y.png,-1\n", "an integer from 0"),
     ],
 )
 def test_a_table_that_is_none(folder, tmp_path, text, message):

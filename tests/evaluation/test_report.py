@@ -10,12 +10,12 @@ import pytest
 from PIL import Image
 from scipy.integrate import trapezoid
 
-from captum_ext.evaluation import report
-from captum_ext.evaluation.reporting.findings import Findings
-from captum_ext.evaluation.reporting.measures import measure
-from captum_ext.evaluation.reporting.methods import base, looks, ordered
-from captum_ext.evaluation.reporting.text import cell, escaped, number
-from captum_ext.evaluation.store import Row
+from captum_ext.evaluation import ScoreTable, report
+from captum_ext.evaluation.reporting.tables import Cell
+from captum_ext.evaluation.reporting.write import escape
+from captum_ext.evaluation.scores import score_variant
+from captum_ext.evaluation.store import ResultRow
+from captum_ext.visualization import base_method, method_styles, sorted_methods
 from tests.evaluation import results as made
 
 CELL = re.compile(r"(\S+) \[(\S+), (\S+)\] \((\d+)\)(?: (better|worse))?$")
@@ -43,7 +43,7 @@ def of(rows, method, steps, score, variant):
 def test_table_1_has_the_mean_over_the_images_at_the_most_steps(written):
     rows = table(written[0], "table-1-insertion")
     assert [row["Model"] for row in rows] == made.SETTINGS["models"]
-    assert list(rows[0]) == ["Measure", "Model", *made.SETTINGS["methods"], "same images"]
+    assert list(rows[0]) == ["Metric", "Model", *made.SETTINGS["methods"], "same images"]
     for seed, row in enumerate(rows):
         for method, steps in {"ig": 32, "idgi": 32, "blur-ig+idgi": 32, "pgig": 25, "random": 0}.items():
             values = [r.value for r in of(made.rows(seed), method, steps, "insertion", "signed")]
@@ -62,7 +62,7 @@ def test_table_1_has_the_mean_over_the_images_at_the_most_steps(written):
     ],
 )
 def test_tables_2_and_3_have_the_area_under_the_protocols_curve(written, name, head, score, variant, n):
-    (row,) = [r for r in table(written[0], name) if r["Measure"] == head and r["Model"] == "other"]
+    (row,) = [r for r in table(written[0], name) if r["Metric"] == head and r["Model"] == "other"]
     curves = np.array([r.curve for r in of(made.rows(1), "idgi", 32, score, variant)])
     assert len(curves) == n
     line = curves.mean(0) if (score, variant) == ("aic", "study") else np.median(curves, axis=0)
@@ -73,7 +73,7 @@ def test_tables_2_and_3_have_the_area_under_the_protocols_curve(written, name, h
 
 def test_differences_are_paired_over_the_images(written):
     (row,) = [
-        r for r in table(written[0], "differences") if r["Measure"].startswith("Deletion") and r["Model"] == "other"
+        r for r in table(written[0], "differences") if r["Metric"].startswith("Deletion") and r["Model"] == "other"
     ]
     values = [
         {r.image: r.value for r in of(made.rows(1), method, 32, "deletion", "signed")} for method in ("idgi", "ig")
@@ -92,7 +92,7 @@ def test_a_difference_is_marked_better_or_worse_where_its_interval_leaves_out_0(
     for k in range(count):
         for method, value in {"ig": 0.5, "idgi": 0.6, "blur-ig": 0.5, "blur-ig+idgi": 0.5 + 0.1 * (-1) ** k}.items():
             for score in ("insertion", "deletion"):
-                rows.append(Row(f"{k}.png", method, 32, score, "signed", value + k / 100))
+                rows.append(ResultRow(f"{k}.png", method, 32, score, "signed", value + k / 100))
     made.write(tmp_path, {"net": rows}, models=["net"])
     report(tmp_path)
     if count < 10:
@@ -119,7 +119,7 @@ def test_table_4_has_the_change_over_the_steps_and_table_5_minus_log_mse(written
 
 def test_the_appendix_has_the_fewer_steps_for_the_methods_with_a_path(written):
     rows = table(written[0], "steps-8-insertion")
-    assert set(rows[0]) == {"Measure", "Model", "ig", "idgi", "blur-ig", "blur-ig+idgi", "same images"}
+    assert set(rows[0]) == {"Metric", "Model", "ig", "idgi", "blur-ig", "blur-ig+idgi", "same images"}
     values = [r.value for r in of(made.rows(0), "blur-ig", 8, "insertion", "signed")]
     assert rows[0]["blur-ig"].startswith(f"{np.mean(values):.3f} [")
 
@@ -162,7 +162,7 @@ def test_the_columns_of_a_markdown_table_are_as_many_in_every_line(written):
 
 def test_the_best_value_of_a_row_is_bold(tmp_path):
     rows = [
-        Row("x.png", method, 32, score, "signed", value)
+        ResultRow("x.png", method, 32, score, "signed", value)
         for score in ("insertion", "deletion")
         for method, value in {"ig": 0.5, "idgi": 0.6, "random": 0.1}.items()
     ]
@@ -198,7 +198,7 @@ def test_methods_with_other_images_are_marked_and_compared_over_those_they_share
 
 def test_as_many_images_but_others_are_marked_too(tmp_path):
     rows = [
-        Row(f"{k + (method == 'random')}.png", method, 0, "insertion", "signed", 0.5)
+        ResultRow(f"{k + (method == 'random')}.png", method, 0, "insertion", "signed", 0.5)
         for k in range(3)
         for method in ("gradient", "random")
     ]
@@ -222,7 +222,7 @@ def test_results_without_any_explained_image_still_have_an_account(tmp_path):
 
 def test_an_image_that_all_protocols_leave_out_gives_no_value_but_a_count(tmp_path):
     rows = [
-        Row(f"{k}.png", "ig", 32, "sic", "study", np.nan, None, reason)
+        ResultRow(f"{k}.png", "ig", 32, "sic", "study", np.nan, None, reason)
         for k, reason in enumerate(["confidence: .3", "confidence: .4", "no score to add: .5"])
     ]
     made.write(tmp_path, {"net": rows}, models=["net"])
@@ -233,7 +233,7 @@ def test_an_image_that_all_protocols_leave_out_gives_no_value_but_a_count(tmp_pa
 
 
 def test_models_whose_files_would_have_one_name_have_two(tmp_path):
-    rows = [Row("x.png", "ig", 8, "completeness", "relative", 0.5)]
+    rows = [ResultRow("x.png", "ig", 8, "completeness", "relative", 0.5)]
     results = made.write(tmp_path, {"a/b": rows}, models=["a/b", "a:b", "a b"])
     results.write("a:b", 0, rows)
     results.write("a b", 0, rows)
@@ -242,43 +242,39 @@ def test_models_whose_files_would_have_one_name_have_two(tmp_path):
 
 
 def test_scores_that_the_report_does_not_know_are_averaged(tmp_path):
-    rows = [Row(f"{k}.png", "mine$", 0, "pointing|game", "", float(k)) for k in range(3)]
+    rows = [ResultRow(f"{k}.png", "mine$", 0, "pointing|game", "", float(k)) for k in range(3)]
     made.write(tmp_path, {"net": rows}, models=["net"], methods=["mine$"])
     report(tmp_path)
     (row,) = table(tmp_path, "others")
-    assert row["Measure"] == "pointing|game"
+    assert row["Metric"] == "pointing|game"
     assert row["mine$"].startswith("1.000 [")
 
 
 def test_methods_are_in_the_papers_order_and_look_the_same_in_every_figure():
     names = ["random", "mine+idgi", "blur-ig+idgi", "mine", "pgig", "blur-ig", "idgi", "ig"]
     expected = ["ig", "idgi", "blur-ig", "blur-ig+idgi", "pgig", "random", "mine", "mine+idgi"]
-    assert ordered(names) == expected
-    assert [base(name) for name in expected] == [None, "ig", None, "blur-ig", None, None, None, "mine"]
-    all_looks = looks(names)
+    assert sorted_methods(names) == expected
+    assert [base_method(name) for name in expected] == [None, "ig", None, "blur-ig", None, None, None, "mine"]
+    styles = method_styles(names)
     for name in names:
-        root = base(name)
+        root = base_method(name)
         if root is not None:
-            assert dataclasses.replace(all_looks[root], label=all_looks[name].label, dashed=True) == all_looks[name]
+            assert dataclasses.replace(styles[root], label=styles[name].label, is_idgi=True) == styles[name]
         if root is None and name != "mine":
-            assert looks([name])[name] == all_looks[name]
-    assert len({(look.colour, look.dashed) for look in all_looks.values()}) == len(names)
+            assert method_styles([name])[name] == styles[name]
+    assert len({(style.color, style.is_idgi) for style in styles.values()}) == len(names)
 
 
-def test_numbers_and_text_as_they_are_shown():
-    assert [number(x) for x in (0.1234, -1.5, 0.0, 2e-5, 12345.0, np.inf, np.nan)] == [
-        "0.123", "-1.500", "0.000", "2.0e-05", "1.23e+04", "inf", "-",
-    ]  # fmt: skip
-    assert cell(None) == "-"
-    assert escaped("\x1b[2J") == r"\\x1b\[2J"
-    assert escaped("a|b\nc_d _e_ *f* `g` [h](i) <j>") == r"a\|b c_d \_e\_ \*f\* \`g\` \[h\](i) &lt;j>"
+def test_text_as_it_is_shown():
+    assert str(Cell(None)) == "-"
+    assert escape("\x1b[2J") == r"\\x1b\[2J"
+    assert escape("a|b\nc_d _e_ *f* `g` [h](i) <j>") == r"a\|b c_d \_e\_ \*f\* \`g\` \[h\](i) &lt;j>"
 
 
 def test_curves_of_different_lengths_are_not_drawn_but_their_values_count(tmp_path):
-    rows = [Row(f"{k}.png", "ig", 8, "insertion", "signed", 0.5, [0.0] * (3 + k)) for k in range(2)]
+    rows = [ResultRow(f"{k}.png", "ig", 8, "insertion", "signed", 0.5, [0.0] * (3 + k)) for k in range(2)]
     results = made.write(tmp_path, {"net": rows}, models=["net"])
-    findings = Findings(results.read(), results.settings())
-    key = ("net", "ig", 8, measure("insertion", "signed"))
-    assert findings.sample(*key).curves is None
-    assert findings.estimate(*key).n == 2
+    scores = ScoreTable(results.read(), results.settings())
+    assert scores.sample("net", "ig", "insertion", "signed", 8).curves is None
+    assert scores.estimate("net", "ig", score_variant("insertion", "signed"), 8).n == 2
     assert not [file for file in report(tmp_path) if file.name.endswith("curves.png")]

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -13,11 +14,11 @@ import torch
 from PIL import Image
 
 from captum_ext import metrics
-from captum_ext._errors import UserError
+from captum_ext._utils.errors import UserError
 from captum_ext.attr import IDGI, PathAttribution
 from captum_ext.cli import main
-from captum_ext.evaluation import METHODS, Results, Settings, comparators, evaluate, find_images
-from captum_ext.evaluation.methods import SINGLE, Single
+from captum_ext.evaluation import METHODS, EvaluationConfig, Results, comparators, evaluate, find_images
+from captum_ext.evaluation.method_registry import COMPARATORS, ComparatorSpec
 from captum_ext.quadratures import WeightedSum
 from tests.evaluation.tiny import load, pictures, transform
 
@@ -37,16 +38,16 @@ def table(results):
 
 
 def test_scores_are_those_of_the_metrics_by_hand(folder, tmp_path):
-    settings = Settings(
+    config = EvaluationConfig(
         methods=("ig", "idgi", "random"),
-        measures=("insertion", "deletion:absolute", "degradation", "degradation:code", "information", "completeness",
+        metrics=("insertion", "deletion:absolute", "degradation", "degradation:code", "information", "completeness",
                   "information:study:png", "information:study:png:absolute", "stability", "class-sensitivity"),
         steps=(2, 6),
         batch_size=7,
     )  # fmt: skip
-    found = evaluate({"tiny": load()}, find_images(folder), tmp_path / "r", settings)
-    assert found.explained == {"tiny": 5}
-    assert found.misclassified == {"tiny": 2}
+    summary = evaluate({"tiny": load()}, find_images(folder), tmp_path / "r", config)
+    assert summary.n_explained == {"tiny": 5}
+    assert summary.n_misclassified == {"tiny": 2}
     frame = table(tmp_path / "r")
     assert not frame.duplicated(["image", "method", "steps", "score", "variant"]).any()
 
@@ -92,8 +93,8 @@ def test_scores_are_those_of_the_metrics_by_hand(folder, tmp_path):
         ("sic", "study:png"): study.sic_area,
         ("sic", "study:png:absolute"): absolute.sic_area,
         ("completeness", "relative"): metrics.completeness(f, x, maps, target, black).relative,
-        ("stability", "rank"): metrics.stability(maps, compressed, "rank"),
-        ("stability", "signed"): metrics.stability(maps, compressed, "signed"),
+        ("stability", "rank"): metrics.rank_correlation(maps, compressed),
+        ("stability", "signed"): metrics.stability_error(maps, compressed),
         ("class-sensitivity", "absolute"): metrics.class_sensitivity(maps, other, "absolute"),
     }
     rows = frame[(frame.method == "idgi") & (frame.steps == 6)]
@@ -106,7 +107,7 @@ def test_scores_are_those_of_the_metrics_by_hand(folder, tmp_path):
     curve = rows[(rows.score == "insertion") & (rows.variant == "signed") & (rows.image == names[0])].curve.item()
     torch.testing.assert_close(torch.tensor(curve).float(), insertion.scores[0].float(), rtol=1e-3, atol=1e-4)
     left = rows[(rows.score == "aic") & (rows.variant == "corrected")].sort_values("image")
-    assert {k for k, note in enumerate(left.note) if isinstance(note, str)} == set(curves.aic_skipped)
+    assert {k for k, note in enumerate(left.note) if isinstance(note, str)} == set(curves.aic_exclusions)
     status = frame[frame.score == "image"].sort_values("image")
     assert list(status.variant) == ["explained"] * 5 + ["misclassified"] * 2
     coarse = PathAttribution(f, quadrature=WeightedSum("riemann_trapezoid")).attribute(x, black, target, n_steps=2)
@@ -119,9 +120,9 @@ def test_scores_are_those_of_the_metrics_by_hand(folder, tmp_path):
 
 
 def test_degradation_in_other_patches(folder, tmp_path):
-    settings = Settings(methods=("idgi",), measures=("degradation",), steps=(2,), patch_size=4, n_patches=10,
+    config = EvaluationConfig(methods=("idgi",), metrics=("degradation",), steps=(2,), patch_size=4, n_patches=10,
                         patches_per_point=4)  # fmt: skip
-    evaluate({"tiny": load()}, find_images(folder), tmp_path / "r", settings)
+    evaluate({"tiny": load()}, find_images(folder), tmp_path / "r", config)
     frame = table(tmp_path / "r")
     row = frame[(frame.score == "degradation") & (frame.image == "000.png")]
     net, _ = load()
@@ -137,8 +138,8 @@ def test_degradation_in_other_patches(folder, tmp_path):
 
 
 def test_randomized_models(folder, tmp_path):
-    settings = Settings(methods=("ig",), measures=("randomization",), steps=(3,), target="predicted", batch_size=3)
-    evaluate({"tiny": load()}, find_images(folder)[:3], tmp_path / "r", settings)
+    config = EvaluationConfig(methods=("ig",), metrics=("randomization",), steps=(3,), target="predicted", batch_size=3)
+    evaluate({"tiny": load()}, find_images(folder)[:3], tmp_path / "r", config)
     frame = table(tmp_path / "r")
     net, _ = load()
     x = torch.stack([transform(Image.open(folder / f"{k:03d}.png")) for k in range(3)])
@@ -159,28 +160,28 @@ def test_broken_images_are_named_and_skipped(folder, tmp_path):
     for name in ("000.png", "001.png"):
         (images / name).write_bytes((folder / name).read_bytes())
     (images / "broken.png").write_bytes((folder / "000.png").read_bytes()[:300])
-    settings = Settings(methods=("random",), measures=("insertion:signed",), target="predicted")
-    found = evaluate({"tiny": load()}, find_images(images), tmp_path / "r", settings)
-    assert found.explained == {"tiny": 2}
-    assert list(found.unreadable) == ["broken.png"]
-    assert str(tmp_path) not in found.unreadable["broken.png"]
+    config = EvaluationConfig(methods=("random",), metrics=("insertion:signed",), target="predicted")
+    summary = evaluate({"tiny": load()}, find_images(images), tmp_path / "r", config)
+    assert summary.n_explained == {"tiny": 2}
+    assert list(summary.unreadable_images) == ["broken.png"]
+    assert str(tmp_path) not in summary.unreadable_images["broken.png"]
     (images / "labels.csv").write_text("file,class_index\n000.png,1\ngone.png,1\n")
-    found = evaluate({"tiny": load()}, find_images(images), tmp_path / "r2", settings)
-    assert list(found.unreadable) == ["gone.png"]
+    summary = evaluate({"tiny": load()}, find_images(images), tmp_path / "r2", config)
+    assert list(summary.unreadable_images) == ["gone.png"]
 
 
-def test_a_map_that_is_not_finite_is_told_of_and_costs_no_other(folder, tmp_path, monkeypatch):
-    def gradient(subject, question):
-        maps = comparators.random(subject, question)
+def test_a_nonfinite_map_is_reported_and_affects_no_other(folder, tmp_path, monkeypatch):
+    def gradient(model, batch):
+        maps = comparators.random(model, batch)
         maps[1, 0, 0, 0] = torch.nan
         return maps
 
-    monkeypatch.setitem(METHODS, "gradient", Single(gradient))
-    monkeypatch.setitem(SINGLE, "gradient", Single(gradient))
-    settings = Settings(
-        methods=("random", "gradient"), measures=("insertion:signed", "stability:rank"), target="predicted"
+    monkeypatch.setitem(METHODS, "gradient", ComparatorSpec(gradient))
+    monkeypatch.setitem(COMPARATORS, "gradient", ComparatorSpec(gradient))
+    config = EvaluationConfig(
+        methods=("random", "gradient"), metrics=("insertion:signed", "stability:rank"), target="predicted"
     )
-    evaluate({"tiny": load()}, find_images(folder)[:3], tmp_path / "r", settings)
+    evaluate({"tiny": load()}, find_images(folder)[:3], tmp_path / "r", config)
     frame = table(tmp_path / "r")
     broken = frame[(frame.method == "gradient") & (frame.image == "001.png")]
     assert set(broken.note) == {"the map has a NaN or infinity"}
@@ -191,18 +192,18 @@ def test_a_map_that_is_not_finite_is_told_of_and_costs_no_other(folder, tmp_path
     assert list(first) == list(second)
 
 
-def test_labels_and_settings_that_do_not_fit(folder, tmp_path):
+def test_labels_and_settings_that_do_not_match(folder, tmp_path):
     images, tiny = find_images(folder), {"tiny": load()}
-    few = Settings(methods=("random",), measures=("insertion:signed",))
+    few = EvaluationConfig(methods=("random",), metrics=("insertion:signed",))
     with pytest.raises(UserError, match="no labels"):
         evaluate(tiny, [image._replace(label=None) for image in images], tmp_path / "r", few)
     with pytest.raises(UserError, match=r"tiny: 000\.png: expected a label below the model's 5 classes, got 900"):
         evaluate(tiny, [image._replace(label=900) for image in images], tmp_path / "r", few)
     with pytest.raises(UserError, match="tiny: pgig need patterns"):
-        evaluate(tiny, images, tmp_path / "r2", Settings(methods=("pgig",)))
+        evaluate(tiny, images, tmp_path / "r2", EvaluationConfig(methods=("pgig",)))
     evaluate(tiny, images, tmp_path / "r3", few)
-    with pytest.raises(UserError, match=r"other settings \(seed was 0, is 1\)"):
-        evaluate(tiny, images, tmp_path / "r3", Settings(methods=("random",), measures=("insertion:signed",), seed=1))
+    with pytest.raises(UserError, match=r"other settings \(generator was 0, is 1\)"):
+        evaluate(tiny, images, tmp_path / "r3", replace(few, generator=1))
     other = load()
     with torch.no_grad():
         other[0].first.weight += 1
@@ -222,7 +223,7 @@ def test_labels_and_settings_that_do_not_fit(folder, tmp_path):
 
 
 def test_models_that_can_not_be_evaluated(folder, tmp_path):
-    images, few = find_images(folder), Settings(methods=("random",), measures=("insertion:signed",))
+    images, few = find_images(folder), EvaluationConfig(methods=("random",), metrics=("insertion:signed",))
     net, _ = load()
 
     class Answering(torch.nn.Module):
@@ -249,9 +250,9 @@ def test_models_that_can_not_be_evaluated(folder, tmp_path):
     in_folders = [image._replace(folders=3) for image in images]
     with pytest.raises(UserError, match="3 folders of images, and the model has 5 classes"):
         evaluate({"tiny": load()}, in_folders, tmp_path / "r3", few)
-    few = Settings(methods=("random",), measures=("insertion:signed",), target="predicted")
-    assert evaluate({"tiny": load()}, in_folders, tmp_path / "r4", few).explained == {"tiny": 7}
-    small = Settings(methods=("random",), measures=("information:study:ms-ssim",))
+    few = EvaluationConfig(methods=("random",), metrics=("insertion:signed",), target="predicted")
+    assert evaluate({"tiny": load()}, in_folders, tmp_path / "r4", few).n_explained == {"tiny": 7}
+    small = EvaluationConfig(methods=("random",), metrics=("information:study:ms-ssim",))
     with pytest.raises(UserError, match=r"information: .*five scales"):
         evaluate({"tiny": load()}, images, tmp_path / "r5", small)
 
@@ -264,10 +265,10 @@ def test_an_image_without_finite_logits_is_left_out(folder, tmp_path):
             return net(x).masked_fill((x.mean((1, 2, 3)) == darkest)[:, None], torch.nan)
 
     darkest = min(transform(Image.open(folder / f"{k:03d}.png"))[None].mean((1, 2, 3)) for k in range(7))
-    settings = Settings(methods=("random",), measures=("insertion:signed",), target="predicted")
-    found = evaluate({"s": (Strict().eval(), transform)}, find_images(folder), tmp_path / "r", settings)
-    assert found.explained == {"s": 6}
-    assert list(found.unreadable.values()) == ["the model gives NaN or infinite logits"]
+    config = EvaluationConfig(methods=("random",), metrics=("insertion:signed",), target="predicted")
+    summary = evaluate({"s": (Strict().eval(), transform)}, find_images(folder), tmp_path / "r", config)
+    assert summary.n_explained == {"s": 6}
+    assert list(summary.unreadable_images.values()) == ["the model gives NaN or infinite logits"]
 
 
 def test_noise_for_an_image_depends_on_no_other(folder, tmp_path):
@@ -275,8 +276,8 @@ def test_noise_for_an_image_depends_on_no_other(folder, tmp_path):
     images, net = find_images(folder), load()
     found = []
     for size in (1, 7):
-        settings = Settings(methods=methods, measures=("insertion:signed",), batch_size=size, references=3)
-        evaluate({"tiny": net}, images, tmp_path / str(size), settings)
+        config = EvaluationConfig(methods=methods, metrics=("insertion:signed",), batch_size=size, references=3)
+        evaluate({"tiny": net}, images, tmp_path / str(size), config)
         found.append(table(tmp_path / str(size)).value.to_numpy())
     torch.testing.assert_close(*map(torch.tensor, found), rtol=1e-3, atol=1e-4, equal_nan=True)
 
@@ -286,12 +287,12 @@ def test_a_name_that_is_no_utf_8_is_an_image_like_any(tmp_path):
     (folder / "labels.csv").unlink()
     os.rename(folder / "001.png", os.fsencode(folder) + b"/caf\xe9.png")  # noqa: PTH104
     (Path(os.fsdecode(os.fsencode(folder) + b"/broken\xe9.png"))).write_bytes(b"")
-    settings = Settings(methods=("ig", "vargrad"), measures=("insertion:signed",), steps=(2,), target="predicted")
-    found = evaluate({"tiny": load()}, find_images(folder), tmp_path / "r", settings)
-    assert found.explained == {"tiny": 3}
-    assert list(found.unreadable) == ["broken\\udce9.png"]
+    config = EvaluationConfig(methods=("ig", "vargrad"), metrics=("insertion:signed",), steps=(2,), target="predicted")
+    summary = evaluate({"tiny": load()}, find_images(folder), tmp_path / "r", config)
+    assert summary.n_explained == {"tiny": 3}
+    assert list(summary.unreadable_images) == ["broken\\udce9.png"]
     assert set(table(tmp_path / "r").image) == {"000.png", "002.png", "caf\\udce9.png", "broken\\udce9.png"}
-    assert evaluate({"tiny": load()}, find_images(folder), tmp_path / "r", settings) == found
+    assert evaluate({"tiny": load()}, find_images(folder), tmp_path / "r", config) == summary
 
 
 def test_a_model_that_fails_midway_is_named_and_the_run_goes_on(folder, tmp_path):
@@ -305,47 +306,47 @@ def test_a_model_that_fails_midway_is_named_and_the_run_goes_on(folder, tmp_path
             return net(x)
 
     results = Results(tmp_path / "r")
-    few = Settings(methods=("ig",), measures=("insertion:signed",), steps=(2,), target="predicted", batch_size=3)
+    few = EvaluationConfig(methods=("ig",), metrics=("insertion:signed",), steps=(2,), target="predicted", batch_size=3)
     run = ({"m": (Midway().eval(), transform)}, find_images(folder), tmp_path / "r", few)
     message = r"m: fails on the batch from 003.png to 005.png \(.* intact\): RuntimeError: out of memory"
     with pytest.raises(UserError, match=message):
         evaluate(*run)
     failing = False
-    assert evaluate(*run).explained == {"m": 7}
+    assert evaluate(*run).n_explained == {"m": 7}
 
 
-def test_a_model_without_a_gradient_is_told(folder, tmp_path):
+def test_a_model_without_a_gradient_is_reported(folder, tmp_path):
     net, _ = load()
 
     class Detached(torch.nn.Module):
         def forward(self, x):
             return net(x).detach()
 
-    few = Settings(methods=("ig",), measures=("insertion:signed",), steps=(2,), target="predicted")
+    few = EvaluationConfig(methods=("ig",), metrics=("insertion:signed",), steps=(2,), target="predicted")
     with pytest.raises(UserError, match=r"m: fails on the batch from 000.png to 006.png .* it has no gradient"):
         evaluate({"m": (Detached().eval(), transform)}, find_images(folder), tmp_path / "r", few)
 
 
 def test_models_of_like_names_keep_their_own_results(folder, tmp_path):
-    settings = Settings(methods=("random",), measures=("insertion:signed",))
-    found = evaluate({"a/b": load(), "a_b": load(), "a:b": load()}, find_images(folder), tmp_path / "r", settings)
-    assert found.explained == {"a/b": 5, "a_b": 5, "a:b": 5}
+    config = EvaluationConfig(methods=("random",), metrics=("insertion:signed",))
+    summary = evaluate({"a/b": load(), "a_b": load(), "a:b": load()}, find_images(folder), tmp_path / "r", config)
+    assert summary.n_explained == {"a/b": 5, "a_b": 5, "a:b": 5}
 
 
-def test_a_finished_run_is_not_done_again(folder, tmp_path, monkeypatch):
-    settings = Settings(methods=("random",), measures=("insertion:signed",), batch_size=2)
-    first = evaluate({"tiny": load()}, find_images(folder), tmp_path / "r", settings)
-    monkeypatch.setattr("captum_ext.evaluation.batch.Evaluation.rows", None)
-    assert evaluate({"tiny": load()}, find_images(folder), tmp_path / "r", settings) == first
+def test_finished_batches_are_skipped(folder, tmp_path, monkeypatch):
+    config = EvaluationConfig(methods=("random",), metrics=("insertion:signed",), batch_size=2)
+    first = evaluate({"tiny": load()}, find_images(folder), tmp_path / "r", config)
+    monkeypatch.setattr("captum_ext.evaluation.model_evaluator.ModelEvaluator.rows", None)
+    assert evaluate({"tiny": load()}, find_images(folder), tmp_path / "r", config) == first
 
 
 def test_pixels_are_what_the_transform_made_inputs_of(folder, tmp_path):
     def squared(picture):
         return transform(picture).square()
 
-    settings = Settings(methods=("random",), measures=("information",), target="predicted")
-    with pytest.raises(UserError, match="no fixed scaling of pixels"):
-        evaluate({"tiny": (load()[0], squared)}, find_images(folder), tmp_path / "r", settings)
+    config = EvaluationConfig(methods=("random",), metrics=("information",), target="predicted")
+    with pytest.raises(UserError, match="not a fixed scaling of pixels"):
+        evaluate({"tiny": (load()[0], squared)}, find_images(folder), tmp_path / "r", config)
 
 
 @pytest.mark.parametrize(
@@ -353,23 +354,32 @@ def test_pixels_are_what_the_transform_made_inputs_of(folder, tmp_path):
     [
         ({"methods": ("lime",)}, r"methods: expected some of ig, .*; got \['lime'\]"),
         ({"methods": ("ig", "ig")}, "each once"),
-        ({"measures": ("insertion:best",)}, "insertion takes signed, absolute; got 'best'"),
-        ({"measures": ("accuracy",)}, "measures: expected some of insertion"),
+        ({"metrics": ("insertion:best",)}, "insertion takes signed, absolute; got 'best'"),
+        ({"metrics": ("accuracy",)}, "metrics: expected some of insertion"),
         ({"steps": ()}, "steps: expected at least one"),
         ({"steps": (2, 2)}, "steps: expected at least one, each once"),
-        ({"steps": (1, 8), "steps_protocol": "reference"}, "2 at least"),
-        ({"measures": ("insertion:signed", "insertion")}, "measures: expected at least one, each once"),
+        ({"steps": (1, 8), "steps_protocol": "reference"}, "at least 2"),
+        ({"metrics": ("insertion:signed", "insertion")}, "metrics: expected at least one, each once"),
         ({"steps": (5, 8), "steps_protocol": "reference"}, "must divide 8"),
         ({"target": "true"}, "target: expected some of label, predicted"),
         ({"baseline": "pink"}, "baseline: expected some of black"),
         ({"batch_size": 0}, "batch_size"),
         ({"patches_per_point": 0}, "patches_per_point"),
-        ({"measures": ("information:study:png:largest",)}, "information takes"),
+        ({"metrics": ("information:study:png:largest",)}, "information takes"),
     ],
 )
-def test_settings_say_what_they_take(wrong, message):
+def test_invalid_configurations_name_the_valid_values(wrong, message):
     with pytest.raises(ValueError, match=message):
-        Settings(**wrong)
+        EvaluationConfig(**wrong)
+
+
+def test_a_generator_of_a_configuration_becomes_an_integer():
+    first, second = (EvaluationConfig(generator=torch.Generator().manual_seed(5)) for _ in range(2))
+    assert isinstance(first.generator, int)
+    assert first == second != EvaluationConfig(generator=torch.Generator().manual_seed(6))
+    assert replace(first, steps=(4,)).generator == first.generator, "not drawn again"
+    with pytest.raises(TypeError, match=r"generator: expected an integer or a torch\.Generator, got str"):
+        EvaluationConfig(generator="5")
 
 
 def command(results, folder, *options):
@@ -380,9 +390,9 @@ def environment():
     return {**os.environ, "OMP_NUM_THREADS": "1"}
 
 
-def test_killed_at_any_moment_it_goes_on_where_it_was(tmp_path):
+def test_a_run_killed_at_any_moment_resumes(tmp_path):
     folder = pictures(tmp_path / "images", 12)
-    options = ["--batch-size", "1", "--measures", "insertion,information", "--methods", "ig,idgi,random"]
+    options = ["--batch-size", "1", "--metrics", "insertion,information", "--methods", "ig,idgi,random"]
     subprocess.run(command(tmp_path / "whole", folder, *options), check=True, cwd=ROOT, env=environment())
     kills = 0
     for wait, start in ((1, []), (4, []), (8, TORCHRUN)):
@@ -408,7 +418,7 @@ def test_killed_at_any_moment_it_goes_on_where_it_was(tmp_path):
 
 def test_two_processes_give_the_table_of_one(tmp_path):
     folder = pictures(tmp_path / "images", 7, wrong=1)
-    options = ["--batch-size", "2", "--measures", "insertion,information", "--methods",
+    options = ["--batch-size", "2", "--metrics", "insertion,information", "--methods",
                "ig,idgi,guided-ig,vargrad,random"]  # fmt: skip
     subprocess.run(command(tmp_path / "one", folder, *options), check=True, cwd=ROOT, env=environment())
     again = subprocess.run(
@@ -429,9 +439,10 @@ def test_mistakes_reach_all_processes(tmp_path):
     assert "has files but no settings.json" in failed.stderr
 
 
-def test_a_full_disk_is_told_and_leaves_what_was_finished(folder, tmp_path):
+def test_a_full_disk_is_reported_and_finished_batches_are_intact(folder, tmp_path):
     script = f"""
 import resource, sys
+import torchvision  # before the limit: with torch 2.6 the import itself writes a temporary file
 from captum_ext.cli import main
 limit = int(sys.argv[1])
 if limit:
@@ -454,15 +465,19 @@ sys.exit(main({command(tmp_path / "r", folder, "--batch-size", "3")[3:]}))
     pd.testing.assert_frame_equal(table(tmp_path / "r"), before, check_exact=True)
 
 
-def test_the_command_speaks_plainly(folder, tmp_path, capsys):
+def test_mistakes_on_the_command_line_are_one_line(folder, tmp_path, capsys):
     base = ["evaluate", str(tmp_path / "r"), "--images", str(folder), "--models", "tests.evaluation.tiny:load"]
     for options, message in {
         ("--methods", "lime"): "--methods: expected some of ig",
-        ("--steps", "0"): "--steps 0: expected a whole number",
+        ("--steps", "0"): "--steps 0: expected an integer",
         ("--steps", "3,4", "--steps-protocol", "reference"): "must divide 4",
         ("--labels", "none.csv"): "none.csv: can't be read",
         ("--patterns", "vgg16=x"): "--patterns vgg16=x: expected MODEL=FILE with one of tests.evaluation.tiny:load",
         ("--methods", "pgig"): "need patterns",
+        ("--metrics", "accuracy"): "--metrics: expected some of insertion",
+        ("--steps-protocol", "other"): "--steps-protocol: expected some of corrected, reference",
+        ("--internal-batch-size", "0"): "--internal-batch-size 0: expected an integer from 1",
+        ("--seed", "x"): "--seed x: expected an integer from 0",
         ("--device", "tpu9"): "--device tpu9",
     }.items():
         assert main([*base, *options]) == 2

@@ -10,16 +10,19 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from captum_ext._files import replace_file
-from captum_ext.evaluation import Results, ResultsError, Row, store
+from captum_ext._utils.files import replace_file
+from captum_ext.evaluation import ResultRow, Results, ResultsError, store
 
-ROWS = [Row("x.png", "ig", 8, "deletion", "signed", 0.5, [0.25, 0.75]), Row("y.png", "", 0, "image", "unreadable", 0.0)]
+ROWS = [
+    ResultRow("x.png", "ig", 8, "deletion", "signed", 0.5, [0.25, 0.75]),
+    ResultRow("y.png", "", 0, "image", "unreadable", 0.0),
+]
 
 
 @pytest.fixture
 def results(tmp_path):
     made = Results(tmp_path / "r")
-    made.begin({"models": ["net"], "seed": 0})
+    made.create({"models": ["net"], "seed": 0})
     made.write("net", 0, ROWS)
     return made
 
@@ -75,8 +78,8 @@ def test_pages_have_checksums_that_are_verified(results):
 def test_a_mark_among_the_data_moves_no_digest(tmp_path):
     mark = store._MARK.decode() + "0" * 64
     results = Results(tmp_path)
-    results.begin({"models": [mark], "zzz": mark})
-    results.write(mark, 0, [Row(mark, mark, 0, mark, mark, 1.0, note=mark)])
+    results.create({"models": [mark], "zzz": mark})
+    results.write(mark, 0, [ResultRow(mark, mark, 0, mark, mark, 1.0, note=mark)])
     assert results.settings() == {"models": [mark], "zzz": mark}
     assert set(results.read().iloc[0][["model", "image", "method", "score", "variant", "note"]]) == {mark}
 
@@ -88,7 +91,7 @@ def test_without_a_digest_nothing_is_read(results):
         results.read()
     (results.folder / "settings.json").write_text('{"models": ["net"], "seed": 0}')
     with pytest.raises(ResultsError, match="not written by this version"):
-        results.begin({"models": ["net"], "seed": 0})
+        results.create({"models": ["net"], "seed": 0})
 
 
 @pytest.mark.parametrize(
@@ -104,7 +107,7 @@ def test_a_copied_batch_does_not_count_twice(results, copy):
 @pytest.mark.parametrize("model", ["..", ".", "../../elsewhere", "a/..", "..."])
 def test_no_name_of_a_model_leads_out_of_the_folder(tmp_path, model):
     results = Results(tmp_path / "outer" / "r")
-    results.begin({"models": [model]})
+    results.create({"models": [model]})
     results.write(model, 0, ROWS)
     assert len(list((tmp_path / "outer" / "r").glob("*/batch-000000.parquet"))) == 1
     assert len(list(tmp_path.rglob("*.parquet"))) == 1
@@ -114,8 +117,10 @@ def test_no_name_of_a_model_leads_out_of_the_folder(tmp_path, model):
 
 def test_text_that_is_no_unicode_is_stored_as_escapes(tmp_path):
     results = Results(tmp_path)
-    results.begin({"models": ["n\udcff"]})
-    results.write("n\udcff", 0, [Row("caf\udce9.png", "", 0, "image", "unreadable", 0.0, note="caf\udce9.png: broken")])
+    results.create({"models": ["n\udcff"]})
+    results.write(
+        "n\udcff", 0, [ResultRow("caf\udce9.png", "", 0, "image", "unreadable", 0.0, note="caf\udce9.png: broken")]
+    )
     row = results.read().iloc[0]
     assert (row.model, row.image, row.note) == ("n\\udcff", "caf\\udce9.png", "caf\\udce9.png: broken")
     assert results.has("n\udcff", 0)
@@ -129,16 +134,16 @@ def test_files_that_others_are_writing_are_left_alone(results):
         part.write_bytes(b"PAR1")
     for part in (old, foreign):
         os.utime(part, (time.time() - 100_000,) * 2)
-    results.begin(results.settings())
+    results.create(results.settings())
     assert new.exists()
     assert foreign.exists()
     assert not old.exists()
 
 
-def test_killed_before_the_settings_were_there_it_begins_anew(tmp_path):
+def test_a_run_killed_before_its_settings_were_written_starts_anew(tmp_path):
     part = tmp_path / f".settings.json.{'0' * 32}.tmp"
     part.write_bytes(b"{")
-    Results(tmp_path).begin({"seed": 0})
+    Results(tmp_path).create({"seed": 0})
     assert Results(tmp_path).settings() == {"seed": 0}
 
 

@@ -9,16 +9,14 @@ from functools import lru_cache
 import numpy as np
 import pytest
 import torch
-from scipy.integrate import trapezoid
 from skimage import data
 from skimage.transform import resize
 from torch import nn
 
-from captum_ext.metrics import _codecs, information
+from captum_ext.metrics import _codecs, aggregate, information, information_curve
 from captum_ext.metrics._codecs import encoded_bytes
+from captum_ext.metrics._interpolation import interpolated, random_mask, top_pixels
 from captum_ext.metrics._protocols import PROTOCOLS
-from captum_ext.metrics._reveal import interpolated, random_mask, top_pixels
-from captum_ext.metrics.information import aggregate, information_curve
 from tests.references.naive_information import corrected_curve, file_size, study_curve
 
 FRACTIONS = PROTOCOLS["pair"].fractions
@@ -27,7 +25,7 @@ FRACTIONS = PROTOCOLS["pair"].fractions
 @pytest.fixture
 def pic(monkeypatch):
     """PAIR's ``saliency.metrics.pic``, with the NumPy call that NumPy 2.4 no longer has."""
-    monkeypatch.setattr(np, "trapz", trapezoid, raising=False)
+    monkeypatch.setattr(np, "trapz", getattr(np, "trapezoid", None) or np.trapz, raising=False)
     import saliency.metrics.pic
 
     return saliency.metrics.pic
@@ -113,21 +111,21 @@ def test_pair_leaves_out_what_pairs_code_refuses(pic, model, reason):
     with pytest.raises(pic.ComputePicMetricError):
         by_pair(pic, image, attributions[0].sum(0).numpy(), mask, model, 1, 0)
     found = information_curve(model, image[None], attributions, 1, protocol="pair")
-    assert found.sic_skipped[0].startswith(reason)
+    assert found.sic_exclusions[0].startswith(reason)
     assert found.sic.isnan().all()
 
 
 def test_pair_leaves_out_an_image_without_information():
     flat = torch.full((1, 3, 24, 24), 7, dtype=torch.uint8)
     found = information_curve(Texture(photograph(24, 24)), flat, torch.rand(1, 24, 24), 0, protocol="pair")
-    assert found.sic_skipped[0].startswith("no information")
+    assert found.sic_exclusions[0].startswith("no information")
 
 
 def test_an_image_may_have_an_aic_without_a_sic():
     image = photograph(24, 24)
     found = information_curve(Texture(image, confidence=0.7), image[None], some_map(image), 1, protocol="pair")
-    assert set(found.sic_skipped) == {0}
-    assert found.aic_skipped == {}
+    assert set(found.sic_exclusions) == {0}
+    assert found.aic_exclusions == {}
     assert not found.aic.isnan().any()
 
 
@@ -139,17 +137,17 @@ def test_aggregates_are_pairs(pic):
         information_curve(Texture(images[0]), images[rows], maps[rows], 1, protocol="pair", min_confidence=0.0)
         for rows in (slice(0, 1), slice(1, 4))
     ]
-    assert set(parts[1].sic_skipped) == {2}
+    assert set(parts[1].sic_exclusions) == {2}
     rows = np.concatenate([part.sic[~part.sic.isnan().any(1)] for part in parts])
     results = [pic.PicMetricResult(parts[0].information.numpy(), row, [], [], [], 0.0) for row in rows]
-    for how in ("median", "mean"):
-        expected = pic.aggregate_individual_pic_results(results, how)
-        found = aggregate(parts, how)
+    for statistic in ("median", "mean"):
+        expected = pic.aggregate_individual_pic_results(results, statistic)
+        found = aggregate(parts, statistic)
         np.testing.assert_allclose(found.sic, expected.curve_y, atol=1e-12)
         assert found.sic_area == pytest.approx(expected.auc, abs=1e-12)
-        assert (found.sic_kept, found.sic_left_out) == (3, 1)
+        assert (found.n_sic, found.n_sic_exclusions) == (3, 1)
     np.testing.assert_array_equal(aggregate(parts).sic, aggregate(parts, "median").sic)
-    with pytest.raises(ValueError, match="how: expected"):
+    with pytest.raises(ValueError, match="statistic: expected"):
         aggregate(parts, "best")
     with pytest.raises(ValueError, match="got none"):
         aggregate([])
@@ -210,7 +208,7 @@ def test_ms_ssim_is_torchmetrics():
 def test_study_confidence_must_exceed():
     image = photograph(24, 24)
     found = information_curve(Texture(image, 0.7), image[None], some_map(image), 1, protocol="study")
-    assert set(found.sic_skipped) == set(found.aic_skipped) == {0}
+    assert set(found.sic_exclusions) == set(found.aic_exclusions) == {0}
 
 
 @pytest.mark.parametrize("ranking", ["signed", "absolute"])
@@ -267,7 +265,7 @@ def test_closed_forms_of_a_perfect_and_an_inverted_ranking():
 def test_no_area_is_below_the_floor():
     image = photograph(32, 32)
     for protocol, floor in (("study", 0.005), ("corrected", 0.0005)):
-        found = information_curve(looks_at(image), image[None], -some_map(image), 0, protocol=protocol, seed=1)
+        found = information_curve(looks_at(image), image[None], -some_map(image), 0, protocol=protocol, generator=1)
         assert found.sic_area[0] >= floor - 1e-12
         assert found.sic[0, -1] == 1
 
@@ -275,11 +273,11 @@ def test_no_area_is_below_the_floor():
 def test_a_constant_model_has_no_curve():
     images = torch.stack([photograph(24, 24)] * 2)
     found = information_curve(lambda x: torch.full((len(x), 4), 0.25), images, torch.rand(2, 24, 24), [0, 1])
-    assert set(found.sic_skipped) == set(found.aic_skipped) == {0, 1}
+    assert set(found.sic_exclusions) == set(found.aic_exclusions) == {0, 1}
     assert found.sic.isnan().all()
     total = aggregate(found)
     assert np.isnan(total.sic_area)
-    assert (total.sic_kept, total.aic_left_out) == (0, 2)
+    assert (total.n_sic, total.n_aic_exclusions) == (0, 2)
 
 
 def test_batches_of_any_size_give_the_same():
@@ -317,7 +315,7 @@ def test_sizes_may_differ_if_the_transform_evens_them_out():
         information_curve(model, images, maps, 1)
 
 
-def test_the_seed_and_the_picture_choose_the_mask():
+def test_the_generator_and_the_picture_choose_the_mask():
     image = photograph(32, 32)
     picture, other = arrays(image, 3), arrays(image.flip(2), 3)
     masks = [
@@ -327,9 +325,15 @@ def test_the_seed_and_the_picture_choose_the_mask():
     assert (masks[0] == masks[1]).all()
     assert (masks[0] != masks[2]).any()
     assert (masks[0] != masks[3]).any()
-    calls = [information_curve(Texture(image), image[None], some_map(image), 1, seed=seed).sic for seed in (4, 4, 5)]
-    assert torch.equal(calls[0], calls[1])
-    assert not torch.equal(calls[0], calls[2])
+
+    def sic(generator):
+        return information_curve(Texture(image), image[None], some_map(image), 1, generator=generator).sic
+
+    assert torch.equal(sic(4), sic(4))
+    assert not torch.equal(sic(4), sic(5))
+    first, second = (torch.Generator().manual_seed(4) for _ in range(2))
+    assert torch.equal(sic(first), sic(second))
+    assert not torch.equal(sic(first), sic(torch.Generator().manual_seed(4))), "a generator moves on"
 
 
 def test_equal_scores_are_taken_in_reading_order():

@@ -204,12 +204,12 @@ def test_mistakes(net, x, maps, metric):
     if metric is degradation:
         with pytest.raises(ValueError, match="protocol: expected"):
             metric(net, x, maps, 0, protocol="authors")
-        with pytest.raises(ValueError, match="replacement: expected"):
-            metric(net, x, maps, 0, replacement="median")
+        with pytest.raises(ValueError, match="baselines: expected"):
+            metric(net, x, maps, 0, baselines="median")
         with pytest.raises(ValueError, match="Tables have no patches"):
             metric(lambda z: z, torch.rand(2, 4), torch.rand(2, 4), 0)
     else:
-        with pytest.raises(ValueError, match="n_points: expected 2 at least"):
+        with pytest.raises(ValueError, match="n_points: expected at least 2"):
             metric(net, x, maps, 0, n_points=1)
         with pytest.raises(ValueError, match="baselines: expected a number, or a tensor of shape"):
             metric(net, x, maps, 0, baselines=lambda z: z[..., :4])

@@ -57,13 +57,13 @@ def test_files_that_are_none(patterns, tmp_path):
     whole = file.read_bytes()
     for content in (b"", b"PK\x03\x04", whole[:6], whole[:200], whole[:-100]):
         file.write_bytes(content)
-        with pytest.raises(ValueError, match=r"p\.safetensors: truncated, or no safetensors file"):
+        with pytest.raises(ValueError, match=r"p\.safetensors: truncated, or not a safetensors file"):
             Patterns.load(file)
     save_file({"0": torch.ones(2)}, file)
-    with pytest.raises(ValueError, match="holds no patterns of this library"):
+    with pytest.raises(ValueError, match="contains no patterns of this library"):
         Patterns.load(file)
     write(file, {"0": torch.ones(2)}, {"layers": {}})
-    with pytest.raises(ValueError, match=r"p\.safetensors: holds no valid patterns of captum_ext"):
+    with pytest.raises(ValueError, match=r"p\.safetensors: contains no valid patterns of captum_ext"):
         Patterns.load(file)
     with pytest.raises(FileNotFoundError, match="no patterns at"):
         Patterns.load(tmp_path / "nowhere")
@@ -115,7 +115,7 @@ def test_changed_content_is_told_from_a_truncated_file(patterns, tmp_path, with_
     content = bytearray(file.read_bytes())
     content[-1] ^= 1
     file.write_bytes(content)
-    with pytest.raises(ValueError, match=r"p\.safetensors: damaged, its content does not match its digest"):
+    with pytest.raises(ValueError, match=r"p\.safetensors: damaged, because its content does not match its digest"):
         Patterns.load(file)
 
 
@@ -123,7 +123,9 @@ def test_changed_content_is_told_from_a_truncated_file(patterns, tmp_path, with_
 def test_files_of_other_versions_are_refused(tmp_path, version):
     file = tmp_path / "p.safetensors"
     save_file({"0": torch.ones(2)}, file, {"format": f"captum_ext.patterns/{version}"})
-    with pytest.raises(ValueError, match=rf"got 'captum_ext.patterns/{version}', .* Fit the patterns again"):
+    with pytest.raises(
+        ValueError, match=rf"got 'captum_ext.patterns/{version}' from another .* Fit the patterns again"
+    ):
         Patterns.load(file)
 
 
@@ -166,7 +168,7 @@ def test_info_of_other_types_is_refused(patterns, tmp_path, changes, message):
     if layer is not None:
         info["layers"]["head"] = info["layers"]["head"] | layer if isinstance(layer, dict) else layer
     write(tmp_path / "p.safetensors", dict(patterns), info | changes)
-    with pytest.raises(ValueError, match=rf"p\.safetensors: holds no valid patterns of captum_ext \(.*{message}"):
+    with pytest.raises(ValueError, match=rf"p\.safetensors: contains no valid patterns of captum_ext \(.*{message}"):
         Patterns.load(tmp_path / "p.safetensors")
 
 
@@ -180,7 +182,7 @@ def test_tensors_must_be_those_that_the_info_describes(patterns, tmp_path):
         dict(patterns) | {"head": torch.full((4, 72), float("nan"))},
     ):
         write(file, tensors, asdict(patterns.info))
-        with pytest.raises(ValueError, match=r"p\.safetensors: holds no valid patterns of captum_ext"):
+        with pytest.raises(ValueError, match=r"p\.safetensors: contains no valid patterns of captum_ext"):
             Patterns.load(file)
 
 
@@ -274,7 +276,7 @@ def test_a_cast_model_is_not_a_changed_one(patterns, recwarn):
         ({}, ValueError, "at least one layer"),
         ({"0": [1.0]}, TypeError, "got list for '0'"),
         ({"0": torch.ones(2, dtype=torch.int64)}, TypeError, r"got a torch\.int64 tensor"),
-        ({"0": torch.tensor([float("inf")])}, ValueError, "'0' holds a NaN or infinity"),
+        ({"0": torch.tensor([float("inf")])}, ValueError, "'0' contains a NaN or infinity"),
     ],
 )
 def test_mistakes(tensors, error, message):

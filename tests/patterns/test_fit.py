@@ -393,7 +393,7 @@ def test_mistakes():
     fitter = PatternFitter(model)
     with pytest.raises(ValueError, match=r"Call update\(batch\) first"):
         fitter.patterns()
-    with pytest.raises(ValueError, match="No batch was seen"):
+    with pytest.raises(ValueError, match="There are no data yet"):
         fit_patterns(model, [])
     with pytest.raises(TypeError, match="got dict"):
         fitter.update({"x": torch.rand(2, 3)})
@@ -517,7 +517,7 @@ def test_merging_into_a_fresh_fitter_asks_for_the_same_settings():
         with pytest.raises(ValueError, match="merge: expected a fitter of the same"):
             fresh.merge(seen)
         assert fresh.model is model
-        with pytest.raises(ValueError, match="No batch was seen"):
+        with pytest.raises(ValueError, match="There are no data yet"):
             fresh.patterns()
     fresh = PatternFitter(one)
     fresh.merge(seen)
@@ -534,7 +534,7 @@ def test_layers_that_can_not_be_told_apart_or_fitted():
     with pytest.raises(ValueError, match=r"'0' and '2' share one weight.*clone"):
         PatternFitter(tied)
     normed = nn.Sequential(nn.utils.parametrizations.weight_norm(nn.Linear(4, 4)), nn.ReLU(), nn.Linear(4, 2))
-    with pytest.warns(UserWarning, match=r"No pattern for \['0'\]: these layers compute their weight anew"):
+    with pytest.warns(UserWarning, match=r"No pattern for \['0'\]: these layers recompute their weight"):
         assert list(fit_patterns(normed, [x])) == ["2"]
     with pytest.raises(TypeError, match="layers: expected a list of names, got the string '02'"):
         PatternFitter(tied, layers="02")

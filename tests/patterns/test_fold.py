@@ -78,7 +78,7 @@ def test_what_can_not_be_folded_is_reported_and_keeps_its_ordinary_gradient():
 def test_fitting_and_explaining_an_unfolded_model_raise_with_advice():
     model = settled(nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Linear(36, 2)))
     x = torch.randn(20, 3, 5, 5, dtype=torch.float64)
-    with pytest.raises(ValueError, match=r"1 BatchNorm layers that can be folded.*'1', behind '0'.*fold=True"):
+    with pytest.raises(ValueError, match=r"1 BatchNorm layers that can be folded.*'1', after '0'.*fold=True"):
         fit_patterns(model, [x])
     patterns = fit_patterns(model, [x], fold=True)
     again = fit_patterns(fold_batch_norm(model), [x])
@@ -86,7 +86,7 @@ def test_fitting_and_explaining_an_unfolded_model_raise_with_advice():
         assert torch.equal(patterns[name], again[name])
     assert patterns.info == again.info
     assert patterns.info.layers["0"].estimator == "positive"
-    with pytest.raises(ValueError, match=r"1 unfolded ones.*fold_batch_norm\(model\)"):
+    with pytest.raises(ValueError, match=r"1 BatchNorm layers that are not folded.*fold_batch_norm\(model\)"):
         PGIG(model, patterns)
     PGIG(fold_batch_norm(model), patterns).attribute(x, target=0)
 
@@ -115,7 +115,7 @@ def test_models_that_can_not_be_traced_want_an_example():
             return x if x.sum() > 0 else -x
 
     model = settled(Branching())
-    with pytest.raises(ValueError, match="Give example_inputs"):
+    with pytest.raises(ValueError, match="Pass example_inputs"):
         fold_batch_norm(model)
     x = torch.randn(2, 1, 5, 5, dtype=torch.float64)
     folded = fold_batch_norm(model, x)
@@ -151,7 +151,7 @@ class ConvAct(nn.Conv2d):
         return super().forward(x).relu()
 
 
-class Standardised(nn.Conv2d):
+class Standardized(nn.Conv2d):
     def forward(self, x):
         return nn.functional.conv2d(x, self.weight / self.weight.std(), self.bias)
 
@@ -162,7 +162,7 @@ class Strange(nn.Module):
     def __init__(self, way):
         super().__init__()
         self.way = way
-        self.conv = {"conv with ReLU": ConvAct, "standardised": Standardised}.get(way, nn.Conv2d)(3, 4, 3)
+        self.conv = {"conv with ReLU": ConvAct, "standardized": Standardized}.get(way, nn.Conv2d)(3, 4, 3)
         self.bn = Act(4) if way == "BatchNorm with ReLU" else nn.BatchNorm2d(4)
         if way == "conv of two names":
             self.other = self.conv
@@ -195,7 +195,7 @@ WAYS = [
     "shape read",
     "BatchNorm with ReLU",
     "conv with ReLU",
-    "standardised",
+    "standardized",
     "conv of two names",
     "BatchNorm of two names",
     "hooked BatchNorm",
@@ -213,7 +213,7 @@ def test_a_folded_model_computes_the_same_or_is_left_as_it_is(way, with_example)
     model = settled(Strange(way))
     x = torch.randn(5, 3, 7, 7, dtype=torch.float64)
     if way == "written to" and not with_example:  # torch.fx can't trace it
-        with pytest.raises(ValueError, match="Give example_inputs"):
+        with pytest.raises(ValueError, match="Pass example_inputs"):
             fold_batch_norm(model)
         return
     folded = fold_batch_norm(model, x if with_example else None)
@@ -232,7 +232,7 @@ def test_batch_norm_over_a_sequence_is_not_folded_into_a_linear_layer():
 def test_a_fold_that_went_wrong_is_noticed(monkeypatch):
     model = settled(nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4)))
     monkeypatch.setattr("captum_ext.patterns.fold.fuse_conv_bn_eval", lambda conv, bn, transpose: conv)
-    with pytest.raises(ValueError, match="the model computes something else"):
+    with pytest.raises(ValueError, match="the folded model has other outputs"):
         fold_batch_norm(model, torch.randn(2, 3, 5, 5, dtype=torch.float64))
 
 

@@ -109,6 +109,21 @@ def test_samples_are_drawn_evenly_whatever_the_batches():
     assert patterns.info is None
 
 
+def test_randomness_comes_from_the_generator():
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(4, 6))
+    patterns, x = fit_patterns(model, [data(2000, 0)]), data(500, 1)
+
+    def random_rho(generator):
+        return signal_quality(model, patterns, [x], generator=generator).rho["0"]["random"]
+
+    assert torch.equal(random_rho(3), random_rho(3))
+    assert not torch.equal(random_rho(3), random_rho(4))
+    source = torch.Generator().manual_seed(3)
+    assert not torch.equal(random_rho(source), random_rho(source)), "a generator moves on"
+    assert torch.equal(random_rho(torch.Generator().manual_seed(3)), random_rho(torch.Generator().manual_seed(3)))
+
+
 def test_dead_units_and_transposed_layers_are_left_out():
     torch.manual_seed(0)
     model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.ConvTranspose2d(4, 2, 3))

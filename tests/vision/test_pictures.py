@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from captum_ext._errors import UserError
+from captum_ext._utils.errors import UserError
 from captum_ext.vision.pictures import read
 
 RAMP = np.linspace(0, 255, 64, dtype=np.uint8).reshape(8, 8)
@@ -29,7 +29,7 @@ def test_depths_of_colour(tmp_path, name, values):
 @pytest.mark.parametrize("values", [RAMP.astype(np.float32), np.full((8, 8), -1, np.int32)])
 def test_values_of_unknown_range_are_refused(tmp_path, values):
     Image.fromarray(values).save(tmp_path / "x.tif")
-    with pytest.raises(UserError, match=r"x\.tif: expected values from 0 to 1 or 16 bits a pixel, got .*; save it"):
+    with pytest.raises(UserError, match=r"x\.tif: expected values from 0 to 1 or 16 bits per pixel, got .*; save it"):
         read(str(tmp_path / "x.tif"))
 
 

@@ -1,90 +1,141 @@
-"""The figures' frame: panels, axes, one legend, and files."""
+"""The report's figures: curves, scores over the number of steps, and scores method by method."""
 
 from __future__ import annotations
 
-import io
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from captum_ext._optional import optional
-from captum_ext.evaluation.reporting.methods import Look
+import numpy as np
+
+from captum_ext._utils.optional import optional
+from captum_ext.evaluation.estimates import Estimate, ScoreSample, band
+from captum_ext.evaluation.scores import ScoreTable, ScoreVariant
+from captum_ext.visualization import (
+    draw_band,
+    draw_interval,
+    legend,
+    method_styles,
+    name_rows,
+    panels,
+    set_title,
+)
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-PANEL, LEGEND = (4.4, 3.6), 2.3  # inches
+_MOST_POINTS = 120  # of a curve; SIC and AIC have 1001
+_NAME_LENGTH = 55
 
 
-@dataclass(frozen=True)
-class Drawing:
+class Drawing(NamedTuple):
     """A figure, and what it shows."""
 
     title: str
     figure: Figure
 
-    def png(self) -> bytes:
-        """The file."""
-        file = io.BytesIO()
-        self.figure.savefig(file, format="png", dpi=110)
-        return file.getvalue()
+
+def curves(table: ScoreTable, model: str, name: str) -> Drawing | None:
+    """The data set's curves of a score, one panel per variant; ``None`` if there are none."""
+    samples: dict[ScoreVariant, dict[str, ScoreSample]] = {}
+    for score in table.scores:
+        for method in table.methods:
+            sample = table.sample(model, method, score.name, score.variant)
+            if score.name == name and score.xlabel and sample is not None and sample.curves is not None:
+                samples.setdefault(score, {})[method] = sample
+    if not samples:
+        return None
+    title = next(iter(samples)).title.split(" (")[0]
+    figure, grid = _frame(title, model, len(samples), 3)
+    styles = method_styles(table.methods)
+    for panel, (score, by_method) in zip(grid, samples.items(), strict=True):
+        for k, (method, sample) in enumerate(by_method.items()):
+            assert sample.curves is not None, "chosen so"
+            points = sample.curves.shape[1]
+            shown = np.unique(np.linspace(0, points - 1, min(points, _MOST_POINTS)).round().astype(int))
+            x = np.array(score.positions(points))[shown]
+            every = max(1, len(x) // 8)
+            marks = (k * every // len(by_method), every)
+            lines = band(sample.curves[:, shown], score.curve)
+            draw_band(panel, x, lines, alpha=_alpha(by_method), **styles[method].line, markevery=marks)
+        panel.set_xlabel(score.xlabel)
+        panel.set_ylabel(score.ylabel)
+        panel.margins(x=0.01)
+        if score.positions(3)[-1] > 1:  # a count
+            panel.xaxis.set_major_locator(optional("matplotlib.ticker", "evaluation").MaxNLocator(integer=True))
+        has_bands = any(len(sample.images) > 1 for sample in by_method.values())
+        better = {1: "a higher curve is better", -1: "a lower curve is better", 0: ""}[score.better]
+        notes = [better, "bands: 95 % bootstrap intervals" * has_bands]
+        set_title(panel, score.title, "; ".join(note for note in notes if note))
+    return _finished(figure, title, model, table, [method for by_method in samples.values() for method in by_method])
 
 
-def blank(
-    panels: int, across: int, title: str, subject: str, size: tuple[float, float] = PANEL, legend: float = LEGEND
-) -> Any:
-    """A figure with room for a legend at its right, and so many panels, each with a thin frame.
-
-    Returns:
-        The figure, and its panels in reading order.
-    """
-    figures, agg = (optional(f"matplotlib.{name}", "evaluation") for name in ("figure", "backends.backend_agg"))
-    across = min(across, panels)
-    down = -(-panels // across)
-    figure = figures.Figure(figsize=(size[0] * across + legend, size[1] * down + 0.7), layout="constrained")
-    figure.get_layout_engine().set(w_pad=0.1, wspace=0.02)
-    agg.FigureCanvasAgg(figure)
-    every = list(figure.subplots(down, across, squeeze=False).flat)
-    for panel in every[panels:]:
-        panel.set_axis_off()
-    for panel in every[:panels]:
-        panel.grid(color="0.9", linewidth=0.8)
-        panel.set_axisbelow(True)
-        panel.spines[["top", "right"]].set_visible(False)
-    # At the left, so that it does not meet the legend where there is one panel only.
-    figure.suptitle(f"{title}\n{_short(subject)}", x=0.01, ha="left", fontsize=11).set_parse_math(False)
-    return figure, every[:panels]
-
-
-def _short(text: str, most: int = 55) -> str:
-    """The end of a long name, which tells more."""
-    return text if len(text) <= most else f"...{text[3 - most :]}"
+def steps(table: ScoreTable, model: str, scores: Iterable[ScoreVariant]) -> Drawing | None:
+    """Each score over the step counts; ``None`` if no method has two."""
+    lines: dict[ScoreVariant, dict[str, dict[int, Estimate]]] = {}
+    for score in scores:
+        for method in table.methods:
+            values = {count: table.estimate(model, method, score, count) for count in table.steps[method]}
+            line = {count: value for count, value in values.items() if value is not None and np.isfinite(value.value)}
+            if len(line) > 1:
+                lines.setdefault(score, {})[method] = line
+    if not lines:
+        return None
+    title = "Metrics over the number of steps"
+    figure, grid = _frame(title, model, len(lines), 3)
+    styles = method_styles(table.methods)
+    for panel, (score, by_method) in zip(grid, lines.items(), strict=True):
+        for method, line in by_method.items():
+            values = np.array([[value.low, value.value, value.high] for value in line.values()]).T
+            draw_band(panel, list(line), values, alpha=_alpha(by_method), **styles[method].line)
+        ticks = sorted({count for line in by_method.values() for count in line})
+        panel.set_xscale("log", base=2)
+        panel.set_xticks(ticks, [str(tick) for tick in ticks])
+        panel.minorticks_off()
+        panel.set_xlabel("steps (log scale)")
+        panel.set_ylabel("value, 95 % interval")
+        set_title(panel, score.title, score.direction)
+    return _finished(figure, title, model, table, [method for by_method in lines.values() for method in by_method])
 
 
-def head(panel: Axes, title: str, direction: str) -> None:
-    """A panel's title, and below it what is good."""
-    text = f"{title}\n{direction}" if direction else title
-    panel.set_title(text, fontsize=10, loc="left", parse_math=False)
+def methods(table: ScoreTable, model: str, scores: Iterable[ScoreVariant]) -> Drawing | None:
+    """Each score's value and interval, method by method, with the largest step counts."""
+    values: dict[ScoreVariant, dict[str, Estimate]] = {}
+    for score in scores:
+        for method in table.methods:
+            value = table.estimate(model, method, score)
+            if value is not None and np.isfinite(value.value):
+                values.setdefault(score, {})[method] = value
+    if not values:
+        return None
+    shown = [method for method in table.methods if any(method in by_method for by_method in values.values())]
+    styles, title = method_styles(table.methods), "Value and 95 % interval, at the most steps"
+    figure, grid = _frame(title, model, len(values), 4, (3.3, 1.1 + 0.21 * len(shown)), 1.6)
+    for k, (panel, (score, by_method)) in enumerate(zip(grid, values.items(), strict=True)):
+        for method, value in by_method.items():
+            draw_interval(panel, value, shown.index(method), **styles[method].line)
+        name_rows(panel, [styles[method].label if k % 4 == 0 else "" for method in shown])
+        panel.xaxis.set_major_locator(optional("matplotlib.ticker", "evaluation").MaxNLocator(5))
+        set_title(panel, score.title, score.direction)
+    return Drawing(f"{title} ({model})", figure)
 
 
-def style(look: Look) -> dict[str, Any]:
-    """Of a line: IDGI is dashed and its markers hollow."""
-    return {
-        "color": look.colour,
-        "marker": look.marker,
-        "markersize": 5,
-        "markerfacecolor": "white" if look.dashed else look.colour,
-        "linestyle": "--" if look.dashed else "-",
-        "linewidth": 1.6,
-    }
+def _frame(
+    title: str, model: str, count: int, across: int, size: tuple[float, float] = (4.4, 3.6), legend_width: float = 2.3
+) -> tuple[Figure, list[Any]]:
+    """A figure with room for a legend at its right, and its panels in reading order."""
+    across = min(across, count)
+    down = -(-count // across)
+    figure, grid = panels(down, across, (size[0] * across + legend_width, size[1] * down + 0.7), count=count)
+    # The end of a long name tells more.
+    set_title(figure, title, model if len(model) <= _NAME_LENGTH else f"...{model[3 - _NAME_LENGTH :]}")
+    return figure, list(grid.flat)[:count]
 
 
-def legend(figure: Figure, looks: list[Look]) -> None:
-    """One for all panels, outside of them."""
-    lines = optional("matplotlib.lines", "evaluation")
-    handles = [lines.Line2D([], [], **style(look)) for look in looks]
-    found = figure.legend(
-        handles, [look.label for look in looks], loc="outside right upper", fontsize=9, frameon=False, handlelength=3.2
-    )
-    for text in found.get_texts():
-        text.set_parse_math(False)
+def _alpha(lines: dict[str, Any]) -> float:
+    return min(0.15, 0.9 / len(lines))
+
+
+def _finished(figure: Figure, title: str, model: str, table: ScoreTable, drawn: list[str]) -> Drawing:
+    styles = method_styles(table.methods)
+    legend(figure, {styles[method].label: styles[method].line for method in table.methods if method in drawn})
+    return Drawing(f"{title} ({model})", figure)

@@ -1,182 +1,215 @@
-"""The papers' tables, as cells."""
+"""The papers' tables."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
-from captum_ext.evaluation.reporting.estimates import NOTHING, Estimate
-from captum_ext.evaluation.reporting.findings import Findings, Key
-from captum_ext.evaluation.reporting.measures import Measure
-from captum_ext.evaluation.reporting.methods import base, looks
-
-FEWEST = 10  # images, below which a verdict would be bold: of 4 equals, one in 8 times all have one sign
+from captum_ext._utils.optional import optional
+from captum_ext.evaluation.estimates import Estimate, FloatArray, ScoreSample, combine
+from captum_ext.evaluation.scores import ScoreTable, ScoreVariant
+from captum_ext.visualization import base_method, method_styles
 
 
-@dataclass(frozen=True)
-class Cell:
-    """An estimate; whether it is its row's best; and what else to say, such as ``"better"``."""
+class Cell(NamedTuple):
+    """An estimate, whether it is the best of its row, and what else to say, such as ``"better"``."""
 
     estimate: Estimate | None
-    best: bool = False
+    is_best: bool = False
     mark: str = ""
 
+    def __str__(self) -> str:
+        """``value [low, high] (n) mark``; a dash if it was not measured."""
+        return "-" if self.estimate is None else f"{self.estimate} ({self.estimate.n}) {self.mark}".rstrip()
 
-@dataclass(frozen=True)
-class Row:
-    """The cells of a row after its labels; ``uneven`` if the methods compared are not of the same images."""
+    @property
+    def markdown(self) -> str:
+        """The same with the best value in bold."""
+        value, _, rest = str(self).partition(" ")  # [a, b] (n) is not a link: there is a space
+        return f"**{value}** {rest}" if self.is_best else str(self)
 
-    labels: tuple[str, ...]
+
+class TableRow(NamedTuple):
+    """The cells of a row after its labels; ``is_uneven`` if the methods compared have different images."""
+
+    labels: tuple[str, str]
     cells: list[Cell]
-    uneven: bool = False
+    is_uneven: bool = False
 
 
 @dataclass(frozen=True)
 class Table:
-    """What a table says.
+    """A table.
 
     Attributes:
         name: Of its file.
         title: Its heading.
-        caption: What it shows.
         corner: The heads of the labels.
         heads: Those of the other columns, as people read them.
-        columns: The same, each unlike the others, as programs read them.
+        columns: The same, each different from the others, as programs read them.
         rows: The rows.
     """
 
     name: str
     title: str
-    caption: str
-    corner: tuple[str, ...]
+    corner: tuple[str, str]
     heads: list[str]
     columns: list[str]
-    rows: list[Row]
+    rows: list[TableRow]
+
+    def csv(self) -> str:
+        """The cells, and whether each row's have the same images."""
+        lines = [[*row.labels, *map(str, row.cells), "no" if row.is_uneven else "yes"] for row in self.rows]
+        return csv_text([*self.corner, *self.columns, "same images"], lines)
+
+
+def csv_text(columns: Sequence[str], lines: Sequence[Sequence[object]]) -> str:
+    """Comma-separated values."""
+    frame = optional("pandas", "evaluation").DataFrame(lines, columns=columns)
+    text: str = frame.to_csv(index=False, na_rep="nan", lineterminator="\n")
+    return text
 
 
 def methods_across(
-    findings: Findings, name: str, title: str, caption: str, measures: Iterable[Measure], steps: int | None = None
+    table: ScoreTable, name: str, title: str, scores: Iterable[ScoreVariant], steps: int | None = None
 ) -> Table | None:
-    """Tables 1 to 3: rows measure x model, columns methods.
+    """Tables 1 to 3: rows score x model, columns methods.
 
     Args:
-        findings: The numbers.
+        table: The numbers.
         name: The file's.
         title: The heading.
-        caption: What it shows.
-        measures: Which.
-        steps: Only methods with a path, at so many steps. Default ``None``: all methods, each at its most.
+        scores: Which.
+        steps: Only methods with a path, with this step count. Default ``None``: all methods with their largest.
 
     Returns:
-        The table; ``None`` if nothing was measured so.
+        The table; ``None`` if nothing was measured.
     """
-    methods = [method for method in findings.methods if steps is None or steps in findings.steps[method]]
-    at = {method: findings.most(method) if steps is None else steps for method in methods}
-    rows: list[tuple[tuple[str, str], list[Key], Measure]] = []
-    for measure in measures:
-        for model in findings.models:
-            keys: list[Key] = [(model, method, at[method], measure) for method in methods]
-            if any(findings.estimate(*key) for key in keys):
-                rows.append(((_head(measure), model), keys, measure))
-    used = [k for k, _ in enumerate(methods) if any(findings.estimate(*keys[k]) for _, keys, _ in rows)]
+    methods = [method for method in table.methods if steps is None or steps in table.steps[method]]
+    measured: list[tuple[ScoreVariant, str, list[ScoreSample | None]]] = []
+    for score in scores:
+        for model in table.models:
+            samples = [table.sample(model, method, score.name, score.variant, steps) for method in methods]
+            if any(samples):
+                measured.append((score, model, samples))
+    used = [k for k in range(len(methods)) if any(samples[k] for _, _, samples in measured)]
     if not used:
         return None
-    made = []
-    for labels, every, measure in rows:
-        keys = [every[k] for k in used]
-        cells = _best([findings.estimate(*key) for key in keys], measure.better)
-        made.append(Row(labels, cells, not findings.same_images(keys)))
     shown = [methods[k] for k in used]
-    usual = max(at.values()) if steps is None else steps
-    return Table(name, title, caption, ("Measure", "Model"), _heads(shown, at, usual), shown, made)
+    rows = []
+    for score, model, samples in measured:
+        compared = [samples[k] for k in used]
+        rows.append(TableRow((score.arrow, model), _cells(compared, score.better), not _same_images(compared)))
+    usual = max(table.largest(method) for method in methods) if steps is None else steps
+    heads = [_head(table, method, before, steps, usual) for before, method in zip([None, *shown], shown, strict=False)]
+    return Table(name, title, ("Metric", "Model"), heads, shown, rows)
 
 
 def methods_down(
-    findings: Findings,
+    table: ScoreTable,
     name: str,
     title: str,
-    caption: str,
-    measures: Iterable[Measure],
-    value: Callable[[str, str, Measure], Estimate | None],
+    scores: Sequence[ScoreVariant],
+    value: Callable[[str, str, ScoreVariant], Estimate | None],
     arrows: bool = True,
 ) -> Table | None:
-    """Tables 4 and 5: rows model x method, columns measures.
+    """Tables 4 and 5: rows model x method, columns scores.
 
     Args:
-        findings: The numbers.
+        table: The numbers.
         name: The file's.
         title: The heading.
-        caption: What it shows.
-        measures: Which.
-        value: Of a model, method and measure.
+        scores: Which.
+        value: From a model, a method and a score.
         arrows: Whether the heads say which way is better.
 
     Returns:
-        The table; ``None`` if nothing was measured so.
+        The table; ``None`` if nothing was measured.
     """
-    found = {
-        (model, method, measure): value(model, method, measure)
-        for measure in measures
-        for model in findings.models
-        for method in findings.methods
+    values = {
+        (model, method, score): value(model, method, score)
+        for score in scores
+        for model in table.models
+        for method in table.methods
     }
-    shown = [m for m in measures if any(found[model, method, m] for model, method, of in found if of == m)]
-    label = looks(findings.methods)
-    rows = []
-    for model in findings.models:
-        uneven = not all(findings.same_images(_every(findings, model, measure)) for measure in shown)
-        for method in findings.methods:
-            cells = [Cell(found[model, method, measure]) for measure in shown]
+    shown = [score for score in scores if any(values[key] for key in values if key[2] == score)]
+    styles, rows = method_styles(table.methods), []
+    for model in table.models:
+        is_uneven = not all(_same_images(_all_steps(table, model, score)) for score in shown)
+        for method in table.methods:
+            cells = [Cell(values[model, method, score]) for score in shown]
             if any(cell.estimate for cell in cells):
-                rows.append(Row((model, label[method].label), cells, uneven))
+                rows.append(TableRow((model, styles[method].label), cells, is_uneven))
     if not rows:
         return None
-    columns = [f"{m.score} {m.variant}" for m in shown]
-    heads = [_head(measure) if arrows else measure.title for measure in shown]
-    return Table(name, title, caption, ("Model", "Method"), heads, columns, rows)
+    columns = [f"{score.name} {score.variant}" for score in shown]
+    heads = [score.arrow if arrows else score.title for score in shown]
+    return Table(name, title, ("Model", "Method"), heads, columns, rows)
 
 
-def _every(findings: Findings, model: str, measure: Measure) -> list[Key]:
-    return [(model, method, steps, measure) for method in findings.methods for steps in findings.steps[method] or [0]]
-
-
-def differences(findings: Findings, name: str, title: str, caption: str) -> Table | None:
-    """What IDGI adds to each method: rows measure x model."""
-    pairs = [method for method in findings.methods if base(method) in findings.methods]
+def differences(table: ScoreTable, name: str, title: str) -> Table | None:
+    """What IDGI adds to each method at the largest step count: rows score x model."""
+    pairs = [(method, base) for method in table.methods if (base := base_method(method)) in table.methods and base]
     rows = []
-    for measure in findings.measures:
-        for model in findings.models:
-            found = [findings.difference(model, method, measure) for method in pairs]
-            if any(found):
-                cells = [Cell(of, mark=_verdict(of, measure.better)) for of in found]
-                rows.append(Row((_head(measure), model), cells))
+    for score in table.scores:
+        for model in table.models:
+            cells = [_difference(table, model, pair, score) for pair in pairs]
+            if any(cell.estimate for cell in cells):
+                rows.append(TableRow((score.arrow, model), cells))
     if not rows:
         return None
-    label = looks(findings.methods)
-    heads = [f"{label[method].label} less {label[base(method) or method].label}" for method in pairs]
-    columns = [f"{method} less {base(method)}" for method in pairs]
-    return Table(name, title, caption, ("Measure", "Model"), heads, columns, rows)
+    styles = method_styles(table.methods)
+    heads = [" less ".join(styles[method].label for method in pair) for pair in pairs]
+    return Table(name, title, ("Metric", "Model"), heads, [" less ".join(pair) for pair in pairs], rows)
 
 
-def _head(measure: Measure) -> str:
-    return measure.title + {1: " ↑", -1: " ↓", 0: ""}[measure.better]
+def spread(table: ScoreTable, model: str, method: str, score: ScoreVariant) -> Estimate | None:
+    """The largest less the smallest value over the step counts, over the images that all have.
+
+    All images fix the two step counts: the range over each resample would never be 0 and lie above the value.
+    """
+    counts = table.steps[method]
+    samples = [table.sample(model, method, score.name, score.variant, steps) for steps in counts]
+    return combine(samples, _range) if len(counts) > 1 else None
 
 
-def _heads(methods: list[str], at: dict[str, int], usual: int) -> list[str]:
-    label, heads = looks(methods), []
-    for before, method in zip([None, *methods], methods, strict=False):
-        head = "+IDGI" if before is not None and base(method) == before else label[method].label
-        heads.append(head if at[method] in (0, usual) else f"{head} ({at[method]} steps)")
-    return heads
+def _range(values: FloatArray) -> FloatArray:
+    change: FloatArray = values[values[:, 0].argmax()] - values[values[:, 0].argmin()]
+    return change
 
 
-def _best(found: list[Estimate | None], better: int) -> list[Cell]:
-    values = [of.value * better for of in found if of is not None and of.value == of.value]
+def _difference(table: ScoreTable, model: str, pair: tuple[str, str], score: ScoreVariant) -> Cell:
+    if table.largest(pair[0]) != table.largest(pair[1]):
+        return Cell(None)
+    samples = [table.sample(model, method, score.name, score.variant) for method in pair]
+    difference = combine(samples, lambda values: values[0] - values[1])
+    side = difference.side() * score.better if difference else 0
+    return Cell(difference, mark={1: "better", -1: "worse", 0: ""}[side])
+
+
+def _all_steps(table: ScoreTable, model: str, score: ScoreVariant) -> list[ScoreSample | None]:
+    return [
+        table.sample(model, method, score.name, score.variant, steps)
+        for method in table.methods
+        for steps in table.steps[method] or [0]
+    ]
+
+
+def _same_images(samples: list[ScoreSample | None]) -> bool:
+    images = [sample.images.tolist() for sample in samples if sample is not None]
+    return all(names == images[0] for names in images[1:])
+
+
+def _cells(samples: list[ScoreSample | None], better: int) -> list[Cell]:
+    estimates = [sample.estimate if sample else None for sample in samples]
+    values = [of.value * better for of in estimates if of is not None and of.value == of.value]
     best = max(values) if better and len(values) > 1 else None
-    return [Cell(of, of is not None and best is not None and of.value * better == best) for of in found]
+    return [Cell(of, of is not None and best is not None and of.value * better == best) for of in estimates]
 
 
-def _verdict(found: Estimate | None, better: int) -> str:
-    if found is None or not better or found.n < FEWEST or not (found.low > NOTHING or found.high < -NOTHING):
-        return ""
-    return "better" if (found.low > 0) == (better > 0) else "worse"
+def _head(table: ScoreTable, method: str, before: str | None, steps: int | None, usual: int) -> str:
+    is_idgi_of_before = before is not None and base_method(method) == before
+    head = "+IDGI" if is_idgi_of_before else method_styles(table.methods)[method].label
+    own = table.largest(method) if steps is None else steps
+    return head if own in (0, usual) else f"{head} ({own} steps)"

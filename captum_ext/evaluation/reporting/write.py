@@ -6,24 +6,21 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from captum_ext._optional import optional
-from captum_ext.evaluation.reporting.account import account, unfinished
+from captum_ext._utils.optional import optional
+from captum_ext._utils.text import printable
+from captum_ext.evaluation.estimates import RESAMPLES
+from captum_ext.evaluation.reporting.account import account
 from captum_ext.evaluation.reporting.contents import Section, sections
-from captum_ext.evaluation.reporting.estimates import RESAMPLES
 from captum_ext.evaluation.reporting.figures import Drawing
-from captum_ext.evaluation.reporting.findings import Findings
-from captum_ext.evaluation.reporting.text import as_csv, csv_of, escaped, grid, markdown
+from captum_ext.evaluation.reporting.tables import Table, csv_text
+from captum_ext.evaluation.scores import ScoreTable
 from captum_ext.evaluation.store import Results, ResultsError
+from captum_ext.visualization import png
 
 if TYPE_CHECKING:
     import pandas as pd
 
-_HOW_TO_READ = (
-    "A cell is `value [low, high] (n)`: the data set's value, its 95 % interval (bootstrap over images, percentile "
-    f"method, {RESAMPLES:,} resamples), and the number of images. Each method with a path has its largest step count "
-    "unless a table says otherwise. ↑: higher is better, ↓: lower is better; the best value of a row is **bold**, "
-    "however close the others come. A dash was not measured, or has no value."
-)
+DrawnFigures = dict[str, list[tuple[str, Drawing]]]  # file names and drawings by section
 
 
 def report(results: str | Path, output: str | Path | None = None) -> list[Path]:
@@ -55,10 +52,10 @@ def report(results: str | Path, output: str | Path | None = None) -> list[Path]:
     Example:
         >>> import tempfile
         >>> from captum_ext.evaluation import report
-        >>> from captum_ext.evaluation.store import Results, Row
+        >>> from captum_ext.evaluation.store import ResultRow, Results
         >>> results = Results(Path(tempfile.mkdtemp()))
-        >>> results.begin({"models": ["net"], "methods": ["ig"], "steps": [8], "images": 2})
-        >>> results.write("net", 0, [Row(f"{k}.png", "ig", 8, "completeness", "relative", k) for k in range(2)])
+        >>> results.create({"models": ["net"], "methods": ["ig"], "steps": [8], "images": 2})
+        >>> results.write("net", 0, [ResultRow(f"{k}.png", "ig", 8, "completeness", "relative", k) for k in range(2)])
         >>> files = report(results.folder)
         >>> files[0].name, "0.500 [0.000, 1.000] (2)" in files[0].read_text()
         ('report.md', True)
@@ -71,79 +68,101 @@ def report(results: str | Path, output: str | Path | None = None) -> list[Path]:
     try:
         for part in ("tables", "figures"):  # before the work, not after it
             (target / part).mkdir(parents=True, exist_ok=True)
-        findings = Findings(frame, settings)
-        parts = sections(findings)
-        pictures = _figures(findings, parts)
-        files = {target / "report.md": _text(frame, findings, settings, parts, pictures).encode()}
-        files[target / "tables" / "estimates.csv"] = _estimates(findings).encode()
-        for section in parts:
-            files |= {target / "tables" / f"{table.name}.csv": as_csv(table).encode() for table in section.tables}
-        files |= {target / "figures" / name: drawing.png() for drawn in pictures.values() for name, drawing in drawn}
-        for path, content in files.items():
-            path.write_bytes(content)
+        table = ScoreTable(frame, settings)
+        parts = sections(table)
+        pictures = _pictures(table, parts)
+        files = {target / "report.md": _page(frame, table, settings, parts, pictures)}
+        files[target / "tables" / "estimates.csv"] = _estimates(table)
+        files |= {target / "tables" / f"{of.name}.csv": of.csv() for part in parts for of in part.tables if of}
+        contents = {file: text.encode() for file, text in files.items()}
+        for drawn in pictures.values():
+            contents |= {target / "figures" / name: png(drawing.figure) for name, drawing in drawn}
+        for file, content in contents.items():
+            file.write_bytes(content)
     except OSError as error:
         raise ResultsError(f"{error.filename or target}: can't be written ({error.strerror or error}).") from error
-    return list(files)
+    return list(contents)
 
 
-Pictures = dict[str, list[tuple[str, Drawing]]]  # by section: file names and drawings
+def escape(text: object) -> str:
+    """Text that Markdown shows as it is, also inside a table."""
+    line = printable(" ".join(str(text).split()))
+    line = re.sub(r"(?<![^\W_])_|_(?![^\W_])", r"\_", re.sub(r"([\\`*\[\]|~$])", r"\\\1", line))
+    return line.replace("&", "&amp;").replace("<", "&lt;")
 
 
-def _figures(findings: Findings, parts: list[Section]) -> Pictures:
-    slugs = _slugs(findings.models)
-    found: Pictures = {}
-    for section in parts:
-        for figure in section.figures:
-            for model in findings.models:
-                drawing = figure.draw(findings, model)
+def _pictures(table: ScoreTable, parts: list[Section]) -> DrawnFigures:
+    file_names = _file_names(table.models)
+    pictures: DrawnFigures = {}
+    for part in parts:
+        for figure in part.figures:
+            for model in table.models:
+                drawing = figure.draw(table, model)
                 if drawing is not None:
-                    found.setdefault(section.title, []).append((f"{slugs[model]}-{figure.name}.png", drawing))
-    return found
+                    pictures.setdefault(part.title, []).append((f"{file_names[model]}-{figure.name}.png", drawing))
+    return pictures
 
 
-def _slugs(models: list[str]) -> dict[str, str]:
-    """Names for files, each unlike the others also where case does not count."""
-    found: dict[str, str] = {}
+def _file_names(models: list[str]) -> dict[str, str]:
+    """Names for files, each different from the others also where case does not count."""
+    names: dict[str, str] = {}
     for model in models:
         plain = re.sub(r"[^a-zA-Z0-9.+-]+", "_", model).strip("._")[:60] or "model"
-        slug, k = plain, 1
-        while slug.lower() in {taken.lower() for taken in found.values()}:
+        name, k = plain, 1
+        while name.lower() in {taken.lower() for taken in names.values()}:
             k += 1
-            slug = f"{plain}_{k}"
-        found[model] = slug
-    return found
+            name = f"{plain}_{k}"
+        names[model] = name
+    return names
 
 
-def _text(
-    frame: pd.DataFrame, findings: Findings, settings: dict[str, Any], parts: list[Section], pictures: Pictures
+def _page(
+    frame: pd.DataFrame, table: ScoreTable, settings: dict[str, Any], parts: list[Section], pictures: DrawnFigures
 ) -> str:
-    blocks = ["# Evaluation"]
-    missing = unfinished(frame, findings, settings)
-    if missing:
-        blocks.append("**Unfinished**: " + "; ".join(map(escaped, missing)) + ". The numbers are of these.")
-    rows = [[escaped(key), escaped(_shown(value))] for key, value in sorted(settings.items())]
-    blocks += ["## Settings", grid(["Setting", "Value"], rows), "## Images", account(frame, findings, settings)]
-    blocks += ["## How to read the numbers", _HOW_TO_READ]
-    for section in parts:
-        blocks.append(f"## {section.title}")
-        blocks += [markdown(table, table.title != section.title) for table in section.tables]
-        blocks += [f"![{escaped(drawn.title)}](figures/{name})" for name, drawn in pictures.get(section.title, [])]
-    return "\n\n".join(blocks) + "\n"
+    jinja2 = optional("jinja2", "evaluation")
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"), trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters["md"] = escape
+    page: str = environment.get_template("report.md").render(
+        settings=[(key, _setting_text(value)) for key, value in sorted(settings.items())],
+        resamples=RESAMPLES,
+        sections=[
+            {
+                "title": part.title,
+                "tables": [(of, _markdown_rows(of)) for of in part.tables if of],
+                "figures": [(drawing.title, name) for name, drawing in pictures.get(part.title, [])],
+            }
+            for part in parts
+        ],
+        **account(frame, table, settings),
+    )
+    return re.sub(r"\n{3,}", "\n\n", page).strip() + "\n"
 
 
-def _shown(value: object) -> str:
+def _setting_text(value: object) -> str:
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
-def _estimates(findings: Findings) -> str:
-    """Every number: one line a model, method, step count and measure."""
+def _markdown_rows(table: Table) -> list[list[str]]:
+    """In Markdown; a first label that is the one above is not repeated."""
+    rows, before = [], ""
+    for (first, second), cells, is_uneven in table.rows:
+        labels = ["" if first == before else escape(first), escape(second) + " †" * is_uneven]
+        rows.append([*labels, *(cell.markdown for cell in cells)])
+        before = first
+    return rows
+
+
+def _estimates(table: ScoreTable) -> str:
+    """Every number: one line per model, method, step count and score."""
     lines = []
-    for measure in findings.measures:
-        for model in findings.models:
-            for method in findings.methods:
-                for steps in findings.steps[method] or [0]:
-                    found = findings.estimate(model, method, steps, measure)
-                    if found is not None:
-                        key = (measure.score, measure.variant, model, method, steps)
-                        lines.append([*key, found.value, found.low, found.high, found.n])
-    return csv_of(["score", "variant", "model", "method", "steps", "value", "low", "high", "n"], lines)
+    for score in table.scores:
+        for model in table.models:
+            for method in table.methods:
+                for steps in table.steps[method] or [0]:
+                    of = table.estimate(model, method, score, steps)
+                    if of is not None:
+                        key = (score.name, score.variant, model, method, steps)
+                        lines.append([*key, of.value, of.low, of.high, of.n])
+    return csv_text(["score", "variant", "model", "method", "steps", "value", "low", "high", "n"], lines)

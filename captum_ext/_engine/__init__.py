@@ -1,0 +1,1 @@
+"""From arguments to attributions: the one loop over path points, step control, evaluation of F, batching."""

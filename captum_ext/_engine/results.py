@@ -1,0 +1,87 @@
+"""What a walk gives: attributions, deltas, and how each example was integrated."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from captum_ext._utils.tensors import Tensors, by_example, sum_dtype
+from captum_ext._utils.warnings import warn
+
+
+@dataclass(frozen=True)
+class PathRecord:
+    """How one example was integrated.
+
+    Attributes:
+        positions: Where on the path gradients were taken, from 0 to 1, (K,); float64.
+        values: F there, (K,).
+        error: The estimated relative L2 error of the map; NaN where it is not estimated.
+        converged: Whether the tolerance was reached.
+    """
+
+    positions: Tensor
+    values: Tensor
+    error: float
+    converged: bool
+
+
+class Result(NamedTuple):
+    """One quadrature's result for all examples.
+
+    Attributes:
+        attributions: One tensor (B, ...) per input.
+        delta: How far each example's attributions are from summing to F's change, (B,); ``None`` if not computed.
+        records: How each example was integrated; empty if not recorded.
+    """
+
+    attributions: Tensors
+    delta: Tensor | None
+    records: list[PathRecord]
+
+
+def concatenate_chunks(
+    parts: list[Tensors], output_deltas: list[Tensor], records: list[PathRecord], inputs: Tensors, with_delta: bool
+) -> Result:
+    """The result of all examples from those of chunks of them.
+
+    Args:
+        parts: The chunks' attributions.
+        output_deltas: F's change on the chunks' paths, each (B,), if deltas are to be computed.
+        records: One per example, or none.
+        inputs: What is explained.
+        with_delta: Whether there are output deltas.
+
+    Warns:
+        RuntimeWarning: If an attribution is not finite.
+    """
+    if not parts:  # no examples
+        empty = tuple(torch.zeros_like(tensor, dtype=sum_dtype(tensor)) for tensor in inputs)
+        return Result(empty, empty[0].new_zeros(0) if with_delta else None, records)
+    attributions = tuple(
+        torch.cat(pieces).to(sum_dtype(tensor)).contiguous()
+        for pieces, tensor in zip(zip(*parts, strict=True), inputs, strict=True)
+    )
+    _warn_if_not_finite(attributions)
+    if not with_delta:
+        return Result(attributions, None, records)
+    return Result(attributions, sums_of(attributions) - torch.cat(output_deltas), records)
+
+
+def sums_of(attributions: Tensors) -> Tensor:
+    """The sum of each example's attributions over all inputs, (B,)."""
+    first, *others = (by_example(tensor).sum(1) for tensor in attributions)
+    return sum(others, first)
+
+
+def _warn_if_not_finite(attributions: Tensors) -> None:
+    finite = torch.stack([torch.isfinite(by_example(tensor)).all(1) for tensor in attributions]).all(0)
+    if not bool(finite.all()):
+        warn(
+            f"The attributions of examples {(~finite).nonzero().flatten().tolist()[:10]} are not finite: F or its "
+            "gradient is NaN or infinite somewhere on their path, or too large to sum.",
+            RuntimeWarning,
+        )

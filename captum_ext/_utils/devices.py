@@ -1,0 +1,85 @@
+"""What depends on the device: which dtypes it has, and models that are on another one than their inputs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from captum_ext._utils._captum import run_forward
+from captum_ext._utils.model_state import modules_of
+
+_WITHOUT_FLOAT64 = ("mps",)
+
+# As torch says it: by the dispatcher, by convolutions, by MPS, by CUDA, by the meta device.
+_MIXED = re.compile(
+    r"same device|two devices|expected device|weight type|Placeholder storage|is on (cpu|CPU|cuda|mps|GPU)"
+)
+
+
+def has_float64(device: torch.device) -> bool:
+    """Whether a device computes in float64."""
+    return device.type not in _WITHOUT_FLOAT64
+
+
+def widest_dtype(device: torch.device) -> torch.dtype:
+    """float64, or float32 on a device without it."""
+    return torch.float64 if has_float64(device) else torch.float32
+
+
+def float64_device(device: torch.device) -> torch.device:
+    """The device itself, or the CPU for one without float64."""
+    return device if has_float64(device) else torch.device("cpu")
+
+
+def full_precision(device: torch.device) -> AbstractContextManager[Any]:
+    """A context without autocast."""
+    if not torch.amp.is_autocast_available(device.type):  # MPS before torch 2.5
+        return nullcontext()
+    return torch.autocast(device.type, enabled=False)
+
+
+def run(forward_func: Callable[..., Any], inputs: tuple[Tensor, ...], arguments: Any) -> Any:
+    """What a function returns for inputs and additional arguments.
+
+    Raises:
+        ValueError: If its model is on another device than one of these.
+    """
+    with device_mismatch_explained(forward_func, inputs, arguments):
+        return run_forward(forward_func, inputs, None, arguments)
+
+
+@contextmanager
+def device_mismatch_explained(
+    forward_func: Callable[..., Any], inputs: tuple[Tensor, ...], arguments: Any
+) -> Iterator[None]:
+    """Raise ``ValueError`` where a pass fails because its model is on another device than one of its tensors."""
+    try:
+        yield
+    except RuntimeError as error:
+        advice = _advice(forward_func, inputs, arguments) if _MIXED.search(str(error)) else None
+        if advice is None:
+            raise
+        raise ValueError(advice) from error
+
+
+def _advice(forward_func: Callable[..., Any], inputs: tuple[Tensor, ...], arguments: Any) -> str | None:
+    modules = modules_of(forward_func)
+    # Without an order of their own: sorted, so that the message is always the same.
+    places = sorted({str(parameter.device) for module in modules for parameter in module.parameters()})
+    if not places:
+        return None
+    given = {"inputs": inputs[0]} if len(inputs) == 1 else {f"inputs[{k}]": tensor for k, tensor in enumerate(inputs)}
+    rest = arguments if isinstance(arguments, tuple) else (arguments,)
+    given |= {f"additional_forward_args[{k}]": arg for k, arg in enumerate(rest) if isinstance(arg, Tensor)}
+    for name, tensor in given.items():
+        if str(tensor.device) not in places:
+            return (
+                f"{name}: expected the model's device {' or '.join(places)}, got {tensor.device}. Write "
+                f"{name}.to({places[0]!r}), or model.to({str(tensor.device)!r})."
+            )
+    return None

@@ -1,0 +1,211 @@
+"""What a forward pass may do to the user's model, noticed and undone."""
+
+from __future__ import annotations
+
+import dis
+import functools
+import inspect
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from types import CodeType, FunctionType, ModuleType
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from captum_ext._utils.buffers import preserve_buffers
+from captum_ext._utils.warnings import warn
+
+_LIBRARIES = ("torch.", "torchvision.", "captum.", "numpy.")  # whose functions refer to no model of the user's
+_MOST = 1000  # items of a container that are looked at, and objects in all times ten
+_ADVICE = (
+    "its output depends on chance or on the other rows of a batch, and so do the attributions. Call model.eval() first"
+)
+
+
+@contextmanager
+def preserve_model_state(forward_func: Callable[..., Any]) -> Iterator[None]:
+    """Warn about layers in training mode, and put back the buffers that forward passes change.
+
+    Warns:
+        UserWarning: If a layer is in training mode whose output then depends on chance or on the batch.
+    """
+    modules = all_modules(forward_func)
+    training = [module for module in modules if module.training]
+    random = sorted({type(module).__name__ for module in training if _has_two_modes(module)})
+    kinds: set[Any] = set() if random else set(map(type, training))
+    if random:
+        warn(f"The model has layers in training mode ({', '.join(random)}): {_ADVICE}.")
+    unknown = sorted(kind.__name__ for kind in kinds if _may_draw(kind))
+    before = _generator_states() if unknown else []
+    with preserve_buffers(modules):
+        yield
+    if unknown and not all(map(torch.equal, before, _generator_states())):
+        warn(
+            f"The model has layers in training mode ({', '.join(unknown)}) and draws random numbers, as functional "
+            f"dropout does: {_ADVICE}, and give functional dropout training=self.training."
+        )
+
+
+def modules_of(function: Any) -> list[nn.Module]:
+    """The modules that a function is, is a method of, or refers to by name, as far as that can be seen."""
+    return _search(function)[0]
+
+
+def all_modules(function: Any) -> list[nn.Module]:
+    """The same with their submodules, each once."""
+    return _search(function)[1]
+
+
+def _search(function: Any) -> tuple[list[nn.Module], list[nn.Module]]:
+    found: list[nn.Module] = []
+    modules: dict[int, nn.Module] = {}
+    seen: set[tuple[int, int]] = set()
+    # Things to look at, and the names of the attributes that the function uses which led to them.
+    pending: list[tuple[Any, frozenset[str]]] = [(function, _NO_NAMES)]
+    while pending and len(seen) < 10 * _MOST:
+        thing, names = pending.pop()
+        if isinstance(thing, nn.Module):
+            if id(thing) not in modules:
+                found.append(thing)
+                pending += [(value, _NO_NAMES) for value in _add(thing, modules)]
+        elif not isinstance(thing, _UNINTERESTING):
+            method = inspect.ismethod(thing)
+            key = (id(thing.__func__), id(thing.__self__)) if method else (id(thing), hash(names))
+            if key not in seen:
+                seen.add(key)
+                pending += _method(thing.__self__, thing.__func__) if method else _leads(thing, names)
+    return found, list(modules.values())
+
+
+_NO_NAMES: frozenset[str] = frozenset()
+_UNINTERESTING = (Tensor, type, str, bytes, int, float, complex, type(None))
+
+
+def _add(root: nn.Module, modules: dict[int, nn.Module]) -> Iterator[Any]:
+    """Add a module and its submodules; gives their lists and dicts, whose modules are not registered."""
+    pending: list[nn.Module | None] = [root]
+    while pending:
+        module = pending.pop()
+        if module is not None and id(module) not in modules:
+            modules[id(module)] = module
+            pending += module._modules.values()
+            if not type(module).__module__.startswith("torch.nn."):
+                # list(): another thread may add some.
+                for name, value in list(vars(module).items()):
+                    if isinstance(value, dict | list | tuple) and name not in _OWN:
+                        yield value
+
+
+_OWN = frozenset(vars(nn.Module()))
+
+
+def _leads(thing: Any, names: frozenset[str]) -> Iterable[tuple[Any, frozenset[str]]]:
+    """What a thing leads to."""
+    if isinstance(thing, dict | list | tuple | set):
+        values = thing.values() if isinstance(thing, dict) else thing
+        return [(value, names) for value in list(values)] if len(thing) <= _MOST else []
+    if isinstance(thing, functools.partial):
+        used = _attributes_in(thing.func)
+        return [(value, used) for value in (thing.func, *thing.args, *thing.keywords.values())]
+    if inspect.isfunction(thing):
+        return [] if _is_library(thing.__module__) else _referred_to(thing)
+    if isinstance(thing, ModuleType):
+        values = () if _is_library(thing.__name__) else [vars(thing)[name] for name in names if name in vars(thing)]
+        return [(value, names) for value in values]
+    leads = [lead for name in names for lead in _attribute(thing, name, names)]
+    if callable(thing) and hasattr(thing, "__dict__"):
+        leads += [(value, _NO_NAMES) for value in vars(thing).values()]
+        leads += _attribute(thing, "__call__", _NO_NAMES)
+    return leads
+
+
+def _attribute(thing: Any, name: str, names: frozenset[str]) -> list[tuple[Any, frozenset[str]]]:
+    """An attribute of an object, found without running its code."""
+    own = getattr(thing, "__dict__", {})
+    if name in own:
+        return [(own[name], names)]
+    value = next((vars(parent)[name] for parent in type(thing).__mro__ if name in vars(parent)), None)
+    if inspect.ismemberdescriptor(value):  # one of __slots__
+        value = getattr(thing, name, None)
+    if isinstance(value, property):
+        value = value.fget
+    if isinstance(value, staticmethod | classmethod):
+        value = value.__func__
+    if isinstance(value, FunctionType):
+        return _method(thing, value)
+    return [(value, names)]
+
+
+def _method(owner: Any, function: Any) -> list[tuple[Any, frozenset[str]]]:
+    return [(owner, _attributes_in(function)), (function, _NO_NAMES)]
+
+
+def _attributes_in(function: Any) -> frozenset[str]:
+    return _names(function.__code__)[1] if inspect.isfunction(function) else _NO_NAMES
+
+
+def _referred_to(function: FunctionType) -> list[tuple[Any, frozenset[str]]]:
+    variables, names = _names(function.__code__)
+    things = [function.__globals__[name] for name in variables if name in function.__globals__]
+    things += [*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()]
+    for cell in function.__closure__ or ():
+        try:
+            things.append(cell.cell_contents)
+        except ValueError:  # not filled yet
+            continue
+    return [(thing, names) for thing in things]
+
+
+@functools.lru_cache(maxsize=4096)
+def _names(code: CodeType) -> tuple[frozenset[str], frozenset[str]]:
+    """The global variables and the attributes that code refers to, in the functions inside it too."""
+    variables, attributes = set(), set()
+    for instruction in dis.get_instructions(code):
+        if instruction.opname in ("LOAD_GLOBAL", "LOAD_NAME"):
+            variables.add(str(instruction.argval))
+        elif instruction.opname in ("LOAD_ATTR", "LOAD_METHOD", "LOAD_SUPER_ATTR"):
+            attributes.add(str(instruction.argval))
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            inner_variables, inner_attributes = _names(constant)
+            variables |= inner_variables
+            attributes |= inner_attributes
+    return frozenset(variables), frozenset(attributes)
+
+
+def _is_library(name: str | None) -> bool:
+    return f"{name}.".startswith(_LIBRARIES) or f"{name}".partition(".")[0] in sys.stdlib_module_names
+
+
+def _has_two_modes(layer: nn.Module) -> bool:
+    if isinstance(layer, nn.modules.batchnorm._BatchNorm | nn.RReLU):
+        return True
+    if isinstance(layer, nn.modules.instancenorm._InstanceNorm):
+        return layer.track_running_stats
+    drops = isinstance(layer, nn.modules.dropout._DropoutNd) or type(layer).__name__ in ("StochasticDepth", "DropPath")
+    rates = [getattr(layer, name, 0) for name in (("p", "drop_prob") if drops else ("dropout", "drop_prob"))]
+    return any(isinstance(rate, float) and rate > 0 for rate in rates)
+
+
+@functools.lru_cache(maxsize=4096)
+def _may_draw(layer: type[nn.Module]) -> bool:
+    """Whether a layer's code asks for its mode or drops out, so that it may draw random numbers in training mode."""
+    if issubclass(layer, torch.jit.ScriptModule):
+        return True
+    for parent in layer.__mro__:
+        if not f"{parent.__module__}.".startswith("torch.nn."):
+            for function in filter(inspect.isfunction, vars(parent).values()):
+                if any(name == "training" or "dropout" in name for name in frozenset.union(*_names(function.__code__))):
+                    return True
+    return False
+
+
+def _generator_states() -> list[Tensor]:
+    states = [torch.get_rng_state()]
+    if torch.cuda.is_initialized():
+        states += torch.cuda.get_rng_state_all()
+    if torch.backends.mps.is_available():
+        states.append(torch.mps.get_rng_state())
+    return states

@@ -1,0 +1,285 @@
+"""Estimates over a data set's images, with bootstrap intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property, reduce
+from itertools import chain
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+RESAMPLES, COVERAGE, SEED = 1000, 0.95, 0
+ROUNDING_ERROR = 1e-12
+FEWEST_IMAGES = 10
+_MOST_DRAWN = 1 << 21  # images in memory at a time
+FloatArray = NDArray[np.floating[Any]]
+Draws = NDArray[np.int64]
+CurveStatistic = Literal["mean", "median"]
+Statistic = Literal["mean", "median", "minus_log10_mean", "area_under_median"]
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A value over images and its 95% bootstrap interval. ``str`` gives ``"0.512 [0.401, 0.620]"``.
+
+    Attributes:
+        value: Over all images; NaN without any.
+        low: The interval's lower bound; NaN for fewer than two images.
+        high: The interval's upper bound.
+        n: How many images there are.
+    """
+
+    value: float
+    low: float
+    high: float
+    n: int
+
+    def __str__(self) -> str:
+        """Value and interval."""
+        return f"{format_number(self.value)} [{format_number(self.low)}, {format_number(self.high)}]"
+
+    def side(self, bound: float = 0.0) -> int:
+        """On which side of a bound the interval lies.
+
+        Args:
+            bound: Default: 0.
+
+        Returns:
+            1 if the whole interval is above the bound, -1 if it is below; 0 if neither, or for fewer than 10 images.
+            (All of 4 images have the same sign by chance one time in 8.)
+        """
+        if self.n < FEWEST_IMAGES:
+            return 0
+        return int(self.low - bound > ROUNDING_ERROR) - int(self.high - bound < -ROUNDING_ERROR)
+
+
+@dataclass(frozen=True, eq=False)
+class ScoreSample:
+    """One score of one method, image by image. Images without a value are not in it.
+
+    Attributes:
+        images: The images' names, each once, (n,).
+        values: Their scores, (n,).
+        curves: What the scores are the areas of, (n, points); ``None`` (default) for scores without curves.
+        statistic: The data set's value: the ``"mean"`` (default) or ``"median"`` of the scores, ``"minus_log10_mean"``,
+            or ``"area_under_median"``, the area under the curves' pointwise median.
+    """
+
+    images: NDArray[Any]
+    values: FloatArray
+    curves: FloatArray | None = None
+    statistic: Statistic = "mean"
+    _subsets: dict[bytes, ScoreSample] = field(default_factory=dict, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """Check the names, by which samples are paired."""
+        if len(set(self.images.tolist())) != len(self.images) or len(self.images) != len(self.values):
+            raise ValueError(
+                f"images: expected one name per value, each once; got {len(self.images)} names, "
+                f"{len(set(self.images.tolist()))} of them different, and {len(self.values)} values."
+            )
+
+    @property
+    def estimate(self) -> Estimate:
+        """The data set's value."""
+        return _estimate(self.replicates, len(self.images))
+
+    @cached_property
+    def replicates(self) -> FloatArray:
+        """The value over all images and over each resample, (1 + 1000,)."""
+        return replicates(lambda drawn: _STATISTICS[self.statistic](self, drawn), len(self.images))
+
+    def among(self, images: NDArray[Any]) -> ScoreSample:
+        """The sample over some of its images, in this order."""
+        if np.array_equal(images, self.images):
+            return self
+        key = images.tobytes()
+        if key not in self._subsets:
+            order = np.argsort(self.images)
+            rows = order[np.searchsorted(self.images, images, sorter=order)]
+            curves = None if self.curves is None else self.curves[rows]
+            self._subsets[key] = ScoreSample(self.images[rows], self.values[rows], curves, self.statistic)
+        return self._subsets[key]
+
+
+def combine(samples: Sequence[ScoreSample | None], function: Callable[[FloatArray], FloatArray]) -> Estimate | None:
+    """Estimate a function of several samples over the images that all of them have.
+
+    Each resample draws the same images for every sample, so differences are paired.
+
+    Args:
+        samples: Samples of one score or several.
+        function: Takes the values (samples, 1 + resamples), of which the first column is over all images, and returns
+            (1 + resamples,).
+
+    Returns:
+        The estimate; ``None`` if any sample is ``None``.
+
+    Example:
+        >>> import numpy as np
+        >>> from captum_ext.evaluation import ScoreSample, combine
+        >>> names = np.array(["a.png", "b.png", "c.png"])
+        >>> one, other = ScoreSample(names, np.array([0.3, 0.5, 0.9])), ScoreSample(names[:2], np.array([0.1, 0.3]))
+        >>> difference = combine([one, other], lambda values: values[0] - values[1])
+        >>> str(difference), difference.n
+        ('0.200 [0.200, 0.200]', 2)
+    """
+    present = [sample for sample in samples if sample is not None]
+    if len(present) < len(samples):
+        return None
+    images = reduce(np.intersect1d, [sample.images for sample in present])
+    values = np.stack([sample.among(images).replicates for sample in present])
+    with np.errstate(invalid="ignore"):  # infinity less infinity
+        return _estimate(function(values), len(images))
+
+
+def bootstrap(statistic: Callable[[Draws], FloatArray], n: int) -> Estimate:
+    """Estimate a statistic of ``n`` images, with a percentile interval over 1,000 resamples (seeded).
+
+    Args:
+        statistic: Takes the indices of drawn images (resamples, n) and returns its value for each, (resamples,).
+        n: How many images there are.
+
+    Returns:
+        The estimate; two calls give the same.
+
+    Example:
+        >>> import numpy as np
+        >>> from captum_ext.evaluation import bootstrap
+        >>> hits, areas = np.arange(20.0), np.arange(1.0, 21.0)
+        >>> str(bootstrap(lambda drawn: hits[drawn].sum(1) / areas[drawn].sum(1), 20))
+        '0.905 [0.874, 0.922]'
+    """
+    return _estimate(replicates(statistic, n), n)
+
+
+def band(
+    curves: FloatArray,
+    statistic: CurveStatistic = "mean",
+    transform: Callable[[FloatArray], FloatArray] = lambda lines: lines,
+) -> FloatArray:
+    """The mean or median of the images' curves with its pointwise 95% bootstrap interval.
+
+    Args:
+        curves: (n, points).
+        statistic: ``"mean"`` (default) or ``"median"``, at each point.
+        transform: Applied to the lines of all resamples, (resamples, points), such as a division by the first point.
+
+    Returns:
+        The lower bound, the statistic and the upper bound, (3, points); the bounds of a single curve are NaN.
+
+    Example:
+        >>> import numpy as np
+        >>> from captum_ext.evaluation import band
+        >>> low, line, high = band(np.random.default_rng(0).random((30, 5)))
+        >>> bool((low < line).all() and (line < high).all())
+        True
+    """
+    n = len(curves)
+    lines = CURVE_STATISTICS[statistic]
+    line = transform(lines(curves, np.arange(n)[None]))[0]
+    if n < 2:
+        return np.stack([np.full_like(line, np.nan), line, np.full_like(line, np.nan)])
+    low, high = interval(np.concatenate([transform(lines(curves, drawn)) for drawn in draws(n)]))
+    return np.stack([low, line, high])
+
+
+def format_number(value: float) -> str:
+    """Three decimals, an exponent where they would hide the number, and a dash for NaN."""
+    if value != value:
+        return "-"
+    if abs(value) < ROUNDING_ERROR:
+        value = 0.0
+    if value != 0 and abs(value) < 5e-4:
+        return f"{value:.1e}"
+    return f"{value:.3f}" if abs(value) < 1000 else f"{value:.3g}"
+
+
+def draws(n: int) -> Iterator[Draws]:
+    """Resamples of n images in chunks (chunk, n), ``RESAMPLES`` together; the same for each n."""
+    generator = np.random.default_rng(SEED)
+    chunk = max(1, _MOST_DRAWN // n)
+    for start in range(0, RESAMPLES, chunk):
+        yield generator.integers(0, n, (min(chunk, RESAMPLES - start), n))
+
+
+def replicates(statistic: Callable[[Draws], FloatArray], n: int) -> FloatArray:
+    """A statistic of all images and then of each resample, (1 + RESAMPLES,); NaN without images."""
+    if n == 0:
+        return np.full(1 + RESAMPLES, np.nan)
+    with np.errstate(divide="ignore", invalid="ignore"):  # -log10 of 0
+        return np.concatenate([statistic(drawn) for drawn in chain([np.arange(n)[None]], draws(n))])
+
+
+def interval(values: FloatArray) -> FloatArray:
+    """The lower and the upper bound over the first axis, (2, ...)."""
+    levels = [(1 - COVERAGE) / 2, (1 + COVERAGE) / 2]
+    # Between two infinities there is nothing to interpolate.
+    bounds: FloatArray = np.quantile(
+        values, levels, axis=0, method="linear" if np.isfinite(values).all() else "nearest"
+    )
+    return bounds
+
+
+def _estimate(values: FloatArray, n: int) -> Estimate:
+    low, high = interval(values[1:]) if n > 1 else (np.nan, np.nan)
+    return Estimate(float(values[0]), float(low), float(high), n)
+
+
+def _mean(sample: ScoreSample, drawn: Draws) -> FloatArray:
+    means: FloatArray = sample.values[drawn].mean(1)
+    return means
+
+
+def _median(sample: ScoreSample, drawn: Draws) -> FloatArray:
+    medians: FloatArray = np.median(sample.values[drawn], axis=1)
+    return medians
+
+
+def _minus_log10_mean(sample: ScoreSample, drawn: Draws) -> FloatArray:
+    logarithms: FloatArray = -np.log10(_mean(sample, drawn))
+    return logarithms
+
+
+def _area_under_median(sample: ScoreSample, drawn: Draws) -> FloatArray:
+    if sample.curves is None:
+        raise ValueError("curves: expected (n, points), which statistic='area_under_median' needs; got None.")
+    lines = _median_curve(sample.curves, drawn)
+    areas: FloatArray = (lines.sum(1) - (lines[:, 0] + lines[:, -1]) / 2) / max(lines.shape[1] - 1, 1)
+    return areas
+
+
+def _mean_curve(curves: FloatArray, drawn: Draws) -> FloatArray:
+    """(resamples, points)."""
+    counts = np.stack([np.bincount(row, minlength=len(curves)) for row in drawn])
+    lines: FloatArray = counts @ curves.astype(np.float64) / drawn.shape[1]
+    return lines
+
+
+def _median_curve(curves: FloatArray, drawn: Draws) -> FloatArray:
+    """(resamples, points)."""
+    points = np.ascontiguousarray(curves.T)
+    return np.stack([_medians(points.take(row, axis=1)) for row in drawn]).astype(np.float64)
+
+
+def _medians(rows: FloatArray) -> FloatArray:
+    """np.median of each row at a quarter of its time; overwrites the rows."""
+    half, odd = divmod(rows.shape[1], 2)
+    rows.partition(half, axis=1)
+    upper: FloatArray = rows[:, half]
+    return upper if odd else (upper + rows[:, :half].max(1)) / 2
+
+
+_STATISTICS: dict[Statistic, Callable[[ScoreSample, Draws], FloatArray]] = {
+    "mean": _mean,
+    "median": _median,
+    "minus_log10_mean": _minus_log10_mean,
+    "area_under_median": _area_under_median,
+}
+CURVE_STATISTICS: dict[CurveStatistic, Callable[[FloatArray, Draws], FloatArray]] = {
+    "mean": _mean_curve,
+    "median": _median_curve,
+}

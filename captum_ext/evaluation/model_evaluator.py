@@ -1,0 +1,257 @@
+"""The evaluation of one model, batch by batch."""
+
+from __future__ import annotations
+
+import io
+import math
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from captum_ext import baselines
+from captum_ext._utils.buffers import preserve_buffers
+from captum_ext._utils.errors import UserError
+from captum_ext._utils.random import as_seed
+from captum_ext.evaluation.batch_maps import MethodMaps, compute_maps
+from captum_ext.evaluation.config import EvaluationConfig
+from captum_ext.evaluation.images import LabeledImage
+from captum_ext.evaluation.inputs import ImageBatch, ProbabilityModel
+from captum_ext.evaluation.metric_registry import (
+    MapSet,
+    Metric,
+    MetricContext,
+    Patches,
+    Scores,
+    metric_name,
+    parse_metric,
+)
+from captum_ext.evaluation.store import EXPLAINED, MISCLASSIFIED, UNREADABLE, ResultRow
+from captum_ext.metrics import model_randomization
+from captum_ext.vision.classifier import Transform
+from captum_ext.vision.pictures import read
+from captum_ext.vision.probe import transformed
+from captum_ext.vision.starts import STARTS
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+_JPEG_QUALITY = 75  # as in the study of metrics.stability_error
+
+
+class _ImageInputs(NamedTuple):
+    image: LabeledImage
+    picture: Image
+    tensors: tuple[Tensor, Tensor, Tensor]  # the image, black and white as the model receives them, (1, C, H, W)
+
+
+@dataclass(frozen=True)
+class ModelEvaluator:
+    """Evaluates one model.
+
+    Args:
+        model: The model.
+        transform: From a PIL image to the model's input (C, H, W).
+        config: Methods, metrics and all other settings.
+        device: The model's device.
+    """
+
+    model: ProbabilityModel
+    transform: Transform
+    config: EvaluationConfig
+    device: torch.device
+
+    def rows(self, images: Sequence[LabeledImage], advance: Callable[[int], object]) -> list[ResultRow]:
+        """All results of these images; ``advance`` is called with the number of maps after each method.
+
+        Raises:
+            UserError: If the model or the transform can't be used. Images that can't be read get a row that says so.
+        """
+        rows, image_inputs = self._read(images)
+        image_inputs, scores = self._classify(rows, image_inputs)
+        if not image_inputs:
+            return rows
+        inputs, black, white = (torch.cat(part) for part in zip(*(each.tensors for each in image_inputs), strict=True))
+        best = scores.argmax(1)
+        labels = [each.image.label for each in image_inputs]
+        by_label = self.config.target == "label"
+        target = torch.tensor([label if by_label and label is not None else -1 for label in labels], device=self.device)
+        target = target if by_label else best
+        correct = target == best
+        for index, each in enumerate(image_inputs):
+            status = EXPLAINED if correct[index] else MISCLASSIFIED
+            rows.append(ResultRow(each.image.name, "", 0, "image", status, float(scores[index, target[index]])))
+        if correct.any():
+            image_inputs = [each for each, keep in zip(image_inputs, correct.tolist(), strict=True) if keep]
+            inputs, black, white, target = (tensor[correct] for tensor in (inputs, black, white, target))
+            rival = scores[correct].scatter(1, target.unsqueeze(1), -1).argmax(1)
+            for method_rows in self._method_rows(image_inputs, inputs, black, white, target, rival):
+                rows += method_rows
+                advance(len(image_inputs))
+        return rows
+
+    def _read(self, images: Sequence[LabeledImage]) -> tuple[list[ResultRow], list[_ImageInputs]]:
+        rows: list[ResultRow] = []
+        image_inputs: list[_ImageInputs] = []
+        for image in images:
+            try:
+                picture = read(str(image.path))
+                tensors = self._as_inputs(image.name, picture)
+            except UserError as error:
+                reason = str(error).replace(str(image.path), image.name)
+                rows.append(ResultRow(image.name, "", 0, "image", UNREADABLE, math.nan, note=reason))
+                continue
+            if image_inputs and tensors[0].shape != image_inputs[0].tensors[0].shape:
+                raise UserError(
+                    f"{image.name}: the transform gives images of different shapes, {tuple(tensors[0].shape[1:])} here "
+                    f"and {tuple(image_inputs[0].tensors[0].shape[1:])} before; let it resize and crop"
+                )
+            image_inputs.append(_ImageInputs(image, picture, tensors))
+        return rows, image_inputs
+
+    def _classify(self, rows: list[ResultRow], images: list[_ImageInputs]) -> tuple[list[_ImageInputs], Tensor]:
+        """The images with finite logits, and their probabilities; adds a row for each of the others."""
+        if not images:
+            return images, torch.empty(0)
+        inputs = torch.cat([each.tensors[0] for each in images]).contiguous(memory_format=torch.channels_last)
+        step = self.config.internal_batch_size or len(inputs)
+        with torch.no_grad(), preserve_buffers(self.model.model.modules()):
+            logits = torch.cat([self.model.model(chunk) for chunk in inputs.split(step)])
+        finite = torch.isfinite(logits).all(1)
+        for each, is_finite in zip(images, finite.tolist(), strict=True):
+            if not is_finite:
+                note = "the model gives NaN or infinite logits"
+                rows.append(ResultRow(each.image.name, "", 0, "image", UNREADABLE, math.nan, note=note))
+        with_logits = [each for each, is_finite in zip(images, finite.tolist(), strict=True) if is_finite]
+        return with_logits, logits[finite].softmax(1)
+
+    def _as_inputs(self, name: str, picture: Image) -> tuple[Tensor, Tensor, Tensor]:
+        image, black, white = (
+            transformed(name, make).to(self.device)
+            for make in (
+                lambda: self.transform(picture),
+                lambda: baselines.black(picture, self.transform)[0],
+                lambda: baselines.white(picture, self.transform)[0],
+            )
+        )
+        return image, black, white
+
+    def _method_rows(
+        self, images: list[_ImageInputs], inputs: Tensor, black: Tensor, white: Tensor, target: Tensor, rival: Tensor
+    ) -> Iterator[list[ResultRow]]:
+        """The rows of each method and step count."""
+        metrics = [pair for text in self.config.metrics for pair in parse_metric(text)]
+        needs = {metric.needs for metric, _ in metrics}
+        names = tuple(each.image.name for each in images)
+        start = STARTS[self.config.baseline]
+        baselines = [start(x[None], b[None], w[None]) for x, b, w in zip(inputs, black, white, strict=True)]
+        channels_last = inputs.contiguous(memory_format=torch.channels_last)
+        batch = ImageBatch(names, channels_last, torch.cat(baselines), target)
+        context = MetricContext(
+            self.model.probability,
+            batch,
+            black,
+            _pixels(names, inputs, black, white) if "pixels" in needs else None,
+            partial(_as_model_input, black[:1], white[:1]),
+            self.config.internal_batch_size,
+            as_seed(self.config.generator),
+            Patches(self.config.patch_size, self.config.n_patches, self.config.patches_per_point),
+        )
+        comparisons: dict[str, Iterator[MethodMaps]] = {}
+        if "compressed_maps" in needs:
+            comparisons["compressed_maps"] = self._maps(batch._replace(inputs=self._compress(images)))
+        if "rival_maps" in needs:
+            comparisons["rival_maps"] = self._maps(batch._replace(target=rival))
+        for result in self._maps(batch):
+            others = {name: next(results).maps for name, results in comparisons.items()}
+            similarity = self._similarity(batch, result) if "similarity" in needs else None
+            maps = MapSet(result.maps, completeness_error=result.completeness_error, similarity=similarity, **others)
+            yield list(_score_rows(names, result, context, maps, metrics))
+
+    def _compress(self, images: list[_ImageInputs]) -> Tensor:
+        """The inputs made from the pictures after JPEG compression."""
+        inputs = [
+            transformed(each.image.name, partial(self.transform, _jpeg_compress(each.picture))) for each in images
+        ]
+        return torch.cat(inputs).to(self.device).contiguous(memory_format=torch.channels_last)
+
+    def _maps(self, batch: ImageBatch) -> Iterator[MethodMaps]:
+        truncated = self.config.steps_protocol == "reference"
+        return compute_maps(self.model, batch, self.config.methods, self.config.steps, truncated)
+
+    def _similarity(self, batch: ImageBatch, result: MethodMaps) -> Tensor:
+        """The rank correlation with the maps of randomized models. Patterns are not fitted again."""
+
+        def attribute(module: nn.Module) -> Tensor:
+            model = replace(self.model, model=module, folded_model=None)
+            return next(compute_maps(model, batch, [result.method], [result.steps or 1])).maps
+
+        uses_patterns = result.method in self.config.pattern_methods
+        model = self.model.with_folded_model if uses_patterns else self.model
+        with warnings.catch_warnings():  # the weights differ from those of the patterns on purpose
+            warnings.filterwarnings("ignore", "The weights of .* changed", UserWarning)
+            return model_randomization(attribute, model.model, generator=self.config.generator).similarity
+
+
+def _score_rows(
+    names: Sequence[str],
+    result: MethodMaps,
+    context: MetricContext,
+    maps: MapSet,
+    metrics: list[tuple[Metric, str]],
+) -> Iterator[ResultRow]:
+    maps, nonfinite = maps.zero_nonfinite()
+    for metric, variant in metrics:
+        for scores in _compute_scores(metric, context, maps, variant):
+            for index, name in enumerate(names):
+                yield _row(name, result, scores, index, nonfinite[index])
+
+
+def _compute_scores(metric: Metric, context: MetricContext, maps: MapSet, variant: str) -> list[Scores]:
+    try:
+        return list(metric.compute(context, maps, variant))
+    except ValueError as error:  # the metric does not suit the images or the model
+        raise UserError(f"{metric_name(metric)}: {error}") from error
+
+
+def _row(name: str, result: MethodMaps, scores: Scores, index: int, nonfinite: bool) -> ResultRow:
+    value, note = float(scores.values[index]), scores.notes.get(index)
+    if nonfinite:
+        value, note = math.nan, "the map has a NaN or infinity"
+    curve = None if scores.curves is None or note is not None else scores.curves[index].tolist()
+    return ResultRow(name, result.method, result.steps, scores.name, scores.variant, value, curve, note)
+
+
+def _jpeg_compress(picture: Image) -> Image:
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    picture.save(buffer, "JPEG", quality=_JPEG_QUALITY)
+    return Image.open(buffer).convert("RGB")
+
+
+def _pixels(names: Sequence[str], inputs: Tensor, black: Tensor, white: Tensor) -> Tensor:
+    """The pixels that the transform scaled to these inputs.
+
+    Raises:
+        UserError: If the inputs are not between the model's black and white, or these differ from image to image.
+    """
+    pixels = ((inputs - black) / (white - black) * 255).round().clamp(0, 255)
+    restored = _as_model_input(black[:1], white[:1], pixels)
+    # Half a level for rounding, and half a level for transforms that interpolate floating point values.
+    differs = ((restored - inputs).abs() > (white - black).abs() / 255).flatten(1).any(1)
+    differs |= ~torch.isfinite(restored).flatten(1).all(1)
+    if bool(differs.any()):
+        raise UserError(
+            f"information: {names[int(differs.nonzero()[0])]}: the transform is not a fixed scaling of pixels between "
+            "black and white, so information curves, which need pixels, can't be computed. Leave the metric out"
+        )
+    return pixels.to(torch.uint8)
+
+
+def _as_model_input(black: Tensor, white: Tensor, pixels: Tensor) -> Tensor:
+    return (black + pixels / 255 * (white - black)).contiguous(memory_format=torch.channels_last)

@@ -1,0 +1,179 @@
+"""The checks before a run, and the record of what its numbers depend on."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from captum_ext._utils.buffers import preserve_buffers
+from captum_ext._utils.errors import UserError
+from captum_ext._utils.random import as_seed
+from captum_ext._utils.text import as_unicode
+from captum_ext.evaluation.config import EvaluationConfig
+from captum_ext.evaluation.images import LabeledImage
+from captum_ext.evaluation.inputs import ProbabilityModel
+from captum_ext.evaluation.model_evaluator import ModelEvaluator
+from captum_ext.patterns import Patterns, fold_batch_norm
+from captum_ext.vision.classifier import Transform
+from captum_ext.vision.pictures import read
+from captum_ext.vision.probe import transformed
+
+Models = Mapping[str, tuple[nn.Module, Transform]]
+_PACKAGES = ("captum_ext", "captum", "torch", "torchvision", "numpy", "scipy", "pillow", "torchmetrics")
+
+
+def check_arguments(
+    models: Models, images: Sequence[LabeledImage], config: EvaluationConfig, patterns: Mapping[str, Patterns]
+) -> None:
+    """Check everything that needs no forward pass.
+
+    Raises:
+        UserError: If something is missing or invalid.
+    """
+    if not models or not images:
+        raise UserError(f"expected models and images, got {len(models)} and {len(images)}")
+    names = [as_unicode(image.name) for image in images]
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise UserError(f"images: expected each once, got {twice} {names.count(twice)} times")
+    if config.target == "label" and any(image.label is None for image in images):
+        raise UserError("the images have no labels: pass a CSV file of labels, or explain the predicted classes")
+    unnamed = [name for name in models if not name or name != as_unicode(name)]
+    if unnamed:
+        raise UserError(f"models: expected a name in Unicode for each, got {unnamed[0]!r}")
+    for name, (model, _) in models.items():
+        if config.pattern_methods and name not in patterns:
+            raise UserError(f"{name}: {', '.join(config.pattern_methods)} need patterns, and there are none")
+        if model.training:
+            raise UserError(f"{name}: is in training mode, in which its output is random: call model.eval()")
+        narrow = {p.dtype for p in model.parameters() if p.is_floating_point() and p.element_size() < 4}
+        if narrow:
+            raise UserError(f"{name}: expected float32 or float64, got {narrow.pop()}: call model.float()")
+
+
+def make_evaluator(
+    name: str,
+    model_and_transform: tuple[nn.Module, Transform],
+    images: Sequence[LabeledImage],
+    config: EvaluationConfig,
+    patterns: Patterns | None,
+) -> ModelEvaluator:
+    """The evaluator of one model, after a forward pass on one image.
+
+    Raises:
+        UserError: If its output is invalid, or does not match the labels or the patterns.
+    """
+    model, transform = model_and_transform
+    device = next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
+    references = _references(images, transform, config).to(device)
+    _check_output(name, model, references[:1], images, config)
+    folded_model = None
+    if patterns is not None:
+        try:
+            folded_model, patterns = fold_batch_norm(model, references[:1]), patterns.to(device)
+            patterns.weights(folded_model)
+        except Exception as error:  # a user's model may raise anything
+            raise UserError(f"{name}: {error}") from error
+    probability_model = ProbabilityModel(
+        model,
+        references,
+        config.internal_batch_size,
+        as_seed(config.generator),
+        patterns,
+        folded_model,
+        config.smoothgrad_ig_samples,
+    )
+    return ModelEvaluator(probability_model, transform, config, device)
+
+
+def _check_output(
+    name: str, model: nn.Module, image: Tensor, images: Sequence[LabeledImage], config: EvaluationConfig
+) -> None:
+    try:
+        with torch.no_grad(), preserve_buffers(model.modules()):
+            logits = model(image)
+    except Exception as error:  # a user's model may raise anything
+        raise UserError(f"{name}: the model fails on an input of shape {tuple(image.shape)}: {error}") from error
+    if not isinstance(logits, Tensor) or logits.dim() != 2 or len(logits) != 1 or logits.shape[1] < 2:
+        got = f"shape {tuple(logits.shape)}" if isinstance(logits, Tensor) else type(logits).__name__
+        raise UserError(f"{name}: expected the model to return logits of shape (1, 2 classes or more), got {got}")
+    if config.target == "predicted":
+        return
+    classes = logits.shape[1]
+    for each in images:
+        if each.label is not None and each.label >= classes:
+            raise UserError(
+                f"{name}: {each.name}: expected a label below the model's {classes} classes, got {each.label}"
+            )
+        if each.folders not in (None, classes):
+            raise UserError(
+                f"{name}: there are {each.folders} folders of images, and the model has {classes} classes, so the "
+                "folders' order does not determine the classes: pass a CSV file of labels, file,class_index"
+            )
+
+
+def _references(images: Sequence[LabeledImage], transform: Transform, config: EvaluationConfig) -> Tensor:
+    """Random images from which Expected Gradients draws its baselines; one if the method is not used."""
+    count = config.references if "expected-gradients" in config.methods else 1
+    generator = torch.Generator().manual_seed(as_seed(config.generator))
+    order = torch.randperm(len(images), generator=generator).tolist()
+    references: list[Tensor] = []
+    reason = ""
+    for index in order:
+        try:
+            picture = read(str(images[index].path))
+            tensor = transformed(images[index].name, lambda picture=picture: transform(picture))
+        except UserError as error:
+            reason = str(error)
+            continue
+        if not references or tensor.shape == references[0].shape:
+            references.append(tensor)
+        if len(references) == count:
+            break
+    if not references:
+        raise UserError(f"none of {len(images)} images can be used, the last since: {reason}")
+    return torch.cat(references)
+
+
+def run_settings(
+    models: Models, images: Sequence[LabeledImage], config: EvaluationConfig, patterns: Mapping[str, Patterns]
+) -> dict[str, Any]:
+    """Everything that the numbers depend on, as JSON. A run continues only with equal settings."""
+    settings = {
+        **asdict(config),
+        "models": list(models),
+        "weights": {name: _digest(*model.state_dict().values()) for name, (model, _) in models.items()},
+        "transforms": {name: _digest(_references(images, t, EvaluationConfig())) for name, (_, t) in models.items()},
+        "devices": {name: sorted({p.device.type for p in model.parameters()}) for name, (model, _) in models.items()},
+        "patterns": {name: _digest(*patterns[name].values()) for name in models if name in patterns},
+        "images": len(images),
+        "image_names": _digest(*(f"{image.name}={image.label}" for image in images)),
+        "threads": torch.get_num_threads(),
+        "versions": {name: _version(name) for name in _PACKAGES},
+    }
+    as_json: dict[str, Any] = json.loads(json.dumps(settings))
+    return as_json
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _digest(*parts: object) -> str:
+    digest = hashlib.sha256()
+    for part in parts:
+        if isinstance(part, Tensor):
+            digest.update(part.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
+        else:
+            digest.update(repr(part).encode() + b"\0")
+    return digest.hexdigest()[:16]

@@ -1,0 +1,205 @@
+"""What each score measures, and the scores of an evaluation as samples over its images."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from captum_ext.evaluation.estimates import CurveStatistic, Estimate, ScoreSample, Statistic, combine
+from captum_ext.metrics._protocols import PROTOCOLS
+from captum_ext.visualization import sorted_methods
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_HIGHER, _LOWER = 1, -1
+_CODES = {"webp": "WebP", "png": "PNG", "ms-ssim": "MS-SSIM"}
+_VARIANTS = ("signed", "absolute", "rank", "paper", "code", *PROTOCOLS)
+
+
+def _shares(points: int) -> list[float]:
+    return [point / max(points - 1, 1) for point in range(points)]
+
+
+@dataclass(frozen=True)
+class ScoreVariant:
+    """One column of numbers: a score, measured one way.
+
+    Attributes:
+        title: Such as ``"AIC (study, PNG)"``.
+        better: 1 if higher is better, -1 if lower is, 0 if not known.
+        xlabel: What the score's curve runs over; empty without a curve.
+        ylabel: What the curve shows.
+        positions: From a curve's number of points to their positions.
+        statistic: The data set's value, as for :class:`ScoreSample`.
+        curve: The data set's curve.
+        name: As in the results' column ``score``.
+        variant: As in the results' column ``variant``.
+    """
+
+    title: str
+    better: int = 0
+    xlabel: str = ""
+    ylabel: str = ""
+    positions: Callable[[int], Sequence[float]] = _shares
+    statistic: Statistic = "mean"
+    curve: CurveStatistic = "mean"
+    name: str = ""
+    variant: str = ""
+
+    @property
+    def direction(self) -> str:
+        """Such as ``"higher is better"``; empty if not known."""
+        return {_HIGHER: "higher is better", _LOWER: "lower is better", 0: ""}[self.better]
+
+    @property
+    def arrow(self) -> str:
+        """The title and an arrow for the direction."""
+        return self.title + {_HIGHER: " ↑", _LOWER: " ↓", 0: ""}[self.better]
+
+
+_PROBABILITY, _INFORMATION = "probability of the target", "information in the picture"
+_INSERTED = "share of the pixels inserted"
+_SCORES = {
+    "insertion": ScoreVariant("Insertion, probability", _HIGHER, _INSERTED, _PROBABILITY),
+    "insertion-ratio": ScoreVariant(
+        "Insertion, probability ratio", _HIGHER, _INSERTED, "probability, over the whole image's"
+    ),
+    "aic": ScoreVariant("AIC", _HIGHER, _INFORMATION, "share of images classified right"),
+    "sic": ScoreVariant("SIC", _HIGHER, _INFORMATION, "normalised probability"),
+    "deletion": ScoreVariant("Deletion, probability", _LOWER, "share of the pixels removed", _PROBABILITY),
+    "degradation": ScoreVariant("Degradation", _LOWER, "patches replaced", _PROBABILITY, range),
+    "stability": ScoreVariant("Stability", _HIGHER),
+    "completeness": ScoreVariant("Completeness, error", _LOWER, statistic="median"),
+    "class-sensitivity": ScoreVariant("Class sensitivity", _LOWER),
+    "randomization": ScoreVariant(
+        "Model randomisation",
+        _LOWER,
+        "layers made random, from the output on",
+        "rank correlation",
+        lambda points: range(1, points + 1),
+    ),
+}
+
+
+def score_variant(name: str, variant: str) -> ScoreVariant:
+    """The score of rows with this name and variant; unknown ones are averaged, without a direction."""
+    known = replace(_SCORES.get(name, ScoreVariant(name)), name=name, variant=variant)
+    if name in ("sic", "aic") and variant.split(":")[0] in PROTOCOLS:
+        protocol_name, code, ranking = (*variant.split(":"), "", "")[:3]
+        protocol = PROTOCOLS[protocol_name]
+        code = code or protocol.information
+        title = f"{known.title} ({', '.join((protocol_name, _CODES.get(code, code), *filter(None, (ranking,))))})"
+        if protocol.aggregates[("sic", "aic").index(name)] == "median":
+            return replace(known, title=title, statistic="area_under_median", curve="median")
+        return replace(known, title=title)  # the mean of the areas is the area under the mean curve
+    if name == "stability":
+        if variant == "rank":
+            return replace(known, title="Stability, rank correlation")
+        return replace(known, title=f"Stability, -log10 MSE ({variant})", statistic="minus_log10_mean")
+    return replace(known, title=f"{known.title} ({variant})" if variant else known.title)
+
+
+def sorted_scores(pairs: Iterable[tuple[str, str]]) -> list[ScoreVariant]:
+    """The scores with these names and variants, in the papers' order."""
+    names = list(_SCORES)
+
+    def key(pair: tuple[str, str]) -> tuple[int, str, int, str]:
+        name, variant = pair
+        first = variant.split(":")[0]
+        return (
+            names.index(name) if name in names else len(names),
+            name,
+            _VARIANTS.index(first) if first in _VARIANTS else len(_VARIANTS),
+            variant,
+        )
+
+    return [score_variant(*pair) for pair in sorted(set(pairs), key=key)]
+
+
+class ScoreTable:
+    """The scores of an evaluation as samples over its images.
+
+    Args:
+        frame: The rows, from :meth:`captum_ext.evaluation.Results.read`.
+        settings: From :meth:`captum_ext.evaluation.Results.settings`.
+
+    Attributes:
+        models: In the settings' order.
+        methods: In the papers' order, each method before its IDGI.
+        steps: The step counts of each method with a path, ascending; empty for the others.
+
+    Example:
+        >>> import pandas as pd
+        >>> from captum_ext.evaluation import ScoreTable, combine
+        >>> rows = [("net", f"{k}.png", m, 8, "insertion", "signed", v + k, None) for k in range(12)
+        ...         for m, v in (("ig", 0.1), ("idgi", 0.3))]
+        >>> columns = ["model", "image", "method", "steps", "score", "variant", "value", "curve"]
+        >>> table = ScoreTable(pd.DataFrame(rows, columns=columns), {"models": ["net"], "methods": ["ig", "idgi"]})
+        >>> pair = [table.sample("net", method, "insertion", "signed") for method in ("idgi", "ig")]
+        >>> str(combine(pair, lambda values: values[0] - values[1]))
+        '0.200 [0.200, 0.200]'
+    """
+
+    def __init__(self, frame: pd.DataFrame, settings: dict[str, Any]) -> None:
+        """Group the rows."""
+        self.models: list[str] = list(dict.fromkeys([*settings["models"], *frame["model"].unique()]))
+        scored = frame[frame["score"] != "image"]
+        evaluated = [method for method in settings["methods"] if method in set(scored["method"])]
+        self.methods = sorted_methods([*evaluated, *scored["method"].unique()])
+        self.steps: dict[str, list[int]] = {method: [] for method in self.methods}
+        self._samples: dict[tuple[str, str, str, str, int], ScoreSample] = {}
+        for (model, method, name, variant, steps), rows in scored.groupby(
+            ["model", "method", "score", "variant", "steps"]
+        ):
+            self._samples[model, method, name, variant, int(steps)] = _sample(
+                rows, score_variant(name, variant).statistic
+            )
+            if steps and int(steps) not in self.steps[method]:
+                self.steps[method] = sorted([*self.steps[method], int(steps)])
+
+    @cached_property
+    def scores(self) -> list[ScoreVariant]:
+        """All scores, in the papers' order."""
+        return sorted_scores((name, variant) for _, _, name, variant, _ in self._samples)
+
+    def largest(self, method: str) -> int:
+        """The method's largest step count; 0 without a path."""
+        return max(self.steps[method], default=0)
+
+    def sample(self, model: str, method: str, score: str, variant: str, steps: int | None = None) -> ScoreSample | None:
+        """One score of one method, image by image.
+
+        Args:
+            model: A name of ``models``.
+            method: A name of ``methods``.
+            score: As in the results' column ``score``.
+            variant: As in the results' column ``variant``.
+            steps: The step count. Default ``None``: the method's largest.
+
+        Returns:
+            The sample; ``None`` if this was not measured.
+        """
+        if method not in self.steps:
+            return None
+        return self._samples.get((model, method, score, variant, self.largest(method) if steps is None else steps))
+
+    def estimate(self, model: str, method: str, score: ScoreVariant, steps: int | None = None) -> Estimate | None:
+        """The data set's value of a score; ``None`` if it was not measured."""
+        return combine([self.sample(model, method, score.name, score.variant, steps)], lambda values: values[0])
+
+
+def _sample(rows: pd.DataFrame, statistic: Statistic) -> ScoreSample:
+    rows = rows[rows["value"].notna()].sort_values("image")
+    curves = [curve for curve in rows["curve"] if curve is not None]
+    are_complete = len(rows) > 0 and len(curves) == len(rows) and len({len(curve) for curve in curves}) == 1
+    return ScoreSample(
+        rows["image"].to_numpy(dtype=str),
+        rows["value"].to_numpy(dtype=np.float64),
+        np.stack(curves) if are_complete else None,
+        statistic,
+    )

@@ -1,0 +1,117 @@
+"""The information curves of one image."""
+
+from __future__ import annotations
+
+from concurrent.futures import Executor, Future
+
+import numpy as np
+from numpy.typing import NDArray
+
+from captum_ext.metrics._codecs import Picture, gaussian_blurred, information
+from captum_ext.metrics._interpolation import Mask, interpolated, random_mask, top_pixels
+from captum_ext.metrics._protocols import InformationProtocol
+
+FloatArray = NDArray[np.float64]
+
+
+class ImageCurve:
+    """Makes the pictures of one image at each step, and its curves from their scores.
+
+    Args:
+        original: (H, W, C).
+        scores: One attribution per pixel, (H, W).
+        mask: The known pixels of the uninformative picture; ``None`` draws them at random.
+        seed: For this draw.
+        protocol: The settings of the curve.
+        pool: Measures the information of a picture while the next one is made.
+    """
+
+    def __init__(
+        self,
+        original: Picture,
+        scores: FloatArray,
+        mask: Mask | None,
+        seed: int,
+        protocol: InformationProtocol,
+        pool: Executor,
+    ) -> None:
+        self.original = original
+        self._scores = scores
+        self._protocol = protocol
+        if protocol.blur is None:
+            self._mask = random_mask(original, protocol.mask_fraction, seed) if mask is None else mask
+            self.uninformative = interpolated(original, self._mask)
+        else:
+            self.uninformative = gaussian_blurred(original, protocol.blur)
+        self._low, self._high = self._measure(self.uninformative), self._measure(original)
+        self._pool = pool
+        self._information: list[Future[float]] = []  # of the pictures of all steps so far
+
+    def _measure(self, picture: Picture) -> float:
+        return information(self._protocol.information, picture, self.original)
+
+    def picture(self, step: int) -> Picture:
+        """The picture of a step; call it for each step in order."""
+        top = top_pixels(self._scores, self._protocol.fractions[step], self._protocol.exact)
+        if self._protocol.blur is None:
+            picture = interpolated(self.original, top | self._mask)
+        else:
+            picture = np.where(top[:, :, None], self.original, self.uninformative)
+        self._information.append(self._pool.submit(self._measure, picture))  # codecs release the interpreter lock
+        return picture
+
+    def _normalize(self, value: float) -> float:
+        if self._protocol.information != "ms-ssim" or self._protocol.rescale_ms_ssim:
+            value = (value - self._low) / (self._high - self._low)
+        return min(max(value, 0.0), 1.0)
+
+    def exclusion(self, low: float, high: float, confidence: float) -> str | None:
+        """The reason why the protocol excludes the image; ``None`` if it does not.
+
+        Args:
+            low: The score of the uninformative picture.
+            high: The score of the original.
+            confidence: The score that must reach the protocol's minimum.
+        """
+        minimum, strict = self._protocol.confidence, self._protocol.strict_confidence
+        if confidence < minimum or (strict and confidence <= minimum):
+            bound = f"{'above' if strict else 'at least'} {minimum}"
+            return f"confidence: the original's score {confidence:.4g} is not {bound}"
+        if self._low >= self._high:
+            return (
+                f"no information to add: the uninformative picture's {self._protocol.information} information "
+                f"{self._low:.6g} is not below the original's {self._high:.6g}"
+            )
+        if low >= high:
+            return (
+                f"no score to add: the uninformative picture's score {low:.4g} is not below the original's {high:.4g}"
+            )
+        return None
+
+    def curve(self, scores: FloatArray, grid: FloatArray) -> FloatArray:
+        """The normalized score as a function of the information.
+
+        Args:
+            scores: Of the uninformative picture, of each step in order, and of the original.
+            grid: The points on the horizontal axis.
+        """
+        low, high = scores[0], scores[-1]
+        x = np.array([self._normalize(value.result()) for value in self._information], dtype=np.float64)
+        y = np.clip((scores[1:-1] - low) / (high - low), 0.0, 1.0)
+        if self._protocol.monotone == "steps":
+            # PAIR's order: ties in the order of the steps, then the two ends.
+            x, y = np.append(x, (0.0, 1.0)), np.append(np.maximum.accumulate(y), (0.0, 1.0))
+        else:
+            start = [0.0]
+            if not self._protocol.rescale_ms_ssim:
+                # The uninformative picture itself, which is not at 0 if the axis is not scaled.
+                start.append(self._normalize(self._low))
+            x = np.concatenate([start, x, [1.0]])
+            y = np.concatenate([np.zeros(len(start)), y, [1.0]])
+        order = np.argsort(x, kind="stable")
+        x, y = x[order], y[order]
+        if self._protocol.monotone == "information":
+            y = np.maximum.accumulate(y)
+        curve: FloatArray = np.interp(grid, x, y)
+        curve[-1] = 1.0
+        return curve

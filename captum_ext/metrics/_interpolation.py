@@ -1,0 +1,124 @@
+"""Pictures of which some pixels are known and the others are interpolated on a triangulation."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from captum_ext._utils.optional import optional
+from captum_ext.metrics._codecs import Picture
+
+Mask = NDArray[np.bool_]  # (H, W)
+Integers = NDArray[np.int64]
+
+
+def random_mask(picture: Picture, fraction: float, seed: int) -> Mask:
+    """A random fraction of the pixels.
+
+    The picture's content is part of the seed, so it gets the same mask for all methods, in any batch, on any machine.
+    """
+    size = picture.shape[0] * picture.shape[1]
+    digest = hashlib.sha256(str(picture.shape).encode() + picture.tobytes()).digest()
+    # RandomState: its streams never change, unlike those of NumPy's newer generators.
+    random = np.random.RandomState([seed % 2**32, *np.frombuffer(digest, np.uint32)])
+    mask = np.zeros(size, dtype=bool)
+    mask[random.choice(size, int(size * fraction), replace=False)] = True
+    return mask.reshape(picture.shape[:2])
+
+
+def top_pixels(scores: NDArray[np.float64], fraction: float, exact: bool) -> Mask:
+    """The pixels with the highest scores.
+
+    Args:
+        scores: (H, W).
+        fraction: The fraction of the pixels.
+        exact: Whether to take exactly this fraction, the first of equal scores; otherwise all pixels that reach the
+            quantile, as in PAIR.
+    """
+    if not exact:
+        above: Mask = scores >= np.quantile(scores, 1 - fraction)
+        return above
+    mask = np.zeros(scores.size, dtype=bool)
+    order = np.argsort(-scores.ravel(), kind="stable")
+    mask[order[: round(fraction * scores.size)]] = True
+    return mask.reshape(scores.shape)
+
+
+def interpolated(picture: Picture, known: Mask) -> Picture:
+    """The picture from some of its pixels and its corners, linear in each triangle between them.
+
+    One triangulation serves all channels. The triangle of each pixel is found by rasterizing the triangles in integers:
+    SciPy's search walks from triangle to triangle, and among the many of zero area on a regular grid it fails and tries
+    all of them.
+    """
+    known = known.copy()
+    known[[0, 0, -1, -1], [0, -1, 0, -1]] = True
+    if known.all():
+        return picture
+    points = np.argwhere(known)
+    # The same points in the same order as in PAIR: on a grid the triangulation is not unique.
+    corners = optional("scipy.spatial", "metrics").Delaunay(points).simplices
+    triangles, pixels = _rasterize(points[corners], known)
+    values = picture[known].astype(np.int64)  # in the order of the points
+    # A pixel outside all triangles, because of rounding in Qhull, gets the mean color, as in PAIR.
+    mean = np.round(picture.mean((0, 1)).astype(np.float32)).astype(np.uint8)
+    filled = np.where(known[:, :, None], picture, mean)
+    weights, area = _barycentric(points[corners[triangles]], pixels)
+    blend = sum((weights[:, [k]] * values[corners[triangles, k]] for k in range(3)), np.int64(0))
+    # PAIR rounds float32 values, which decides how a half is rounded.
+    filled[pixels[:, 0], pixels[:, 1]] = np.round((blend / area[:, None]).astype(np.float32)).astype(np.uint8)
+    return filled
+
+
+def _rasterize(triangles: Integers, known: Mask) -> tuple[Integers, Integers]:
+    """A triangle that contains each unknown pixel.
+
+    Args:
+        triangles: The rows and columns of the corners, (T, 3, 2).
+        known: (H, W).
+
+    Returns:
+        The triangles' indices (N,), and the pixels' rows and columns (N, 2).
+    """
+    area = _cross(triangles[:, 1] - triangles[:, 0], triangles[:, 2] - triangles[:, 0])
+    # A triangle of half a pixel's area contains no pixels besides its corners; most are such where much is known.
+    wide = np.flatnonzero(np.abs(area) > 1)
+    oriented = np.where(area[wide, None, None] > 0, triangles[wide], triangles[wide][:, ::-1])
+    rows = oriented[:, :, 0]
+    triangle, row = _spans(rows.min(1), rows.max(1))
+    start, end = oriented[triangle], np.roll(oriented, -1, axis=1)[triangle]
+    rise, run = np.moveaxis(end - start, 2, 0)
+    # A row's columns c satisfy rise * (c - start's column) >= run * (row - start's row) at each edge.
+    reach = run * (row[:, None] - start[:, :, 0])
+    width = known.shape[1]
+    divisor = np.where(rise == 0, 1, rise)
+    bound = start[:, :, 1] + np.where(rise > 0, -(-reach // divisor), reach // divisor)
+    first = np.where(rise > 0, bound, 0).max(1)
+    last = np.where(rise < 0, bound, width - 1).min(1)
+    span, column = _spans(first, last)
+    flat = row[span] * width + column
+    unknown = ~known.ravel()[flat]
+    # A pixel on an edge is in several triangles, which agree there.
+    unique, first_index = np.unique(flat[unknown], return_index=True)
+    return wide[triangle[span[unknown][first_index]]], np.stack([unique // width, unique % width], axis=1)
+
+
+def _barycentric(triangles: Integers, pixels: Integers) -> tuple[Integers, Integers]:
+    """Barycentric coordinates as fractions: numerators (N, 3) and the denominator (N,)."""
+    corners = triangles - pixels[:, None]
+    parts = np.stack([_cross(corners[:, (k + 1) % 3], corners[:, (k + 2) % 3]) for k in range(3)], axis=1)
+    return parts, parts.sum(1)
+
+
+def _spans(first: Integers, last: Integers) -> tuple[Integers, Integers]:
+    """All integers of the intervals [first, last], empty where last < first, each with its interval's index."""
+    lengths = np.maximum(last - first + 1, 0)
+    index = np.repeat(np.arange(len(first)), lengths)
+    return index, np.arange(len(index)) - np.repeat(np.cumsum(lengths) - lengths, lengths) + first[index]
+
+
+def _cross(left: Integers, right: Integers) -> Any:
+    return left[..., 0] * right[..., 1] - left[..., 1] * right[..., 0]

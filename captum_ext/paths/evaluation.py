@@ -1,0 +1,67 @@
+"""What a path may ask of the model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from torch import Tensor
+
+from captum_ext._utils.tensors import Tensors
+
+
+class PathEvaluator(Protocol):
+    """F and its gradient for the examples of one trajectory, at any points."""
+
+    def __call__(self, points: Tensors) -> tuple[Tensor | None, Tensors]:
+        """F (K, B), or ``None`` if no quadrature needs it, and its gradients at points (K, B, ...).
+
+        The next pass may overwrite the gradients.
+        """
+
+    def at(self, points: Tensors) -> tuple[Tensor, Tensors]:
+        """F (B,) and its gradients at one point (B, ...) of each example.
+
+        Args:
+            points: One tensor (B, ...) per input.
+
+        Returns:
+            F, and the gradients, shaped as ``points``; copies that may be kept.
+        """
+
+    def value(self, points: Tensors) -> Tensor:
+        """F at one point (B, ...) of each example, without its gradient, (B,).
+
+        Args:
+            points: One tensor (B, ...) per input.
+        """
+
+    def rows(self, rows: slice | Tensor) -> PathEvaluator:
+        """The same for some of the examples.
+
+        Args:
+            rows: A slice, or the examples' indices.
+
+        Returns:
+            Their evaluator.
+        """
+
+    def with_target(self, target: Any) -> PathEvaluator:
+        """The same function for other targets.
+
+        Args:
+            target: An int for all of the examples, or a tensor (B,) with one for each.
+
+        Returns:
+            The evaluator of these.
+        """
+
+    def with_function(self, function: Callable[..., Tensor]) -> PathEvaluator:
+        """Another function of the inputs, such as the distance of a layer's representation to a reference's.
+
+        Args:
+            function: Takes what ``forward_func`` takes and returns one number per row, (rows,).
+
+        Returns:
+            The evaluator of that function.
+        """

@@ -1,0 +1,120 @@
+"""Paths that find each point from the gradient at the last one."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Generator
+from dataclasses import dataclass
+from typing import ClassVar, NamedTuple, TypeAlias
+
+import torch
+from torch import Tensor
+
+from captum_ext._utils.tensors import Tensors
+from captum_ext.paths.base import Path, Trajectory
+from captum_ext.paths.evaluation import PathEvaluator
+from captum_ext.quadratures.grid import Grid
+
+
+class Step(NamedTuple):
+    """The next point of a search of which some examples are finished.
+
+    Attributes:
+        points: One tensor (B, ...) per input. Finished examples stay where they are.
+        active: Which examples still move, (B,), bool. For the others no gradient is computed any more.
+    """
+
+    points: Tensors
+    active: Tensor
+
+
+Gradients: TypeAlias = tuple[Tensor | None, Tensors]
+Search: TypeAlias = Generator[Tensors | Step, Gradients, Tensors | None]
+
+
+@dataclass(frozen=True)
+class SearchedPath(Path):
+    """A path that chooses each point by the gradient at the last one.
+
+    It needs one method, :meth:`search`. The search may end before ``n_steps`` steps, may finish its examples one by one
+    (:class:`Step`), and ends where it likes: attributions are compared with F's change between its first point and its
+    last one.
+    """
+
+    look_ahead: ClassVar[bool] = False
+    default_method: ClassVar[str] = "riemann_left"
+
+    @abstractmethod
+    def search(self, inputs: Tensors, start: Tensors, n_steps: int, evaluator: PathEvaluator) -> Search:
+        """Yield one point (B, ...) after another; each ``yield`` gives F (B,) and its gradients there.
+
+        F is ``None`` unless the quadrature needs it; ask ``evaluator`` then, at the cost of a pass.
+
+        Args:
+            inputs: The user's inputs, one tensor (B, ...) each.
+            start: The baselines, or zeros, in the same shapes.
+            n_steps: The most steps.
+            evaluator: F and its gradient at other points, for other targets, and of other functions.
+
+        Returns:
+            The end of the path, if no gradient is needed there. Yield the end instead for quadratures that use F at
+            the end of the last step, such as IDGI's; otherwise they leave that step out, which the delta shows.
+        """
+
+    def trajectory(self, inputs: Tensors, start: Tensors, grid: Grid, evaluator: PathEvaluator) -> Trajectory:
+        """Begin the search."""
+        assert grid.steps is not None, "adapt_grid() lets closed grids through only"
+        return _SearchTrajectory(self.search(inputs, start, grid.steps, evaluator))
+
+
+class _SearchTrajectory(Trajectory):
+    def __init__(self, search: Search) -> None:
+        self._search = search
+        self._active: Tensor | None = None  # indices; None for all
+        self._first = self._last = self._here = self._next = self._unpacked(next(search))
+        self._known: tuple[Tensor | None, Tensors] | None = None
+
+    def points(self, grid: Grid) -> Tensors:
+        self._last, self._here = self._here, self._next
+        return tuple(point.unsqueeze(0) for point in self._here)
+
+    def visit(self, grid: Grid, evaluator: PathEvaluator) -> tuple[Tensors, Tensor | None, Tensors]:
+        points = self.points(grid)
+        values, gradients = self._evaluated(points, evaluator)
+        at_points = (None if values is None else values[0], tuple(gradient[0] for gradient in gradients))
+        try:
+            self._next = self._unpacked(self._search.send(at_points))
+        except StopIteration as stop:
+            self.finished = True
+            self._next = self._here if stop.value is None else stop.value
+        return points, values, gradients
+
+    def increments(self, grid: Grid, before: float, after: float) -> Tensors:
+        steps = zip(self._last, self._here, self._next, strict=True)
+        return tuple((before * (here - last) + after * (new - here)).unsqueeze(0) for last, here, new in steps)
+
+    def output_deltas(self, evaluator: PathEvaluator) -> Tensor:
+        return evaluator.value(self._next) - evaluator.value(self._first)
+
+    def _unpacked(self, step: Tensors | Step) -> Tensors:
+        if not isinstance(step, Step):
+            self._active = None
+            return step
+        self._active = step.active.nonzero().flatten()
+        self.finished = not len(self._active)
+        return step.points
+
+    def _evaluated(self, points: Tensors, evaluator: PathEvaluator) -> tuple[Tensor | None, Tensors]:
+        """F and its gradients; those of finished examples are F's last value and zero, and cost nothing."""
+        if self._active is None or self._known is None:
+            values, gradients = evaluator(points)
+        else:
+            rows = self._active
+            some_values, some = evaluator.rows(rows)(tuple(point[:, rows] for point in points))
+            gradients = tuple(
+                torch.zeros_like(point).index_copy(1, rows, part) for point, part in zip(points, some, strict=True)
+            )
+            known = self._known[0]
+            values = None if known is None or some_values is None else known.index_copy(1, rows, some_values)
+        self._known = values, gradients
+        return values, gradients

@@ -1,1 +1,0 @@
-"""Experiments that are no run of the evaluation; each writes its numbers to ``evidence/results``."""

@@ -1,0 +1,85 @@
+"""Attributions that can be differentiated, with respect to the inputs and to the model's parameters."""
+
+import pytest
+import torch
+
+from captum_ext.attr import IDGI, PGIG, BlurIG, ExpectedGradients, GuidedIG, IntegratedGradients, PathAttribution
+from captum_ext.patterns import fit_patterns
+from captum_ext.quadratures import ImportantDirection, WeightedSum
+
+
+def model():
+    torch.manual_seed(0)
+    return torch.nn.Sequential(
+        torch.nn.Flatten(), torch.nn.Linear(12, 6), torch.nn.Softplus(), torch.nn.Linear(6, 2), torch.nn.Softmax(1)
+    ).double()
+
+
+METHODS = {
+    "straight": IntegratedGradients,
+    "blur": lambda f: BlurIG(f, max_sigma=1.0),
+    "IDGI": IDGI,
+    "IDGI on blur": lambda f: IDGI(f, BlurIG(f, max_sigma=1.0).path),
+}
+
+
+@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("cap", [None, 3])
+def test_gradients_with_respect_to_inputs(name, cap):
+    method = METHODS[name](model())
+    x = torch.rand(2, 1, 3, 4, dtype=torch.float64, requires_grad=True)
+
+    def attribute(x):
+        return method.attribute(x, target=1, n_steps=4, create_graph=True, internal_batch_size=cap)
+
+    assert torch.autograd.gradcheck(attribute, (x,), atol=1e-6)
+    torch.testing.assert_close(attribute(x).detach(), method.attribute(x, target=1, n_steps=4), rtol=0, atol=1e-12)
+
+
+def test_expected_gradients():
+    net = model()
+    method = ExpectedGradients(net, torch.rand(5, 1, 3, 4, dtype=torch.float64))
+    x = torch.rand(2, 1, 3, 4, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(
+        lambda x: method.attribute(x, target=1, n_samples=6, generator=0, create_graph=True), (x,), atol=1e-6
+    )
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_gradients_with_respect_to_parameters(name):
+    net = model()
+    x = torch.rand(2, 1, 3, 4, dtype=torch.float64)
+    weight = net[1].weight
+
+    def loss(values):
+        with torch.no_grad():
+            weight.copy_(values)
+        return METHODS[name](net).attribute(x, target=0, n_steps=4, create_graph=True).square().sum()
+
+    values = weight.detach().clone()
+    (ours,) = torch.autograd.grad(loss(values), weight)
+    step = torch.zeros_like(values)
+    step[2, 3] = 1e-5
+    expected = (loss(values + step) - loss(values - step)) / 2e-5
+    torch.testing.assert_close(ours[2, 3], expected.detach(), rtol=1e-5, atol=1e-10)
+
+
+def test_one_walk_and_nothing_by_default():
+    net = model()
+    x = torch.rand(2, 1, 3, 4, dtype=torch.float64, requires_grad=True)
+    both = PathAttribution(net).attribute_each(
+        [WeightedSum("riemann_trapezoid"), ImportantDirection()], x, target=1, n_steps=4, create_graph=True
+    )
+    assert all(maps.requires_grad for maps in both)
+    assert not IntegratedGradients(net).attribute(x, target=1).requires_grad
+    assert all(parameter.grad is None for parameter in net.parameters())
+
+
+def test_where_there_is_no_graph():
+    net = model()
+    x = torch.rand(2, 1, 3, 4, dtype=torch.float64)
+    with pytest.raises(ValueError, match="create_graph: attributions can be differentiated on paths that are known"):
+        GuidedIG(net).attribute(x, target=0, create_graph=True)
+    plain = torch.nn.Sequential(torch.nn.Linear(4, 2))
+    with pytest.raises(ValueError, match="create_graph"):
+        PGIG(plain, fit_patterns(plain, [torch.rand(9, 4)])).attribute(torch.rand(2, 4), target=0, create_graph=True)
