@@ -160,12 +160,16 @@ class AdaptiveWalk:
             yield _Request(rows[chunk], tuple(point[chunk] for point in points))
 
     def visit(self, request: _Request) -> int:
-        """Evaluate F at the points; examples are counted when they are done."""
+        """Evaluate F at the points; a progress bar counts examples, when all of a chunk are done."""
         points = tuple(point.unsqueeze(0) for point in request.points)
         values, gradients = self._evaluator.rows(request.rows)(points, keep=True)
         assert values is not None, "asked for"
         self._visited.append(_Nodes(request.points, values[0], tuple(gradient[0] for gradient in gradients)))
         return 0
+
+    def remaining_ticks(self) -> int:
+        """One per example."""
+        return len(self._examples)
 
     def results(self) -> list[Tensors]:
         """The attributions of each quadrature."""
@@ -232,7 +236,7 @@ class _Example:
         ).sum(0)
         maps = [quadrature.interval_errors(values, gradients, moves) for quadrature in self._quadratures]
         # One transfer to the host per round.
-        return torch.stack([explained - (right.values - left.values), *maps]).cpu().double()
+        return torch.stack([explained - (right.values - left.values), *maps]).detach().cpu().double()
 
     def _sum(self) -> None:
         assert self._nodes is not None
@@ -250,9 +254,9 @@ class _Example:
             accumulator = quadrature.init()
             accumulator.update(segment)
             self.attributions.append(accumulator.result())
-        flat = [torch.cat([part.flatten() for part in parts]) for parts in self.attributions]
+        flat = [torch.cat([part.detach().flatten() for part in parts]) for parts in self.attributions]
         norms, sums = (torch.stack(numbers).tolist() for numbers in ([f.norm() for f in flat], [f.sum() for f in flat]))
-        change = float(self.change)
+        change = float(self.change.detach())
         left_over, maps = self._interval_errors[0], self._interval_errors[1:]
         sizes = [[abs(change) or 1.0], *([norm or 1.0] for norm in norms)]
         self._scales = 1 / torch.tensor(sizes, dtype=torch.float64, device="cpu")

@@ -186,7 +186,7 @@ def format_target(target: object, inputs: Tensors) -> TargetType:
 def format_forward_args(arguments: object, inputs: Tensors) -> tuple[Any, ...] | None:
     """The additional arguments as a tuple.
 
-    A tensor without one row an example can't be sliced or repeated; a pass that needs that raises ``ValueError``.
+    A tensor without one row per example can't be sliced or repeated; a pass that needs that raises ``ValueError``.
     """
     formatted: tuple[Any, ...] | None = format_additional_forward_args(arguments)
     if formatted is None:

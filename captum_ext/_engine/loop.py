@@ -23,6 +23,9 @@ class Walk(Protocol):
     def visit(self, request: Any) -> int:
         """Evaluate F and its gradient there; returns how far a progress bar moves."""
 
+    def remaining_ticks(self) -> int:
+        """How far a progress bar moves when there is nothing left to visit."""
+
     def results(self) -> list[Tensors]:
         """The attributions of each quadrature."""
 
@@ -93,6 +96,7 @@ def integrate(
             walk = plan.start(end, start, evaluator.rows(rows))
             for request in walk.requests():
                 bar.update(walk.visit(request))
+            bar.update(walk.remaining_ticks())
             results = walk.results()
             of_examples = walk.records(results, len(quadratures))
             for k in range(len(quadratures)):

@@ -80,6 +80,7 @@ class FixedWalk:
         self._evaluator = evaluator
         self._accumulators = [quadrature.init() for quadrature in plan.quadratures]
         self._values: list[Tensor] = []
+        self._n_visited = 0
 
     def requests(self) -> Iterator[slice]:
         """The nodes of each forward pass, until the path has no more points."""
@@ -90,6 +91,7 @@ class FixedWalk:
 
     def visit(self, nodes: slice) -> int:
         """Evaluate F at these nodes and hand the segment to the accumulators; how far a progress bar moves."""
+        self._n_visited += 1
         grid = self._plan.walked.part(nodes)
         points, values, gradients = self._trajectory.visit(grid, self._evaluator)
         segment = Segment(points, values, gradients, partial(self._trajectory.increments, grid), grid)
@@ -108,8 +110,12 @@ class FixedWalk:
         grid = own.part(slice(first, max(nodes.stop - shift, 0)))
         return segment.of(grid, first + shift - nodes.start, partial(self._trajectory.increments, grid))
 
+    def remaining_ticks(self) -> int:
+        """The passes that a path which ended early did not need."""
+        return len(self._plan.nodes) - self._n_visited
+
     def results(self) -> list[Tensors]:
-        """The attributions of each quadrature that was asked for."""
+        """The attributions of each quadrature, and then of those that estimate their errors."""
         return [accumulator.result() for accumulator in self._accumulators]
 
     def output_deltas(self) -> Tensor:

@@ -199,4 +199,5 @@ class PathMethod(GradientAttribution):
         ``gradient_func`` (Captum's wrappers) need not pass through F's output.
         """
         complete = self.has_convergence_delta() and any(quadrature.uses_increments for quadrature in quadratures)
-        return complete and not self.path.look_ahead and self.gradient_func is compute_gradients
+        walked = not self.path.look_ahead and self.path.ends_at_inputs
+        return complete and walked and self.gradient_func is compute_gradients

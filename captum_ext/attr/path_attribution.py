@@ -152,7 +152,7 @@ class PathAttribution(PathMethod):
                 examples; a list or a tensor (B,) of one for each. Default ``None``: the output is one number
                 an example.
             additional_forward_args: Further arguments of ``forward_func``, a tuple if several. Tensors have
-                one row an example (0-dimensional and :class:`~captum_ext.attr.SharedArgument` ones aside).
+                one row per example (0-dimensional and :class:`~captum_ext.attr.SharedArgument` ones aside).
             n_steps: Steps of the path, 1 at least. Default: 50, Captum's. ``"auto"`` takes as many as each example
                 needs to reach ``tol``, where its path needs them, by ``riemann_trapezoid``; not on ``GuidedPath``,
                 nor by a backward rule.
@@ -162,7 +162,7 @@ class PathAttribution(PathMethod):
                 3 x 224 x 224 or as many input values (16 on other devices), at most 1024 rows; it is
                 not timed. On a GPU more is faster.
             return_convergence_delta: Whether to return the delta too.
-            show_progress: Whether to show a progress bar, one tick a forward pass (an example, by ``"auto"``).
+            show_progress: Whether to show a progress bar, one tick per forward pass (with ``"auto"``, per example).
             tol: For ``"auto"``: the relative error to reach. For ``WeightedSum`` that is the completeness error, while
                 the estimated L2 error of the map may be three times as large; for ``ImportantDirection``, whose sum is
                 always right, it is the estimated error of the map, and what the gradients along the path leave over of

@@ -80,6 +80,9 @@ class Path:
     takes_baselines: ClassVar[bool] = True
     """Whether it starts from a baseline that the caller may choose, or makes its own start from the input."""
 
+    ends_at_inputs: ClassVar[bool] = True
+    """Whether it ends at the input, or where a search ends."""
+
     default_method: ClassVar[str] = "gausslegendre"
     """The rule that sums gradients along this path best."""
 

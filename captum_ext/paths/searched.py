@@ -42,6 +42,7 @@ class SearchedPath(Path):
     """
 
     look_ahead: ClassVar[bool] = False
+    ends_at_inputs: ClassVar[bool] = False
     default_method: ClassVar[str] = "riemann_left"
 
     @abstractmethod
@@ -71,8 +72,14 @@ class _SearchTrajectory(Trajectory):
     def __init__(self, search: Search) -> None:
         self._search = search
         self._active: Tensor | None = None  # indices; None for all
-        self._first = self._last = self._here = self._next = self._unpacked(next(search))
-        self._known: tuple[Tensor | None, Tensors] | None = None
+        try:
+            first = next(search)
+        except StopIteration:
+            raise ValueError("search: expected at least one point, got none. Yield the start of the path.") from None
+        self._first = self._last = self._here = self._next = self._unpacked(first)
+        self.finished = False  # the first point is visited, even if no example moves on from it
+        self._values: Tensor | None = None  # F at the last points, (1, B)
+        self._visited = False
 
     def points(self, grid: Grid) -> Tensors:
         self._last, self._here = self._here, self._next
@@ -106,15 +113,15 @@ class _SearchTrajectory(Trajectory):
 
     def _evaluated(self, points: Tensors, evaluator: PathEvaluator) -> tuple[Tensor | None, Tensors]:
         """F and its gradients; those of finished examples are F's last value and zero, and cost nothing."""
-        if self._active is None or self._known is None:
-            values, gradients = evaluator(points)
+        if self._active is None or not self._visited:
+            self._values, gradients = evaluator(points)
         else:
             rows = self._active
             some_values, some = evaluator.rows(rows)(tuple(point[:, rows] for point in points))
             gradients = tuple(
                 torch.zeros_like(point).index_copy(1, rows, part) for point, part in zip(points, some, strict=True)
             )
-            known = self._known[0]
-            values = None if known is None or some_values is None else known.index_copy(1, rows, some_values)
-        self._known = values, gradients
-        return values, gradients
+            if self._values is not None and some_values is not None:
+                self._values = self._values.index_copy(1, rows, some_values)
+        self._visited = True
+        return self._values, gradients

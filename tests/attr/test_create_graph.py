@@ -83,3 +83,20 @@ def test_where_there_is_no_graph():
     plain = torch.nn.Sequential(torch.nn.Linear(4, 2))
     with pytest.raises(ValueError, match="create_graph"):
         PGIG(plain, fit_patterns(plain, [torch.rand(9, 4)])).attribute(torch.rand(2, 4), target=0, create_graph=True)
+
+
+@pytest.mark.filterwarnings("error")
+def test_adaptive_steps():
+    """At the points that were found, attributions are smooth in the inputs."""
+    net = model()
+    x = torch.rand(1, 1, 3, 4, dtype=torch.float64, requires_grad=True)
+
+    def total(x):
+        maps = IntegratedGradients(net).attribute(x, target=0, n_steps="auto", tol=1e-3, create_graph=True)
+        return maps.square().sum()
+
+    (ours,) = torch.autograd.grad(total(x), x)
+    step = torch.zeros_like(x)
+    step[0, 0, 1, 2] = 1e-6
+    expected = (total(x + step) - total(x - step)) / 2e-6
+    torch.testing.assert_close(ours[0, 0, 1, 2], expected.detach(), rtol=1e-4, atol=1e-10)

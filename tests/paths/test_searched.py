@@ -94,3 +94,37 @@ def test_rules_between_the_points_are_refused():
         PathAttribution(cube, Halfway()).attribute(torch.rand(2, 3), method="gausslegendre")
     with pytest.raises(ValueError, match="Halfway finds each point"):
         IDGI(cube, Halfway()).attribute(torch.rand(2, 3), n_steps="auto")
+
+
+@dataclass(frozen=True)
+class Still(SearchedPath):
+    """No example moves on from the start."""
+
+    def search(self, inputs, start, n_steps, evaluator):
+        yield Step(start, torch.zeros(len(start[0]), dtype=torch.bool))
+
+
+@dataclass(frozen=True)
+class Nowhere(SearchedPath):
+    def search(self, inputs, start, n_steps, evaluator):
+        yield from ()
+        return inputs
+
+
+@pytest.mark.parametrize("cap", [None, 1])
+def test_a_search_may_have_no_step_but_needs_a_point(cap):
+    maps, delta = PathAttribution(cube, Still()).attribute(
+        torch.rand(2, 3), return_convergence_delta=True, internal_batch_size=cap
+    )
+    assert maps.abs().max() == delta.abs().max() == 0
+    with pytest.raises(ValueError, match="search: expected at least one point, got none"):
+        PathAttribution(cube, Nowhere()).attribute(torch.rand(2, 3))
+
+
+def test_the_progress_bar_ends_with_the_search(capsys):
+    x = torch.rand(2, 4)
+    x[:, 0] = 2
+    PathAttribution(cube, Halfway()).attribute(x, n_steps=8, show_progress=True)
+    assert "8/8" in capsys.readouterr().err
+    PathAttribution(cube).attribute(x, n_steps="auto", internal_batch_size=1, show_progress=True)
+    assert "2/2" in capsys.readouterr().err
