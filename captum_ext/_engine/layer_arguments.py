@@ -46,6 +46,7 @@ def format_layer_arguments(
     baselines: BaselineType,
     target: TargetType,
     additional_forward_args: object,
+    create_graph: bool = False,
 ) -> Arguments:
     """As :func:`format_arguments`, for inputs that only the model sees: baselines take their dtype, token ids theirs.
 
@@ -63,7 +64,7 @@ def format_layer_arguments(
                 )
         starts = format_baselines(baselines, tensors, lambda tensor: tensor.dtype, finite=False)
     args: tuple[Any, ...] = format_additional_forward_args(additional_forward_args) or ()
-    return Arguments(tuple(tensor.detach() for tensor in tensors), starts, target, args)
+    return Arguments(tensors if create_graph else tuple(t.detach() for t in tensors), starts, target, args)
 
 
 def read_all(tap: LayerHooks, inputs: Tensors, args: tuple[Any, ...], rows: int) -> Activations:

@@ -112,6 +112,7 @@ class LayerPathAttribution(PathMethod, captum.attr.LayerIntegratedGradients):
         tol: float = TOLERANCE,
         max_steps: int = MAX_STEPS,
         return_diagnostics: bool = False,
+        create_graph: bool = False,
     ) -> Any:
         """Attribute the output to the layer; the arguments are those of Captum's LayerIntegratedGradients.
 
@@ -138,6 +139,8 @@ class LayerPathAttribution(PathMethod, captum.attr.LayerIntegratedGradients):
             tol: For ``n_steps="auto"``; see :meth:`captum_ext.attr.PathAttribution.attribute`.
             max_steps: For ``n_steps="auto"``; see there.
             return_diagnostics: Whether to return :class:`~captum_ext.attr.Diagnostics` too; see there.
+            create_graph: Whether the attributions can be differentiated, with respect to the model's parameters
+                (below the layer too) and to inputs that require a gradient; see there. Default: False.
 
         Returns:
             The attributions in the activation's shape and device (float32 for half precision), a tensor, or a tuple if
@@ -157,7 +160,15 @@ class LayerPathAttribution(PathMethod, captum.attr.LayerIntegratedGradients):
         """
         if return_diagnostics:
             refuse_noise_tunnel()
-        plan = StepPlan(n_steps, internal_batch_size, return_convergence_delta, return_diagnostics, tol, max_steps)
+        plan = StepPlan(
+            n_steps,
+            internal_batch_size,
+            return_convergence_delta,
+            return_diagnostics,
+            tol,
+            max_steps,
+            create_graph,
+        )
         return self._attribute(
             (self.quadrature,),
             method,
@@ -187,6 +198,7 @@ class LayerPathAttribution(PathMethod, captum.attr.LayerIntegratedGradients):
         tol: float = TOLERANCE,
         max_steps: int = MAX_STEPS,
         return_diagnostics: bool = False,
+        create_graph: bool = False,
     ) -> list[Any]:
         """Several quadratures from one walk; see :meth:`captum_ext.attr.PathAttribution.attribute_each`.
 
@@ -200,7 +212,15 @@ class LayerPathAttribution(PathMethod, captum.attr.LayerIntegratedGradients):
         Raises:
             ValueError: If the quadratures can't share a walk; otherwise as :meth:`attribute`.
         """
-        plan = StepPlan(n_steps, internal_batch_size, return_convergence_delta, return_diagnostics, tol, max_steps)
+        plan = StepPlan(
+            n_steps,
+            internal_batch_size,
+            return_convergence_delta,
+            return_diagnostics,
+            tol,
+            max_steps,
+            create_graph,
+        )
         return self._attribute(
             quadratures,
             None,
@@ -226,9 +246,11 @@ class LayerPathAttribution(PathMethod, captum.attr.LayerIntegratedGradients):
         show_progress: bool,
     ) -> list[Any]:
         checked = self._check_quadratures(quadratures, plan, method)
-        arguments = format_layer_arguments(inputs, baselines, target, additional_forward_args)
+        arguments = format_layer_arguments(
+            inputs, baselines, target, additional_forward_args, plan.create_graph
+        )
         hooked = LayerHooks(self.forward_func, format_layers(self.layer), at_input, self.device_ids)
-        with self._computation_context(), hooked.hooked():
+        with self._computation_context(plan.create_graph), hooked.hooked():
             most = plan.internal_batch_size or default_rows(arguments.inputs)
             arguments = settle_arguments(hooked, arguments, most)
             ends, starts = self._ends(hooked, arguments, most)

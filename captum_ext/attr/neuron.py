@@ -89,6 +89,7 @@ class NeuronPathAttribution(PathMethod, NeuronAttribution):
         tol: float = TOLERANCE,
         max_steps: int = MAX_STEPS,
         return_diagnostics: bool = False,
+        create_graph: bool = False,
     ) -> Any:
         """Attribute a neuron to the inputs; the arguments are those of Captum's NeuronIntegratedGradients.
 
@@ -111,6 +112,7 @@ class NeuronPathAttribution(PathMethod, NeuronAttribution):
             tol: For ``n_steps="auto"``; see :meth:`captum_ext.attr.PathAttribution.attribute`.
             max_steps: For ``n_steps="auto"``; see there.
             return_diagnostics: Whether to return :class:`~captum_ext.attr.Diagnostics` too; see there.
+            create_graph: Whether the attributions can be differentiated; see there. Default: False.
 
         Returns:
             The attributions, in the inputs' shape, device and dtype (float32 for half precision), a tuple if ``inputs``
@@ -119,7 +121,15 @@ class NeuronPathAttribution(PathMethod, NeuronAttribution):
         Raises:
             TypeError, ValueError: If an argument can't be used, or the layer did not run.
         """
-        plan = StepPlan(n_steps, internal_batch_size, return_convergence_delta, return_diagnostics, tol, max_steps)
+        plan = StepPlan(
+            n_steps,
+            internal_batch_size,
+            return_convergence_delta,
+            return_diagnostics,
+            tol,
+            max_steps,
+            create_graph,
+        )
         checked = self._check_quadratures((self.quadrature,), plan, method)
         arguments = format_arguments(inputs, baselines, None, additional_forward_args)
         hooked = LayerHooks(self.forward_func, (_one(self.layer),), attribute_to_neuron_input, self.device_ids)
@@ -130,7 +140,7 @@ class NeuronPathAttribution(PathMethod, NeuronAttribution):
         # A function may sum over the rows, which gives no example's value.
         has_values = needs_values or not callable(neuron_selector)
         named = device_mismatch_explained(self.forward_func, arguments.inputs, arguments.forward_args)
-        with self._computation_context(), hooked.hooked(), named:
+        with self._computation_context(plan.create_graph), hooked.hooked(), named:
             return self._explain(
                 neuron,
                 checked,

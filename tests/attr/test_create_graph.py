@@ -3,7 +3,17 @@
 import pytest
 import torch
 
-from captum_ext.attr import IDGI, PGIG, BlurIG, ExpectedGradients, GuidedIG, IntegratedGradients, PathAttribution
+from captum_ext.attr import (
+    IDGI,
+    PGIG,
+    BlurIG,
+    ExpectedGradients,
+    GuidedIG,
+    IntegratedGradients,
+    LayerIDGI,
+    NeuronIntegratedGradients,
+    PathAttribution,
+)
 from captum_ext.patterns import fit_patterns
 from captum_ext.quadratures import ImportantDirection, WeightedSum
 
@@ -100,3 +110,60 @@ def test_adaptive_steps():
     step[0, 0, 1, 2] = 1e-6
     expected = (total(x + step) - total(x - step)) / 2e-6
     torch.testing.assert_close(ours[0, 0, 1, 2], expected.detach(), rtol=1e-4, atol=1e-10)
+
+
+class Skip(torch.nn.Module):
+    """A part of the inputs' effect goes round the layer."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.lower = torch.nn.Linear(12, 6).double()
+        self.layer = torch.nn.Softplus()
+        self.upper = torch.nn.Linear(18, 2).double()
+
+    def forward(self, x):
+        return self.upper(torch.cat([self.layer(self.lower(x)), x.sigmoid()], 1)).softmax(1)
+
+
+def at_layer(net, x, cap=None):
+    return LayerIDGI(net, net.layer).attribute(x, target=1, n_steps=4, create_graph=True, internal_batch_size=cap)
+
+
+def at_neuron(net, x, cap=None):
+    method = NeuronIntegratedGradients(net, net.layer)
+    return method.attribute(x, 3, n_steps=4, create_graph=True, internal_batch_size=cap)
+
+
+@pytest.mark.parametrize("cap", [None, 3])
+@pytest.mark.parametrize("attribute", [at_layer, at_neuron])
+def test_layers_and_neurons_with_respect_to_inputs(attribute, cap):
+    net = Skip()
+    x = torch.rand(2, 12, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(lambda x: attribute(net, x, cap), (x,), atol=1e-6)
+
+
+@pytest.mark.parametrize("attribute", [at_layer, at_neuron])
+def test_layers_and_neurons_with_respect_to_parameters_below(attribute):
+    net = Skip()
+    x = torch.rand(2, 12, dtype=torch.float64)
+    weight = net.lower.weight
+
+    def loss(values):
+        with torch.no_grad():
+            weight.copy_(values)
+        return attribute(net, x).square().sum()
+
+    values = weight.detach().clone()
+    (ours,) = torch.autograd.grad(loss(values), weight)
+    step = torch.zeros_like(values)
+    step[2, 3] = 1e-5
+    expected = (loss(values + step) - loss(values - step)) / 2e-5
+    torch.testing.assert_close(ours[2, 3], expected.detach(), rtol=1e-5, atol=1e-10)
+
+
+def test_layers_are_detached_by_default():
+    net = Skip()
+    x = torch.rand(2, 12, dtype=torch.float64, requires_grad=True)
+    assert not LayerIDGI(net, net.layer).attribute(x, target=1).requires_grad
+    assert not NeuronIntegratedGradients(net, net.layer).attribute(x, 3).requires_grad
