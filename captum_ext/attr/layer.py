@@ -246,9 +246,7 @@ class LayerPathAttribution(PathMethod, captum.attr.LayerIntegratedGradients):
         show_progress: bool,
     ) -> list[Any]:
         checked = self._check_quadratures(quadratures, plan, method)
-        arguments = format_layer_arguments(
-            inputs, baselines, target, additional_forward_args, plan.create_graph
-        )
+        arguments = format_layer_arguments(inputs, baselines, target, additional_forward_args, plan.create_graph)
         hooked = LayerHooks(self.forward_func, format_layers(self.layer), at_input, self.device_ids)
         with self._computation_context(plan.create_graph), hooked.hooked():
             most = plan.internal_batch_size or default_rows(arguments.inputs)
