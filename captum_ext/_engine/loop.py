@@ -69,6 +69,7 @@ def integrate(
     with_delta: bool,
     progress: Callable[..., Any],
     create_graph: bool = False,
+    like: Callable[[], Tensors] | None = None,
 ) -> list[Result]:
     """The attributions of each quadrature, all from one walk.
 
@@ -83,6 +84,8 @@ def integrate(
         with_delta: Whether to compute how far the attributions are from F's change.
         progress: Makes a progress bar, given its total.
         create_graph: Whether the attributions can be differentiated with respect to the inputs.
+        like: After the walk, gives tensors with the attributions' number and dtypes (shapes, if there are no examples),
+            where these are not the inputs'.
     """
     ends = tuple((tensor if create_graph else tensor.detach()).to(sum_dtype(tensor)) for tensor in inputs)
     starts = path.start(ends, baselines)
@@ -106,7 +109,8 @@ def integrate(
                 output_deltas.append(walk.output_deltas())
     if plan.chunks:
         evaluator.check_gradient()
+    of_attributions = inputs if like is None else like()
     return [
-        concatenate_chunks(part, output_deltas, record, inputs, with_delta)
+        concatenate_chunks(part, output_deltas, record, of_attributions, with_delta)
         for part, record in zip(parts, records, strict=True)
     ]

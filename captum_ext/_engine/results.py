@@ -44,7 +44,7 @@ class Result(NamedTuple):
 
 
 def concatenate_chunks(
-    parts: list[Tensors], output_deltas: list[Tensor], records: list[PathRecord], inputs: Tensors, with_delta: bool
+    parts: list[Tensors], output_deltas: list[Tensor], records: list[PathRecord], like: Tensors, with_delta: bool
 ) -> Result:
     """The result of all examples from those of chunks of them.
 
@@ -52,18 +52,18 @@ def concatenate_chunks(
         parts: The chunks' attributions.
         output_deltas: F's change on the chunks' paths, each (B,), if deltas are to be computed.
         records: One per example, or none.
-        inputs: What is explained.
+        like: Tensors with the attributions' number, dtypes and, if there are no examples, shapes.
         with_delta: Whether there are output deltas.
 
     Warns:
         RuntimeWarning: If an attribution is not finite.
     """
     if not parts:  # no examples
-        empty = tuple(torch.zeros_like(tensor, dtype=sum_dtype(tensor)) for tensor in inputs)
+        empty = tuple(torch.zeros_like(tensor, dtype=sum_dtype(tensor)) for tensor in like)
         return Result(empty, empty[0].new_zeros(0) if with_delta else None, records)
     attributions = tuple(
         torch.cat(pieces).to(sum_dtype(tensor)).contiguous()
-        for pieces, tensor in zip(zip(*parts, strict=True), inputs, strict=True)
+        for pieces, tensor in zip(zip(*parts, strict=True), like, strict=True)
     )
     _warn_if_not_finite(attributions)
     if not with_delta:

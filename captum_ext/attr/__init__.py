@@ -2,6 +2,7 @@
 
 from captum_ext._engine.forward_args import SharedArgument
 from captum_ext.attr.blur_ig import BlurIG
+from captum_ext.attr.conductance import LayerConductance, NeuronConductance
 from captum_ext.attr.diagnostics import Diagnostics
 from captum_ext.attr.expected import Expected
 from captum_ext.attr.expected_gradients import ExpectedGradients
@@ -26,11 +27,13 @@ __all__ = [
     "GuidedIG",
     "IntegratedGradients",
     "LayerBlurIG",
+    "LayerConductance",
     "LayerGuidedIG",
     "LayerIDGI",
     "LayerIntegratedGradients",
     "LayerPathAttribution",
     "NeuronBlurIG",
+    "NeuronConductance",
     "NeuronGuidedIG",
     "NeuronIDGI",
     "NeuronIntegratedGradients",

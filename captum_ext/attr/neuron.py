@@ -158,17 +158,22 @@ def _one(layer: object) -> nn.Module:
     return format_layers(layer)[0]
 
 
+def check_selector(selector: object) -> None:
+    """Raise ``TypeError`` if this is no ``neuron_selector``."""
+    indices = selector if isinstance(selector, tuple) else (selector,)
+    known = callable(selector) or isinstance(selector, int | tuple)
+    if not known or any(map(is_boolean, indices)):
+        raise TypeError(
+            "neuron_selector: expected an int, a tuple of ints and slices, or a function of the layer's tensor, "
+            f"got {selector!r:.80}."
+        )
+
+
 class _Neuron:
     """A neuron as a function of what the model takes: one number a row."""
 
     def __init__(self, hooked: LayerHooks, selector: NeuronSelector, needs_values: bool) -> None:
-        indices = selector if isinstance(selector, tuple) else (selector,)
-        known = callable(selector) or isinstance(selector, int | tuple)
-        if not known or any(map(is_boolean, indices)):
-            raise TypeError(
-                "neuron_selector: expected an int, a tuple of ints and slices, or a function of the layer's tensor, "
-                f"got {selector!r:.80}."
-            )
+        check_selector(selector)
         self._hooked = hooked
         self._selector = selector
         self._needs_values = needs_values
