@@ -39,7 +39,7 @@ class LayerConductance(PathMethod, captum.attr.LayerConductance):
             \approx \sum_k \frac{\partial F}{\partial h_j} \, \Delta h_j(\gamma_k)
 
     where :math:`h(\gamma)` is the layer's activation along the *input's* path. (:class:`LayerPathAttribution` moves the
-    activation itself, on a path of its own.) If the layer separates the input from the output, its conductances sum to
+    activation itself, on a separate path.) If the layer separates the input from the output, its conductances sum to
     F(input) - F(baseline). Several layers share one walk: each forward and backward pass serves all of them. Memory
     does not grow with ``n_steps``.
 
@@ -232,7 +232,7 @@ class NeuronConductance(PathMethod, NeuronAttribution):
         PathMethod.__init__(self, forward_func, path, quadrature, None, multiply_by_inputs)
         if self.quadrature.needs_values:
             raise ValueError(
-                f"quadrature: {self.quadrature.name} shares out F's change, which is not the neuron's conductance. Use "
+                f"quadrature: {self.quadrature.name} distributes the change of F, which is not the neuron's conductance. Use "
                 "WeightedSum."
             )
 
@@ -283,7 +283,7 @@ class NeuronConductance(PathMethod, NeuronAttribution):
         plan = StepPlan(n_steps, internal_batch_size)
         if plan.adaptive:
             raise ValueError(
-                f"n_steps: expected a positive integer, got {n_steps!r}. A neuron's conductance is no change of F's "
+                f"n_steps: expected a positive integer, got {n_steps!r}. A neuron's conductance is not a change of F "
                 "that would tell when to stop. Give a number."
             )
         checked = self._check_quadratures((self.quadrature,), plan, method)
