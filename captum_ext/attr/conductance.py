@@ -232,8 +232,8 @@ class NeuronConductance(PathMethod, NeuronAttribution):
         PathMethod.__init__(self, forward_func, path, quadrature, None, multiply_by_inputs)
         if self.quadrature.needs_values:
             raise ValueError(
-                f"quadrature: {self.quadrature.name} distributes the change of F, which is not the neuron's conductance. "
-                "Use WeightedSum."
+                f"quadrature: {self.quadrature.name} distributes the change of F, which is not the neuron's "
+                "conductance. Use WeightedSum."
             )
 
     def has_convergence_delta(self) -> bool:
