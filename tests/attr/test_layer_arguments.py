@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from captum_ext.attr import LayerGuidedIG, LayerIDGI, LayerIntegratedGradients
+from tests.helpers import close
 
 STEPS = 6
 LAYER_METHODS = [LayerIntegratedGradients, LayerIDGI, LayerGuidedIG]
@@ -15,10 +16,6 @@ LAYER_METHODS = [LayerIntegratedGradients, LayerIDGI, LayerGuidedIG]
 
 def rows(*shape, seed=0):
     return torch.randn(*shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
-
-
-def close(got, expected, tolerance=1e-10):
-    torch.testing.assert_close(got, expected, atol=tolerance, rtol=0)
 
 
 @pytest.fixture

@@ -18,13 +18,10 @@ from captum_ext.attr import (
     LayerIntegratedGradients,
     LayerPathAttribution,
 )
+from tests.helpers import close
 
 STEPS = 6
 LAYER_METHODS = [LayerIntegratedGradients, LayerIDGI, LayerGuidedIG]
-
-
-def close(got, expected, tolerance=1e-10):
-    torch.testing.assert_close(got, expected, atol=tolerance, rtol=0)
 
 
 def rows(*shape, seed=0):

@@ -10,10 +10,9 @@ from captum_ext import baselines
 from captum_ext.attr import PGIG, IntegratedGradients, PatternAttribution
 from captum_ext.metrics import class_sensitivity, degradation, deletion
 from captum_ext.patterns import fit_patterns, signal_quality
-from tests.conformance.methods import METHODS, TAKES_BASELINES
+from tests.conformance.cases import METHODS, every_method
 
 STEPS = 4
-every_method = pytest.mark.parametrize("name", METHODS)
 
 
 def device(name, there):
@@ -49,11 +48,11 @@ def compiled(request):
 
 @compiles
 @every_method
-def test_compiled_models(compiled, name):
+def test_compiled_models(compiled, case):
     """As the plain one up to float64's rounding. In float32, F's rounding alone moves IDGI's maps by 1e-5."""
-    x, target, plain = images().double(), [0, 1, 2], METHODS[name](smooth().double())
+    x, target, plain = images().double(), [0, 1, 2], case.make(smooth().double())
     expected, wanted = plain.attribute(x, target=target, n_steps=STEPS, return_convergence_delta=True)
-    got, delta = METHODS[name](compiled).attribute(x, target=target, n_steps=STEPS, return_convergence_delta=True)
+    got, delta = case.make(compiled).attribute(x, target=target, n_steps=STEPS, return_convergence_delta=True)
     assert apart(got, expected).max() < 1e-12
     torch.testing.assert_close(delta, wanted, atol=1e-12, rtol=0)
 
@@ -76,22 +75,22 @@ def test_compiled_models_with_patterns():
 
 
 @every_method
-def test_bfloat16_autocast_on_the_cpu(name):
+def test_bfloat16_autocast_on_the_cpu(case):
     """The forward and the backward pass round to eight bits at each of four operations, and nothing else does."""
     model, x = smooth(), images()
     inside = []
     model[0].register_forward_hook(lambda module, args, output: inside.append(output.dtype))
-    plain = METHODS[name](model).attribute(x, target=1, n_steps=STEPS)
+    plain = case.make(model).attribute(x, target=1, n_steps=STEPS)
     with torch.autocast("cpu", torch.bfloat16):
-        attributions, delta = METHODS[name](model).attribute(x, target=1, n_steps=STEPS, return_convergence_delta=True)
+        attributions, delta = case.make(model).attribute(x, target=1, n_steps=STEPS, return_convergence_delta=True)
     assert torch.bfloat16 in inside
     assert attributions.dtype == delta.dtype == torch.float32
     rounding = torch.finfo(torch.bfloat16).eps / 2
     # Forward and backward through two layers, each with roundings of its input, its weight and its output.
     scale = 2 * 2 * 3 * rounding * plain.flatten(1).norm(dim=1)
-    if "IDGI" in name:  # which shares out differences of F: F's own roundings, at both ends of every step
+    if case.shares_changes_of_f:  # F's own roundings, at both ends of every step
         scale += 2 * STEPS * rounding * model(x)[:, 1].abs().detach()
-    if "Guided" in name:  # by other gradients it takes another path: what stays is the sum
+    if case.chaotic:  # by other gradients it takes another path: what stays is the sum
         assert ((attributions - plain).sum((1, 2, 3)).abs() < scale + 12 * rounding * plain.abs().sum((1, 2, 3))).all()
     else:
         assert ((attributions - plain).flatten(1).norm(dim=1) < scale).all()
@@ -103,24 +102,24 @@ def test_data_parallel_without_devices_is_the_module_itself():
     parallel = nn.DataParallel(smooth())
     if parallel.device_ids:
         pytest.skip("there are devices: see the test on them")
-    for name, method in METHODS.items():
-        expected = method(smooth()).attribute(x, target=1, n_steps=STEPS)
-        assert torch.equal(method(parallel).attribute(x, target=1, n_steps=STEPS), expected), name
+    for case in METHODS:
+        expected = case.make(smooth()).attribute(x, target=1, n_steps=STEPS)
+        assert torch.equal(case.make(parallel).attribute(x, target=1, n_steps=STEPS), expected), case
 
 
 @on_every_device
 @every_method
-def test_devices_give_what_the_cpu_gives(where, name):
+def test_devices_give_what_the_cpu_gives(where, case):
     x, target = images(), torch.tensor([0, 1, 2])
-    expected = METHODS[name](smooth()).attribute(x, target=target, n_steps=STEPS)
-    method = METHODS[name](smooth().to(where))
+    expected = case.make(smooth()).attribute(x, target=target, n_steps=STEPS)
+    method = case.make(smooth().to(where))
     for indices in (target, target.to(where)):
         got, delta = method.attribute(
             x.to(where), target=indices, n_steps=STEPS, internal_batch_size=5, return_convergence_delta=True
         )
         assert got.device.type == delta.device.type == where
         assert apart(got.cpu(), expected).max() < 1e-3
-    if name in TAKES_BASELINES:
+    if case.takes_baselines:
         assert method.attribute(x.to(where), x.to(where).flip(0), target=1, n_steps=2).device.type == where
         with pytest.raises(ValueError, match=r"baselines.to\(inputs.device\)"):
             method.attribute(x.to(where), x, target=1)
@@ -144,17 +143,17 @@ def test_patterns_metrics_and_baselines_on_devices(where):
 
 @pytest.mark.skipif(torch.cuda.device_count() < 2, reason="no two CUDA devices on this machine")
 @every_method
-def test_data_parallel(name):
+def test_data_parallel(case):
     x = images(8)
-    expected = METHODS[name](smooth()).attribute(x, target=1, n_steps=STEPS)
-    got = METHODS[name](nn.DataParallel(smooth().cuda())).attribute(x.cuda(), target=1, n_steps=STEPS)
+    expected = case.make(smooth()).attribute(x, target=1, n_steps=STEPS)
+    got = case.make(nn.DataParallel(smooth().cuda())).attribute(x.cuda(), target=1, n_steps=STEPS)
     assert apart(got.cpu(), expected).max() < 1e-3
 
 
 @every_method
-def test_tensors_are_made_where_the_inputs_are(name):
+def test_tensors_are_made_where_the_inputs_are(case):
     """On a machine without other devices: nothing may be left on the default device, here one without data."""
-    method, x = METHODS[name](smooth()), images()
+    method, x = case.make(smooth()), images()
     expected = method.attribute(x, target=torch.tensor([0, 1, 2]), n_steps=STEPS)
     target = torch.tensor([0, 1, 2])
     with torch.device("meta"):

@@ -28,7 +28,7 @@ from captum_ext.metrics import (
 )
 from captum_ext.metrics.information import information_curve
 from captum_ext.patterns import PatternFitter, fit_patterns, signal_quality
-from tests.conformance.methods import METHODS, TAKES_BASELINES
+from tests.conformance.cases import METHODS, each
 from tests.elsewhere import DEVICE, Elsewhere, Move, moved, pretended
 
 TARGETS = {"none": None, "one": 1, "list": [0, 1, 2, 1], "tensor": torch.tensor([0, 1, 2, 1])}
@@ -74,10 +74,10 @@ def test_the_pretended_device_is_as_strict_as_a_real_one():
 
 
 @every_target
-@pytest.mark.parametrize("name", METHODS)
-def test_outputs_on_another_device(name, target):
+@each(METHODS)
+def test_outputs_on_another_device(case, target):
     def attribute(function):
-        return METHODS[name](function).attribute(
+        return case.make(function).attribute(
             images(), target=target, n_steps=4, internal_batch_size=6, return_convergence_delta=True
         )
 
@@ -122,21 +122,19 @@ def test_float64_outputs_of_the_cpu_for_inputs_on_a_device_without():
 
 
 @every_target
-@pytest.mark.parametrize("name", [name for name in METHODS if "Guided" not in name])
-def test_all_on_a_device_without_float64(name, target):
+@each([case for case in METHODS if not case.chaotic])
+def test_all_on_a_device_without_float64(case, target):
     plain = network(target)
     there = moved(copy.deepcopy(plain))
     if isinstance(target, torch.Tensor):
         target = target.to(DEVICE)
-    starts = (images().flip(0),) if name in TAKES_BASELINES else ()
-    got = METHODS[name](there).attribute(
+    starts = (images().flip(0),) if case.takes_baselines else ()
+    got = case.make(there).attribute(
         Elsewhere(images()), *map(Elsewhere, starts), target=target, n_steps=4, return_convergence_delta=True
     )
     assert all(part.device == DEVICE for part in got)
     target = target.cpu() if isinstance(target, torch.Tensor) else target
-    expected = METHODS[name](plain).attribute(
-        images(), *starts, target=target, n_steps=4, return_convergence_delta=True
-    )
+    expected = case.make(plain).attribute(images(), *starts, target=target, n_steps=4, return_convergence_delta=True)
     for one, other in zip(got, expected, strict=True):
         torch.testing.assert_close(one.cpu(), other, rtol=1e-4, atol=1e-6)
 

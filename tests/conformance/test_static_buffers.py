@@ -17,7 +17,7 @@ from captum_ext.attr import (
 from captum_ext.metrics import completeness, degradation, deletion, insertion
 from captum_ext.patterns import fit_patterns
 from captum_ext.quadratures import ImportantDirection, WeightedSum
-from tests.conformance.methods import METHODS
+from tests.conformance.cases import METHODS, each
 from tests.static_buffers import StaticBuffers
 
 TARGETS = {"none": None, "one": 1, "each": [0, 1, 2, 1, 0, 2], "tensor": torch.tensor([0, 1, 2, 1, 0, 2])}
@@ -45,11 +45,11 @@ def assert_same(compute, target):
 
 
 @every_target
-@pytest.mark.parametrize("name", METHODS)
+@each(METHODS)
 @pytest.mark.parametrize("rows", [None, 4])
-def test_methods_and_deltas(name, target, rows):
+def test_methods_and_deltas(case, target, rows):
     def compute(model):
-        return METHODS[name](model).attribute(
+        return case.make(model).attribute(
             images(), target=target, n_steps=6, internal_batch_size=rows, return_convergence_delta=True
         )
 
