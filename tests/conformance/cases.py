@@ -1,4 +1,4 @@
-"""The methods that the conformance tests run. To register a part, add one line to CASES.
+"""The methods that the conformance tests run. To register a part, add one line to CASES, PATHS or QUADRATURES.
 
 A case declares a class and its arguments. Everything that the tests need to know of it comes from its parts: the path's
 and the quadrature's public attributes, and what they accept. Nothing depends on its name.
@@ -28,8 +28,8 @@ from captum_ext.attr import (
 )
 from captum_ext.paths import BlurPath, GuidedPath, StraightPath
 from captum_ext.patterns import PatternRule, fit_patterns
-from captum_ext.quadratures import ImportantDirection, WeightedSum
-from tests.conformance.foreign import SpectralPath
+from captum_ext.quadratures import ImportantDirection, Subsampled, WeightedSum
+from tests.conformance.foreign import DescentPath, SimpsonSum, SpectralPath, TotalVariation
 
 
 class Case:
@@ -104,7 +104,7 @@ class Case:
 
     def _takes(self, example):
         try:
-            start = self.path.start((example,), None)
+            start = self.path.start((example,), (example,) if self.takes_baselines else None)
             if self.looks_ahead:
                 self.path.point((example,), start, 0.5)
         except ValueError:
@@ -157,6 +157,18 @@ def each(cases):
 
 
 every_method = each(METHODS)
+
+
+# Every quadrature is run on every path. The paths are those of the methods, the first of each kind, and these.
+_FIRST = {type(case.path): case.path for case in reversed(METHODS) if case.complete}
+PATHS = [*reversed(_FIRST.values()), DescentPath()]
+QUADRATURES = [
+    *map(WeightedSum, WeightedSum.methods),
+    *map(ImportantDirection, ImportantDirection.methods),
+    Subsampled(ImportantDirection("riemann_trapezoid"), 2),
+    SimpsonSum(),
+    TotalVariation(),
+]
 
 
 def pattern_methods(model, inputs):
