@@ -33,6 +33,7 @@ ORDER = (
     "cli",
     "evaluation",
     "metrics",
+    "testing",
     "attr",
     "visualization",
     "vision",
@@ -104,7 +105,9 @@ FOR_EXTENDERS = (
 )
 
 
-@pytest.mark.parametrize("name", ["attr", "paths", "quadratures", "patterns", "metrics", "baselines", "evaluation"])
+@pytest.mark.parametrize(
+    "name", ["attr", "paths", "quadratures", "patterns", "metrics", "baselines", "evaluation", "testing"]
+)
 def test_public_classes_and_functions_say_what_they_take(name):
     module = importlib.import_module(f"captum_ext.{name}")
     for public in module.__all__:

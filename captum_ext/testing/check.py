@@ -31,7 +31,7 @@ class Check:
         """Run the check.
 
         Raises:
-            AssertionError: If the part fails it, or raises an error of its own, which is then the cause.
+            AssertionError: If the part fails it, or if it raises another error, which is then the cause.
         """
         try:
             with warnings.catch_warnings():
@@ -47,13 +47,13 @@ class Check:
 
     @property
     def explanation(self) -> str:
-        """What is checked, and what to look at if a part fails."""
+        """The property that is checked, and what to look at if a part fails."""
         lines = (self.function.__doc__ or "").splitlines()
         return "\n".join(line.strip() for line in lines).strip()
 
 
 def require(condition: object, found: str) -> None:
-    """Raise an ``AssertionError`` that says what was found, also where Python ignores assert statements."""
+    """Raise an ``AssertionError`` that says what was found, even if Python ignores assert statements."""
     if not bool(condition):
         raise AssertionError(found)
 

@@ -12,6 +12,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from captum_ext._utils.tensors import by_example
 from captum_ext.paths import Path
 from captum_ext.quadratures import Quadrature, WeightedSum
 from captum_ext.testing.check import as_tuple, relative_distance, require, require_close
@@ -123,7 +124,7 @@ def results_are_plain_tensors(subject: Subject) -> None:
 
 
 def nothing_of_the_callers_changes(subject: Subject) -> None:
-    """Inputs, baselines, their flags and the part itself stay as they were, also if the model raises an error.
+    """Inputs, baselines, their flags and the part itself are unchanged, even after an error in the model.
 
     Look for in-place operations (`x.clamp_()`, `x += ...`) on `inputs` and `start`, which are the caller's tensors.
     """
@@ -194,7 +195,7 @@ def sums_are_exact_for_linear_functions(subject: Subject) -> None:
 
 
 def sums_approach_the_change(subject: Subject) -> None:
-    """The sum of attributions less the delta is the change of F, and the delta vanishes with more steps.
+    """The sum of attributions minus the delta is the change of F, and the delta vanishes with more steps.
 
     Look for rules whose weights do not sum to 1, and for points that do not reach from the start to the inputs. Set
     `complete = False` on a quadrature whose attributions need not sum to the change of F.
@@ -208,8 +209,8 @@ def sums_approach_the_change(subject: Subject) -> None:
     errors = []
     for n_steps in (8, 64):
         maps, delta = subject.attribute(n_steps=n_steps, return_convergence_delta=True)
-        sums = sum((part.flatten(1).sum(1) for part in as_tuple(maps)), torch.zeros_like(change))
-        require_close((sums - delta,), (change,), "sums less deltas are not the change of F", 1e-6)
+        sums = sum((by_example(part).sum(1) for part in as_tuple(maps)), torch.zeros_like(change))
+        require_close((sums - delta,), (change,), "sums minus deltas are not the change of F", 1e-6)
         errors.append(float(delta.abs().max() / change.abs().max()))
     if subject.complete:
         enough = max(0.02, 0.3 * errors[0])
@@ -356,7 +357,7 @@ def _linear(*inputs: Tensor) -> Tensor:
     for k in range(3):
         total = inputs[0].new_zeros(len(inputs[0]))
         for tensor in inputs:
-            flat = tensor.flatten(1)
+            flat = by_example(tensor)
             features = torch.arange(flat.shape[1], device=flat.device)
             total = total + (flat * torch.sin(1.0 + k + 2.0 * features).to(flat.dtype)).sum(1)
         columns.append(total)

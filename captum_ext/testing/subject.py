@@ -1,4 +1,4 @@
-"""What checks run: a path, a quadrature, inputs and a model, with the traits that follow from the parts."""
+"""The subject of checks: a path, a quadrature, inputs and a model, with the traits that follow from the parts."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from captum_ext._utils.tensors import Tensors
+from captum_ext._utils.tensors import Tensors, by_example
 from captum_ext.attr import PathAttribution
 from captum_ext.paths import Path
 from captum_ext.quadratures import Quadrature, WeightedSum
@@ -19,7 +19,7 @@ TARGETS = [0, 1, 2]
 
 
 class Network(nn.Module):
-    """A smooth model in float64 from inputs of any shapes to three outputs, with an optional factor per example."""
+    """A smooth model in float64 from inputs of any shapes to three outputs."""
 
     def __init__(self, inputs: Tensors, hidden: int = 5) -> None:
         super().__init__()
@@ -34,11 +34,8 @@ class Network(nn.Module):
 
     def forward(self, *inputs: Tensor) -> Tensor:
         """The outputs (rows, 3)."""
-        factor = inputs[len(self.first)] if len(inputs) > len(self.first) else None
-        dtype = inputs[0].dtype
-        mixed = [tensor.flatten(1) @ weight.to(dtype) for tensor, weight in zip(inputs, self.first, strict=False)]
-        outputs = torch.tanh(torch.stack(mixed).sum(0) + 0.3) @ self.last.to(dtype)
-        return outputs if factor is None else outputs * factor.to(dtype).unsqueeze(1)
+        mixed = [by_example(tensor) @ weight for tensor, weight in zip(inputs, self.first, strict=True)]
+        return torch.tanh(torch.stack(mixed).sum(0) + 0.3) @ self.last
 
 
 @dataclass(frozen=True)
@@ -105,7 +102,7 @@ class Subject:
         return PathAttribution(forward_func or self.forward_func, self.path, self.quadrature)
 
     def attribute(self, forward_func: Callable[..., Tensor] | None = None, **arguments: Any) -> Any:
-        """What the method returns, with a target per example and few steps unless arguments say otherwise."""
+        """Run the method, with a target per example and few steps unless arguments say otherwise."""
         defaults = {"inputs": self.inputs, "target": TARGETS[: len(self.inputs[0])], "n_steps": N_STEPS}
         if self.path.takes_baselines:
             defaults["baselines"] = self.baselines
@@ -158,7 +155,16 @@ def make_subject(
         starts = tuple(torch.full_like(tensor[:1], 0.1) for tensor in tensors)
     else:
         starts = tuple(s.detach().double() for s in (baselines if isinstance(baselines, tuple) else (baselines,)))
-    return Subject(path, quadrature, tensors, starts, forward_func or Network(tensors), own)
+    return Subject(path, quadrature, tensors, starts, _in_float64(forward_func or Network(tensors)), own)
+
+
+def _in_float64(forward_func: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """The model in its own dtype, whatever the dtype of the inputs is."""
+
+    def run(*inputs: Tensor) -> Tensor:
+        return forward_func(*(tensor.double() for tensor in inputs)).to(inputs[0].dtype)
+
+    return run
 
 
 def default_images(*shape: int, seed: int = 0) -> Tensor:

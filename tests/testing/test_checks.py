@@ -87,6 +87,12 @@ def test_inputs_baselines_and_model_of_ones_own():
     assert not series.requires_grad
 
 
+@pytest.mark.parametrize("shape", [(3,), (3, 7), (3, 1, 4, 2, 3)])
+def test_inputs_of_any_rank(shape):
+    check_path(StraightPath(), inputs=torch.randn(shape))
+    check_quadrature(WeightedSum(), inputs=(torch.randn(shape), torch.randn(3, 2)))
+
+
 def test_other_pairs():
     check_path(DescentPath(), WeightedSum("riemann_left"))
     check_quadrature(WeightedSum("riemann_trapezoid"), GuidedPath(max_dist=0.2))
