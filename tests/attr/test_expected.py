@@ -12,17 +12,13 @@ from torch import nn
 from captum_ext import baselines
 from captum_ext.attr import IDGI, Expected, ExpectedGradients, IntegratedGradients, SharedArgument
 from tests.conformance.cases import TAKES_BASELINES, each
-from tests.helpers import close
+from tests.helpers import close, normal
 
 STEPS = 6
 
 
 def seeded(seed=0):
     return torch.Generator().manual_seed(seed)
-
-
-def normal(*shape, seed=0):
-    return torch.randn(*shape, dtype=torch.float64, generator=seeded(seed))
 
 
 @each(TAKES_BASELINES)

@@ -11,6 +11,7 @@ from captum_ext.attr import PGIG, IntegratedGradients, PatternAttribution
 from captum_ext.metrics import class_sensitivity, degradation, deletion
 from captum_ext.patterns import fit_patterns, signal_quality
 from tests.conformance.cases import METHODS, every_method
+from tests.helpers import small_images, small_network
 
 STEPS = 4
 
@@ -25,16 +26,6 @@ on_every_device = pytest.mark.parametrize(
 compiles = pytest.mark.skipif(sys.version_info >= (3, 14), reason="torch.compile does not support this Python yet")
 
 
-def smooth():
-    """A smooth network for images (B, 2, 6, 6), to three classes."""
-    torch.manual_seed(0)
-    return nn.Sequential(nn.Conv2d(2, 6, 3), nn.Softplus(), nn.Flatten(), nn.Linear(96, 3), nn.Tanh()).eval()
-
-
-def images(count=3):
-    return torch.rand(count, 2, 6, 6, generator=torch.Generator().manual_seed(1))
-
-
 def apart(got, expected):
     """The relative distance of each example's maps."""
     return (got - expected).flatten(1).norm(dim=1) / expected.flatten(1).norm(dim=1)
@@ -43,14 +34,14 @@ def apart(got, expected):
 @pytest.fixture(scope="module", params=["aot_eager", "inductor"])
 def compiled(request):
     torch._dynamo.reset()
-    return torch.compile(smooth().double(), backend=request.param)
+    return torch.compile(small_network().double(), backend=request.param)
 
 
 @compiles
 @every_method
 def test_compiled_models(compiled, case):
     """As the plain one up to float64's rounding. In float32, F's rounding alone moves IDGI's maps by 1e-5."""
-    x, target, plain = images().double(), [0, 1, 2], case.make(smooth().double())
+    x, target, plain = small_images(3).double(), [0, 1, 2], case.make(small_network().double())
     expected, wanted = plain.attribute(x, target=target, n_steps=STEPS, return_convergence_delta=True)
     got, delta = case.make(compiled).attribute(x, target=target, n_steps=STEPS, return_convergence_delta=True)
     assert apart(got, expected).max() < 1e-12
@@ -60,24 +51,24 @@ def test_compiled_models(compiled, case):
 @compiles
 def test_compiled_models_with_patterns():
     torch._dynamo.reset()
-    model = smooth()
-    patterns = fit_patterns(model, [images(40)])
-    plain = IntegratedGradients(model).attribute(images(), target=1)
+    model = small_network()
+    patterns = fit_patterns(model, [small_images(40)])
+    plain = IntegratedGradients(model).attribute(small_images(3), target=1)
     for method in (PGIG, PatternAttribution):
-        expected = method(model, patterns).attribute(images(), target=1)
+        expected = method(model, patterns).attribute(small_images(3), target=1)
         for compiled_before in (False, True):  # without patterns; its code must not run with them, and the reverse
             compiled = torch.compile(model, backend="aot_eager")
             if compiled_before:
-                assert apart(IntegratedGradients(compiled).attribute(images(), target=1), plain).max() < 1e-5
-            assert apart(method(compiled, patterns).attribute(images(), target=1), expected).max() < 1e-5
-            assert apart(IntegratedGradients(compiled).attribute(images(), target=1), plain).max() < 1e-5
+                assert apart(IntegratedGradients(compiled).attribute(small_images(3), target=1), plain).max() < 1e-5
+            assert apart(method(compiled, patterns).attribute(small_images(3), target=1), expected).max() < 1e-5
+            assert apart(IntegratedGradients(compiled).attribute(small_images(3), target=1), plain).max() < 1e-5
         assert (apart(expected, plain) > 0.01).all()
 
 
 @every_method
 def test_bfloat16_autocast_on_the_cpu(case):
     """The forward and the backward pass round to eight bits at each of four operations, and nothing else does."""
-    model, x = smooth(), images()
+    model, x = small_network(), small_images(3)
     inside = []
     model[0].register_forward_hook(lambda module, args, output: inside.append(output.dtype))
     plain = case.make(model).attribute(x, target=1, n_steps=STEPS)
@@ -98,21 +89,21 @@ def test_bfloat16_autocast_on_the_cpu(case):
 
 
 def test_data_parallel_without_devices_is_the_module_itself():
-    x = images()
-    parallel = nn.DataParallel(smooth())
+    x = small_images(3)
+    parallel = nn.DataParallel(small_network())
     if parallel.device_ids:
         pytest.skip("there are devices: see the test on them")
     for case in METHODS:
-        expected = case.make(smooth()).attribute(x, target=1, n_steps=STEPS)
+        expected = case.make(small_network()).attribute(x, target=1, n_steps=STEPS)
         assert torch.equal(case.make(parallel).attribute(x, target=1, n_steps=STEPS), expected), case
 
 
 @on_every_device
 @every_method
 def test_devices_give_what_the_cpu_gives(where, case):
-    x, target = images(), torch.tensor([0, 1, 2])
-    expected = case.make(smooth()).attribute(x, target=target, n_steps=STEPS)
-    method = case.make(smooth().to(where))
+    x, target = small_images(3), torch.tensor([0, 1, 2])
+    expected = case.make(small_network()).attribute(x, target=target, n_steps=STEPS)
+    method = case.make(small_network().to(where))
     for indices in (target, target.to(where)):
         got, delta = method.attribute(
             x.to(where), target=indices, n_steps=STEPS, internal_batch_size=5, return_convergence_delta=True
@@ -127,9 +118,9 @@ def test_devices_give_what_the_cpu_gives(where, case):
 
 @on_every_device
 def test_patterns_metrics_and_baselines_on_devices(where):
-    model, x = smooth(), images()
-    patterns = fit_patterns(model, [images(40)])
-    there = fit_patterns(smooth().to(where), [images(40).to(where)])
+    model, x = small_network(), small_images(3)
+    patterns = fit_patterns(model, [small_images(40)])
+    there = fit_patterns(small_network().to(where), [small_images(40).to(where)])
     for name in patterns:
         torch.testing.assert_close(there[name].cpu(), patterns[name], atol=1e-3, rtol=1e-3)
     expected = PGIG(model, patterns).attribute(x, target=1)
@@ -144,16 +135,16 @@ def test_patterns_metrics_and_baselines_on_devices(where):
 @pytest.mark.skipif(torch.cuda.device_count() < 2, reason="no two CUDA devices on this machine")
 @every_method
 def test_data_parallel(case):
-    x = images(8)
-    expected = case.make(smooth()).attribute(x, target=1, n_steps=STEPS)
-    got = case.make(nn.DataParallel(smooth().cuda())).attribute(x.cuda(), target=1, n_steps=STEPS)
+    x = small_images(8)
+    expected = case.make(small_network()).attribute(x, target=1, n_steps=STEPS)
+    got = case.make(nn.DataParallel(small_network().cuda())).attribute(x.cuda(), target=1, n_steps=STEPS)
     assert apart(got.cpu(), expected).max() < 1e-3
 
 
 @every_method
 def test_tensors_are_made_where_the_inputs_are(case):
     """On a machine without other devices: nothing may be left on the default device, here one without data."""
-    method, x = case.make(smooth()), images()
+    method, x = case.make(small_network()), small_images(3)
     expected = method.attribute(x, target=torch.tensor([0, 1, 2]), n_steps=STEPS)
     target = torch.tensor([0, 1, 2])
     with torch.device("meta"):
@@ -163,7 +154,7 @@ def test_tensors_are_made_where_the_inputs_are(case):
 
 
 def test_tensors_of_patterns_and_metrics_are_made_where_the_inputs_are():
-    model, x = smooth(), images(40)
+    model, x = small_network(), small_images(40)
     patterns = fit_patterns(model, [x])
     maps = PGIG(model, patterns).attribute(x[:2], target=1)
     quality = signal_quality(model, patterns, [x])
