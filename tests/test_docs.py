@@ -185,6 +185,15 @@ def test_a_quadrature_of_ones_own(run):
     torch.testing.assert_close(method.attribute(period, n_steps=400), torch.tensor([[4.0]]), atol=1e-3, rtol=0)
 
 
+def test_checks_of_ones_own_parts(run, capsys):
+    names = run("docs/own_parts.md")
+    printed = capsys.readouterr().out
+    assert "DeafPath() with WeightedSum(method='gausslegendre') fails baselines_are_used_or_refused: other" in printed
+    (mark,) = names["test_wipe_path"].pytestmark
+    assert len(list(names["path_checks"](names["WipePath"]()))) > 20
+    assert mark.args[0] == "check"
+
+
 def test_a_backward_rule_of_ones_own(run):
     names = run("docs/own_parts.md")
     net, rows = names["net"], names["rows"]

@@ -69,6 +69,8 @@ class Quadrature(ABC):
     """Whether it asks for F at the points."""
     uses_increments: ClassVar[bool] = True
     """Whether the path's moves are a factor of its attributions."""
+    complete: ClassVar[bool] = True
+    """Whether its attributions sum to F's change along the path in the limit of many steps."""
 
     def __post_init__(self) -> None:
         """Refuse a rule that this quadrature does not have."""

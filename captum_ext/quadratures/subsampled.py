@@ -63,8 +63,9 @@ class Subsampled(Quadrature):
 
     @property
     def methods(self) -> tuple[str, ...]:  # type: ignore[override]
-        """The quadrature's."""
-        return self.quadrature.methods
+        """Those of the quadrature's rules that are on the closed grid."""
+        rules = self.quadrature.methods
+        return tuple(rule for rule in rules if self.quadrature.with_method(rule).grid(2).steps == 2)
 
     @property
     def needs_values(self) -> bool:  # type: ignore[override]
@@ -75,6 +76,11 @@ class Subsampled(Quadrature):
     def uses_increments(self) -> bool:  # type: ignore[override]
         """The quadrature's."""
         return self.quadrature.uses_increments
+
+    @property
+    def complete(self) -> bool:  # type: ignore[override]
+        """The quadrature's."""
+        return self.quadrature.complete
 
     def with_method(self, method: str) -> Self:
         """The same subsample by another rule."""

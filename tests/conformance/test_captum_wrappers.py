@@ -6,7 +6,7 @@ import torch
 
 from captum_ext._engine.activations import LayerHooks
 from captum_ext.attr import GuidedIG, IntegratedGradients, LayerIDGI, NeuronIntegratedGradients
-from tests.conformance.methods import LAYER_METHODS, METHODS
+from tests.conformance.cases import LAYER_METHODS, METHODS, each
 
 
 def test_layer_integrated_gradients_on_our_walk(net, images):
@@ -31,10 +31,10 @@ def test_neuron_gradients_on_our_walk(net, images):
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device on this machine")
-@pytest.mark.parametrize("name", METHODS)
-def test_cuda_gives_what_the_cpu_gives(name, net, images):
-    expected = METHODS[name](net).attribute(images, target=[0, 1, 2], n_steps=7)
-    got = METHODS[name](net.cuda()).attribute(
+@each(METHODS)
+def test_cuda_gives_what_the_cpu_gives(case, net, images):
+    expected = case.make(net).attribute(images, target=[0, 1, 2], n_steps=7)
+    got = case.make(net.cuda()).attribute(
         images.cuda(), target=torch.tensor([0, 1, 2]), n_steps=7, internal_batch_size=5
     )
     assert got.device.type == "cuda"
@@ -42,10 +42,10 @@ def test_cuda_gives_what_the_cpu_gives(name, net, images):
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device on this machine")
-@pytest.mark.parametrize("name", LAYER_METHODS)
-def test_layers_on_cuda(name, net, images):
-    expected = LAYER_METHODS[name](net, net.conv).attribute(images, target=[0, 1, 2], n_steps=7)
-    got = LAYER_METHODS[name](net.cuda(), net.conv).attribute(images.cuda(), target=[0, 1, 2], n_steps=7)
+@each(LAYER_METHODS)
+def test_layers_on_cuda(case, net, images):
+    expected = case.make(net, net.conv).attribute(images, target=[0, 1, 2], n_steps=7)
+    got = case.make(net.cuda(), net.conv).attribute(images.cuda(), target=[0, 1, 2], n_steps=7)
     torch.testing.assert_close(got.cpu(), expected, atol=1e-9, rtol=0)
 
 
