@@ -33,9 +33,9 @@ class AGI(PathAttribution):
 
     Args:
         forward_func: The model, or any function that takes the inputs and returns the scores of at least two classes.
-        classes: How many wrong classes, evenly spaced in the order of their indices and all if there are fewer; or their
-            indices, where the target of an example is left out. Default: 15, the published number; that they are evenly
-            spaced is ours.
+        classes: How many wrong classes, evenly spaced in the order of their indices, and all if there are fewer; or a
+            list of indices, from which the target of an example is left out. Default: 15, the published number. The
+            even spacing is ours.
         step: How far a step moves each feature, in the inputs' units. Default: 0.05, published for images in [0, 1].
         clip: The range of valid inputs, such as (0, 1), the published one, with a bound per channel if these are
             sequences. Default ``None``: no clipping. Inputs outside the range raise an error.
@@ -78,7 +78,7 @@ class AGI(PathAttribution):
         super().__init__(forward_func, path, multiply_by_inputs=multiply_by_inputs)
 
     def has_convergence_delta(self) -> bool:
-        """True with ``protocol="paper"``: attributions along paths sum to F(input) - F(end), summed over the classes."""
+        """True with ``protocol="paper"``: the attributions sum to that of F(input) - F(end) over the classes."""
         return isinstance(self.path, AdversarialPath) and self.path.protocol == "paper"
 
     def _check_quadratures(

@@ -27,11 +27,12 @@ class AdversarialPath(SearchedPath):
 
     With a class to approach, :math:`x_{t+1} = \mathrm{clip}(x_t + \mathrm{step} \cdot n(\nabla F_c(x_t)))` until the
     largest output is :math:`c` (AGI). Without one, :math:`x_{t+1} = \mathrm{clip}(x_t - \mathrm{step} \cdot
-    n(\nabla F(x_t)))` until the largest output is no longer the one at the input (MFABA). ``n_steps`` is the most steps.
+    n(\nabla F(x_t)))` until the largest output is no longer the one at the input (MFABA). ``n_steps`` is the most
+    steps.
 
-    Attributions sum to F(input) - F(end found) in the limit of small steps, and so does the convergence delta compare
-    them. An example that reached its goal, or can't move because its gradient is zero or the range ends, stops and
-    costs nothing further. Steps of different examples have nothing to do with each other.
+    Attributions sum to F(input) - F(end found) in the limit of small steps; the convergence delta compares them. An
+    example stops when it reaches its goal, or when it can't move because its gradient is zero or the range ends. Then
+    it costs nothing further.
 
     Args:
         toward: The class to approach, or a function of the outputs at the inputs (B, classes) and the targets (B,) that
@@ -226,9 +227,9 @@ def _class_scores(evaluator: PathEvaluator, points: Tensors) -> Tensor:
     scores = evaluator.outputs(points)
     if scores.dim() != 2 or scores.shape[1] < 2:
         raise ValueError(
-            "forward_func: AdversarialPath searches for another class, so it needs the scores of at least two classes, "
-            f"shape (B, classes), got {tuple(scores.shape)}. For one logit write lambda x: torch.cat([-f(x), f(x)], 1). "
-            "A neuron has no classes."
+            "forward_func: AdversarialPath searches for another class, so it needs the scores of two classes or more, "
+            f"shape (B, classes), got {tuple(scores.shape)}. For a single logit (B, 1) write "
+            "lambda x: torch.cat([-f(x), f(x)], 1). A neuron has no classes."
         )
     return scores
 

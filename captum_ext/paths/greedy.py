@@ -14,8 +14,8 @@ class GreedyPath(GuidedPath):
     """SAMP's path: at each step the features that raise F most move first.
 
     A feature's contribution is its derivative times its remaining way to the input. The features with the largest move
-    until the L1 length of the step, 1/n of the whole, is used up. This is :class:`GuidedPath` with its ranking reversed:
-    each example has its own path, and the inputs of a tuple are ranked together.
+    until the L1 length of the step, 1/n of the whole, is used up. This is :class:`GuidedPath` with its ranking
+    reversed: each example has its own path, and the inputs of a tuple are ranked together.
 
     Args:
         fraction: The share of all features, in (0, 1], that moves at a time. Default: 0.01, ours; the smaller, the

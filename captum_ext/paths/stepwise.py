@@ -33,6 +33,7 @@ def stepwise_search(
         values, gradients = yield Step(points, visited, bases)
         rows = active.nonzero().flatten()
         if not len(rows):
+            visited, bases = active, points
             break
         starts = tuple(tensor[rows] for tensor in (points if origin is None else origin))
         moved, goes_on = move(
