@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from captum_ext._engine.activations import LayerHooks
 from captum_ext._engine.forward_args import ForwardArgs, repeated, rows_of
-from captum_ext._engine.gradients import GradientFunc, compute_gradients, select_target
+from captum_ext._engine.gradients import GradientFunc, check_outputs, compute_gradients, select_target
 from captum_ext._engine.memory_format import MemoryFormats, in_layouts
 from captum_ext._utils._captum import expand_target
 from captum_ext._utils.devices import has_float64, run
@@ -168,11 +168,7 @@ class Evaluator:
         return self._formats.attempt(lambda: self._outputs(points))
 
     def _outputs(self, points: Tensors) -> Tensor:
-        output, rows = self._run(points), len(points[0])
-        if not isinstance(output, Tensor) or not output.dim() or len(output) != rows:
-            got = f"shape {tuple(output.shape)}" if isinstance(output, Tensor) else type(output).__name__
-            raise ValueError(f"Expected one row of output for each of {rows} rows of input, got {got}.")
-        return self._widened(output, points[0], True)
+        return self._widened(check_outputs(self._run(points), len(points[0])), points[0], True)
 
     def _run(self, points: Tensors) -> Any:
         # Cloned, since a model that works in place must not get at the caller's tensors.

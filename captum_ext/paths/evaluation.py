@@ -22,10 +22,12 @@ class PathEvaluator(Protocol):
     def has_gradient(self) -> bool:
         """Whether any pass so far had a gradient."""
 
-    def __call__(self, points: Tensors) -> tuple[Tensor | None, Tensors]:
+    def __call__(self, points: Tensors, keep: bool = False) -> tuple[Tensor | None, Tensors]:
         """F (K, B), or ``None`` if no quadrature needs it, and its gradients at points (K, B, ...).
 
-        The next pass may overwrite the gradients.
+        Args:
+            points: One tensor (K, B, ...) per input.
+            keep: Whether the gradients are copies. Otherwise the next pass may overwrite them.
         """
 
     def at(self, points: Tensors) -> tuple[Tensor, Tensors]:

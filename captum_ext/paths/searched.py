@@ -71,6 +71,8 @@ class SearchedPath(Path):
     def trajectory(self, inputs: Tensors, start: Tensors, grid: Grid, evaluator: PathEvaluator) -> Trajectory:
         """Begin the search."""
         assert grid.steps is not None, "adapt_grid() lets closed grids through only"
+        # Copies: the search may yield them, and no gradient can be taken at the user's inference tensors.
+        inputs, start = (tuple(tensor.clone() for tensor in tensors) for tensors in (inputs, start))
         return _SearchTrajectory(self.search(inputs, start, grid.steps, evaluator), self.from_inputs)
 
 
@@ -127,7 +129,8 @@ class _SearchTrajectory(Trajectory):
     def _evaluated(self, points: Tensors, evaluator: PathEvaluator) -> tuple[Tensor | None, Tensors]:
         """F and its gradients; those of finished examples are F's last value and zero, and cost nothing."""
         if self._active is None or not self._visited:
-            self._values, gradients = evaluator(points)
+            # A copy, since the search may need other passes before the gradients are summed.
+            self._values, gradients = evaluator(points, keep=True)
         else:
             rows = self._active
             some_values, some = evaluator.rows(rows)(tuple(point[:, rows] for point in points))

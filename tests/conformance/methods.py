@@ -5,6 +5,7 @@ from __future__ import annotations
 from captum_ext.attr import (
     IDGI,
     PGIG,
+    SAMP,
     BlurIG,
     GuidedIG,
     IntegratedGradients,
@@ -31,6 +32,7 @@ METHODS = {
     "Blur IG + IDGI": lambda f: IDGI(f, BlurPath(max_sigma=3.0, padding_mode="reflect")),
     "Guided IG": lambda f: GuidedIG(f, max_dist=0.3),
     "Guided IG + IDGI": lambda f: IDGI(f, GuidedPath(fraction=0.5, max_dist=1.0)),
+    "SAMP": lambda f: SAMP(f, fraction=0.3),
 }
 TAKES_BASELINES = [name for name in METHODS if not name.startswith("Blur")]
 COMPLETE = [name for name in METHODS if name != "IG, local"]

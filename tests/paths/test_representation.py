@@ -159,7 +159,7 @@ def test_what_is_refused(net, images):
         IG2(net, nn.Linear(2, 2)).attribute(images, 0, 1)
     with pytest.raises(ValueError, match="representation: expected one that depends on the inputs"):
         IG2(net, lambda z: z.detach()).attribute(images, 0, 1)
-    with pytest.raises(ValueError, match="Expected one row of output for each of 3 rows"):
+    with pytest.raises(ValueError, match="expected one row of output for each of 3 rows"):
         IG2(net, lambda z: z.sum()).attribute(images, 0, 1)
     with pytest.raises(TypeError, match="representation: expected a module of the model"):
         IG2(net, "conv")
