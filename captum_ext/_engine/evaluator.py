@@ -62,7 +62,7 @@ class Evaluator:
 
     @property
     def has_gradient(self) -> bool:
-        """Whether any pass so far had a gradient."""
+        """Whether there has been a gradient so far."""
         return self._found[0]
 
     def rows(self, rows: slice | Tensor) -> Evaluator:

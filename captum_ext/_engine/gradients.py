@@ -97,7 +97,7 @@ def select_target(output: object, target: TargetType, rows: int) -> Tensor:
 
 
 def check_outputs(output: object, rows: int) -> Tensor:
-    """What a function returned, if it is a tensor of real numbers with one row per row of its inputs.
+    """The output of a function, if it is a tensor of real numbers with one row per row of its inputs.
 
     Raises:
         TypeError: If it is not a tensor of real numbers.

@@ -25,7 +25,7 @@ class AGI(PathAttribution):
 
     Each path climbs the output of one wrong class until the model decides for it, at most ``n_steps`` steps (15 in the
     paper). Attributions sum to the sum over the classes of F(input) - F(end found), in the limit of small steps; the
-    convergence delta compares them. A step takes two gradients and a forward pass. ``attribute`` takes
+    convergence delta compares them. Each step takes two gradients and one forward pass. ``attribute`` takes
     ``baselines=None`` only, and as target class indices, an int or one per example: the outputs must be scores of
     classes (B, classes). The published method explains probabilities: ``AGI(lambda x: model(x).softmax(1))``.
 
@@ -118,7 +118,7 @@ def _choices(classes: object) -> list[int | ClassChoice]:
     if not isinstance(classes, Sequence) or not classes or not all(map(is_integer, classes)):
         raise TypeError(f"classes: expected how many wrong classes, or a list of their indices, got {classes!r:.60}.")
     if len(set(classes)) < len(classes) or min(classes) < 0:
-        raise ValueError(f"classes: expected different classes from 0 on, got {list(classes)[:20]}.")
+        raise ValueError(f"classes: expected different classes, at least 0, got {list(classes)[:20]}.")
     return [int(classes[0])] if len(classes) == 1 else [UnlessTarget(int(index)) for index in classes]
 
 

@@ -31,7 +31,7 @@ class SAMP(PathAttribution):
         TypeError, ValueError: If a setting is out of range, or ``multiply_by_inputs=False``.
 
     Reference:
-        Zhang et al.: Path Choice Matters for Clear Attributions in Path Methods. ICLR 2024.
+        Zhang et al.: Path Choice Matters for Clear Attribution in Path Methods. ICLR 2024.
         https://arxiv.org/abs/2401.10442
 
     Example:

@@ -85,7 +85,7 @@ class AdversarialPath(SearchedPath):
         if not (self.toward is None or is_integer(self.toward) or callable(self.toward)):
             raise TypeError(f"toward: expected a class, a function or None, got {type(self.toward).__name__}.")
         if is_integer(self.toward) and self.toward < 0:  # type: ignore[operator]
-            raise ValueError(f"toward: expected a class from 0 on, got {self.toward}.")
+            raise ValueError(f"toward: expected a class index, at least 0, got {self.toward}.")
         for name, value in (("step", self.step), ("epsilon", self.epsilon)):
             if value is not None or name == "step":
                 check_number(name, value)
@@ -182,7 +182,7 @@ class WrongClass:
     """One of n wrong classes at even distances: number k of them, in the order of their indices.
 
     Args:
-        k: Which, from 0 on.
+        k: Which of them, from 0 to n - 1.
         n: How many. Of an output with fewer wrong classes each is taken once, and there is none for the other k.
     """
 

@@ -1,4 +1,4 @@
-"""What a path may ask of the model."""
+"""The interface through which a path evaluates the model."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class PathEvaluator(Protocol):
 
     @property
     def has_gradient(self) -> bool:
-        """Whether any pass so far had a gradient."""
+        """Whether there has been a gradient so far."""
 
     def __call__(self, points: Tensors, keep: bool = False) -> tuple[Tensor | None, Tensors]:
         """F (K, B), or ``None`` if no quadrature needs it, and its gradients at points (K, B, ...).
@@ -37,7 +37,7 @@ class PathEvaluator(Protocol):
             points: One tensor (B, ...) per input.
 
         Returns:
-            F, and the gradients, shaped as ``points``; copies that may be kept.
+            F, and the gradients in the shape of ``points``; copies that may be kept.
         """
 
     def value(self, points: Tensors) -> Tensor:

@@ -27,7 +27,7 @@ class GreedyPath(GuidedPath):
         TypeError, ValueError: If a setting is out of range.
 
     Reference:
-        Zhang et al.: Path Choice Matters for Clear Attributions in Path Methods. ICLR 2024.
+        Zhang et al.: Path Choice Matters for Clear Attribution in Path Methods. ICLR 2024.
         https://arxiv.org/abs/2401.10442
 
     Example:
@@ -42,7 +42,7 @@ class GreedyPath(GuidedPath):
     max_dist: float = 1.0
 
     def rank(self, gradient: Tensor, here: Tensor, way: Tensor) -> Tensor:
-        """How far each feature's contribution is below the largest; see :meth:`GuidedPath.rank`."""
+        """The largest contribution minus that of each feature; see :meth:`GuidedPath.rank`."""
         contribution = (1 - here).mul_(way).mul_(gradient)
         if not contribution.shape[1]:
             return contribution

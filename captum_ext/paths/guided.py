@@ -77,7 +77,7 @@ class GuidedPath(Path):
         return _GuidedTrajectory(inputs, start, grid.steps, self.fraction, self.max_dist, self.rank)
 
     def rank(self, gradient: Tensor, here: Tensor, way: Tensor) -> Tensor:
-        """What the features are ranked by, in (B, all features); those with the smallest move first.
+        """Numbers (B, all features) that rank the features; those with the smallest move first.
 
         Args:
             gradient: F's gradient at the last point.

@@ -80,7 +80,7 @@ class RepresentationPath(SearchedPath):
         if baselines is None:
             raise ValueError(
                 "baselines: RepresentationPath needs references, such as inputs of other classes, and has no default. "
-                "Give a tensor shaped as the inputs, or (1, ...) for all; for the mean over several write "
+                "Give a tensor in the inputs' shape, or (1, ...) for all; for the mean over several write "
                 "Expected(method, references)."
             )
         return baselines
@@ -99,7 +99,7 @@ class RepresentationPath(SearchedPath):
             if not distance.has_gradient:
                 raise ValueError(
                     "representation: expected one that depends on the inputs (or the layer explained) by "
-                    "differentiable operations, got one without a gradient."
+                    "differentiable operations, but there is no gradient."
                 )
             moved = (point - per_node(lengths[rows], way) * way for point, way in zip(here, ways, strict=True))
             return tuple(moved), torch.ones_like(rows, dtype=torch.bool)

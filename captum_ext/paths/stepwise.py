@@ -1,4 +1,4 @@
-"""What searches from the input have in common: examples that step on and stop one by one."""
+"""Search from the input step by step, in which examples stop one by one."""
 
 from __future__ import annotations
 

@@ -4,8 +4,9 @@ import pytest
 import torch
 from torch import nn
 
-from captum_ext.attr import IG2, Expected, LayerPathAttribution, NeuronPathAttribution, PathAttribution
+from captum_ext.attr import AGI, IG2, MFABA, Expected, LayerPathAttribution, NeuronPathAttribution, PathAttribution
 from captum_ext.paths import RepresentationPath
+from tests.static_buffers import StaticBuffers
 
 
 def naive_ig2(f, representation, x, reference, label, length, steps):
@@ -150,6 +151,24 @@ def test_layers_and_neurons(net, images, references):
     assert (deltas[1] < deltas[0] / 5).all()
     with pytest.raises(ValueError, match="representation: expected one that depends on the inputs"):
         LayerPathAttribution(net, net.head, path=RepresentationPath(net.conv)).attribute(images, references, 1)
+
+
+def test_static_buffers_and_inference_tensors_change_nothing():
+    model = nn.Sequential(nn.Linear(4, 6), nn.Softplus(), nn.Linear(6, 3))
+    static = StaticBuffers(model)
+    x, reference = torch.rand(3, 4), torch.rand(1, 4)
+    settings = {"target": [0, 1, 2], "n_steps": 5}
+    for make, baselines in (
+        (AGI, None),
+        (MFABA, None),
+        (lambda f: IG2(f, StaticBuffers(model[0]).forward), reference),
+        (lambda f: IG2(f, lambda z: f(z)), reference),
+    ):
+        expected = make(model).attribute(x, baselines, **settings)
+        assert torch.equal(make(static).attribute(x, baselines, **settings), expected)
+        with torch.inference_mode():
+            copies = x.clone(), None if baselines is None else reference.clone()
+            assert torch.equal(make(model).attribute(*copies, **settings), expected)
 
 
 def test_what_is_refused(net, images):
