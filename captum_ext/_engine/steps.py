@@ -94,13 +94,15 @@ class FixedWalk:
         self._n_visited += 1
         grid = self._plan.walked.part(nodes)
         points, values, gradients = self._trajectory.visit(grid, self._evaluator)
+        if self._plan.record and values is not None:
+            self._values.append(values)
+        if self._trajectory.backward:  # the way back with F is the way there with -F, for any quadrature
+            values, gradients = None if values is None else -values, tuple(-gradient for gradient in gradients)
         segment = Segment(points, values, gradients, partial(self._trajectory.increments, grid), grid)
         for accumulator, own in zip(self._accumulators, self._plan.grids, strict=True):
             part = segment if own == self._plan.walked else self._part(segment, own, nodes)
             if len(part.grid):  # a rule may have none of these nodes, such as the left rule of the last one alone
                 accumulator.update(part)
-        if self._plan.record and values is not None:
-            self._values.append(values)
         return 1
 
     def _part(self, segment: Segment, own: Grid, nodes: slice) -> Segment:

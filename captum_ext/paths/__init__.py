@@ -1,17 +1,23 @@
 """Which points lie between a baseline and an input, and what is needed to write a path."""
 
+from captum_ext.paths.adversarial import AdversarialPath
 from captum_ext.paths.base import Path, Trajectory
 from captum_ext.paths.blur import BlurPath
 from captum_ext.paths.evaluation import PathEvaluator
+from captum_ext.paths.greedy import GreedyPath
 from captum_ext.paths.guided import GuidedPath
+from captum_ext.paths.representation import RepresentationPath
 from captum_ext.paths.searched import SearchedPath, Step
 from captum_ext.paths.straight import StraightPath
 
 __all__ = [
+    "AdversarialPath",
     "BlurPath",
+    "GreedyPath",
     "GuidedPath",
     "Path",
     "PathEvaluator",
+    "RepresentationPath",
     "SearchedPath",
     "Step",
     "StraightPath",

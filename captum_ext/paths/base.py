@@ -20,6 +20,9 @@ class Trajectory(ABC):
     finished: bool = False
     """Whether there is no further point, although the grid has further nodes."""
 
+    backward: bool = False
+    """Whether attributions are those of the way from its last point back to its first, as of a walk from the inputs."""
+
     @abstractmethod
     def points(self, grid: Grid) -> Tensors:
         """The points at K nodes.

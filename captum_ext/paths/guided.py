@@ -74,11 +74,33 @@ class GuidedPath(Path):
     def trajectory(self, inputs: Tensors, start: Tensors, grid: Grid, evaluator: PathEvaluator) -> Trajectory:
         """Set out from the start, with the positions of all features in float64."""
         assert grid.steps is not None, "adapt_grid() lets closed grids through only"
-        return _GuidedTrajectory(inputs, start, grid.steps, self.fraction, self.max_dist)
+        return _GuidedTrajectory(inputs, start, grid.steps, self.fraction, self.max_dist, self.rank)
+
+    def rank(self, gradient: Tensor, here: Tensor, way: Tensor) -> Tensor:
+        """Numbers (B, all features) that rank the features; those with the smallest move first.
+
+        Args:
+            gradient: F's gradient at the last point.
+            here: How far along its own way each feature is, from 0 to 1.
+            way: The whole way of each feature, from the start to the input.
+
+        Returns:
+            Numbers that are not negative.
+        """
+        return gradient.abs()
 
 
 class _GuidedTrajectory(Trajectory):
-    def __init__(self, inputs: Tensors, start: Tensors, steps: int, fraction: float, max_dist: float) -> None:
+    def __init__(
+        self,
+        inputs: Tensors,
+        start: Tensors,
+        steps: int,
+        fraction: float,
+        max_dist: float,
+        rank: Callable[[Tensor, Tensor, Tensor], Tensor],
+    ) -> None:
+        self._rank = rank
         self._like = inputs
         self._steps = steps
         self._max_dist = max_dist
@@ -101,10 +123,10 @@ class _GuidedTrajectory(Trajectory):
         points, values, gradients = super().visit(grid, evaluator)
         if self._steps_done < self._steps:
             self._steps_done += 1
-            magnitude = _flat(tuple(gradient[0] for gradient in gradients)).abs()
-            examples, features = magnitude.shape
-            each = max(1, _GROUP // max(features, 1)) if magnitude.device.type == "cpu" else examples
-            self._next = torch.cat([self._move(slice(at, at + each), magnitude) for at in range(0, examples, each)])
+            ranks = self._rank(_flat(tuple(gradient[0] for gradient in gradients)), self._here, self._way)
+            examples, features = ranks.shape
+            each = max(1, _GROUP // max(features, 1)) if ranks.device.type == "cpu" else examples
+            self._next = torch.cat([self._move(slice(at, at + each), ranks) for at in range(0, examples, each)])
 
         return points, values, gradients
 
@@ -114,8 +136,8 @@ class _GuidedTrajectory(Trajectory):
             move = after * move + before * (self._here - self._last)
         return self._unflat(move.mul_(self._way))
 
-    def _move(self, rows: slice, magnitude: Tensor) -> Tensor:
-        """One step of the path: the next position of some examples' features, from the gradient's magnitude here."""
+    def _move(self, rows: slice, ranks: Tensor) -> Tensor:
+        """One step of the path: the next position of some examples' features, from their ranks here."""
         goal = self._steps_done / self._steps
         here, distance, whole = self._here[rows], self._distance[rows], self._whole[rows]
         if goal == 1:
@@ -127,7 +149,7 @@ class _GuidedTrajectory(Trajectory):
         target = whole * (1 - goal)
         moving = ~_close(left, target, whole)
         # Features that can't move on are left out; so is, in later rounds, whatever has moved.
-        rank = _leave_out(magnitude[rows], _mask(torch.eq, room, 0))
+        rank = _leave_out(ranks[rows], _mask(torch.eq, room, 0))
         nothing = torch.full_like(rank[:, 0], -math.inf)
         last, share = nothing, torch.zeros_like(left)
         largest = torch.finfo(rank.dtype).max

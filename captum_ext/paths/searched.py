@@ -22,10 +22,12 @@ class Step(NamedTuple):
     Attributes:
         points: One tensor (B, ...) per input. Finished examples stay where they are.
         active: Which examples still move, (B,), bool. For the others no gradient is computed any more.
+        origin: Where the move to these points starts, if not at the last ones.
     """
 
     points: Tensors
     active: Tensor
+    origin: Tensors | None = None
 
 
 Gradients: TypeAlias = tuple[Tensor | None, Tensors]
@@ -40,6 +42,10 @@ class SearchedPath(Path):
     (:class:`Step`), and ends where it likes: attributions are compared with F's change between its first point and its
     last one.
     """
+
+    from_inputs: ClassVar[bool] = False
+    """Whether the search starts at the inputs. Attributions are then those of the way back: they sum to F at the input
+    less F at the end that was found, and positions count from the input."""
 
     look_ahead: ClassVar[bool] = False
     ends_at_inputs: ClassVar[bool] = False
@@ -65,24 +71,29 @@ class SearchedPath(Path):
     def trajectory(self, inputs: Tensors, start: Tensors, grid: Grid, evaluator: PathEvaluator) -> Trajectory:
         """Begin the search."""
         assert grid.steps is not None, "adapt_grid() lets closed grids through only"
-        return _SearchTrajectory(self.search(inputs, start, grid.steps, evaluator))
+        # Copies: the search may yield them, and no gradient can be taken at the user's inference tensors.
+        inputs, start = (tuple(tensor.clone() for tensor in tensors) for tensors in (inputs, start))
+        return _SearchTrajectory(self.search(inputs, start, grid.steps, evaluator), self.from_inputs)
 
 
 class _SearchTrajectory(Trajectory):
-    def __init__(self, search: Search) -> None:
+    def __init__(self, search: Search, backward: bool) -> None:
         self._search = search
+        self.backward = backward
         self._active: Tensor | None = None  # indices; None for all
         try:
             first = next(search)
         except StopIteration:
             raise ValueError("search: expected at least one point, got none. Yield the start of the path.") from None
-        self._first = self._last = self._here = self._next = self._unpacked(first)
+        self._first = self._here = self._next = self._unpacked(first)
+        # The moves to the point here, and from there.
+        self._arrival = self._departure = tuple(torch.zeros_like(point) for point in self._first)
         self.finished = False  # the first point is visited, even if no example moves on from it
         self._values: Tensor | None = None  # F at the last points, (1, B)
         self._visited = False
 
     def points(self, grid: Grid) -> Tensors:
-        self._last, self._here = self._here, self._next
+        self._here, self._arrival = self._next, self._departure
         return tuple(point.unsqueeze(0) for point in self._here)
 
     def visit(self, grid: Grid, evaluator: PathEvaluator) -> tuple[Tensors, Tensor | None, Tensors]:
@@ -90,18 +101,22 @@ class _SearchTrajectory(Trajectory):
         values, gradients = self._evaluated(points, evaluator)
         at_points = (None if values is None else values[0], tuple(gradient[0] for gradient in gradients))
         try:
-            self._next = self._unpacked(self._search.send(at_points))
+            step = self._search.send(at_points)
+            self._next = self._unpacked(step)
+            origin = step.origin if isinstance(step, Step) and step.origin is not None else self._here
         except StopIteration as stop:
             self.finished = True
-            self._next = self._here if stop.value is None else stop.value
+            self._next, origin = self._here if stop.value is None else stop.value, self._here
+        self._departure = tuple(new - old for new, old in zip(self._next, origin, strict=True))
         return points, values, gradients
 
     def increments(self, grid: Grid, before: float, after: float) -> Tensors:
-        steps = zip(self._last, self._here, self._next, strict=True)
-        return tuple((before * (here - last) + after * (new - here)).unsqueeze(0) for last, here, new in steps)
+        moves = zip(self._arrival, self._departure, strict=True)
+        return tuple((before * arrival + after * departure).unsqueeze(0) for arrival, departure in moves)
 
     def output_deltas(self, evaluator: PathEvaluator) -> Tensor:
-        return evaluator.value(self._next) - evaluator.value(self._first)
+        ends = (self._next, self._first) if self.backward else (self._first, self._next)
+        return evaluator.value(ends[1]) - evaluator.value(ends[0])
 
     def _unpacked(self, step: Tensors | Step) -> Tensors:
         if not isinstance(step, Step):
@@ -114,7 +129,8 @@ class _SearchTrajectory(Trajectory):
     def _evaluated(self, points: Tensors, evaluator: PathEvaluator) -> tuple[Tensor | None, Tensors]:
         """F and its gradients; those of finished examples are F's last value and zero, and cost nothing."""
         if self._active is None or not self._visited:
-            self._values, gradients = evaluator(points)
+            # A copy, since the search may need other passes before the gradients are summed.
+            self._values, gradients = evaluator(points, keep=True)
         else:
             rows = self._active
             some_values, some = evaluator.rows(rows)(tuple(point[:, rows] for point in points))

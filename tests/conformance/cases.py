@@ -12,6 +12,7 @@ import torch
 from captum_ext.attr import (
     IDGI,
     PGIG,
+    SAMP,
     BlurIG,
     GuidedIG,
     IntegratedGradients,
@@ -132,6 +133,7 @@ CASES = (
     Case("Blur IG + IDGI", IDGI, path=BlurPath(max_sigma=3.0, padding_mode="reflect")),
     Case("Guided IG", GuidedIG, max_dist=0.3),
     Case("Guided IG + IDGI", IDGI, path=GuidedPath(fraction=0.5, max_dist=1.0)),
+    Case("SAMP", SAMP, fraction=0.3),
     Case("Layer IG", LayerIntegratedGradients),
     Case("Layer IG, local", LayerIntegratedGradients, multiply_by_inputs=False),
     Case("Layer IDGI", LayerIDGI),

@@ -74,7 +74,7 @@ def test_what_ran_on_several_devices_is_joined_in_the_batchs_order(net):
     """The keys stand for devices that this machine may not have; the tensors are on the CPU."""
     first, second = torch.device("cuda", 0), torch.device("cuda", 1)
     parts = {first: (torch.zeros(2, 3), torch.zeros(2)), second: (torch.ones(1, 3), torch.ones(1))}
-    joined = LayerHooks(net, [net.conv], False, [1, 0])._gather(parts)
+    joined = LayerHooks(net, [net.conv], False, [1, 0]).gather(0, parts)
     assert [part.reshape(3, -1)[:, 0].tolist() for part in joined] == [[1, 0, 0], [1, 0, 0]]
     with pytest.raises(ValueError, match="device_ids: expected the order of the devices"):
-        LayerHooks(net, [net.conv], False)._gather(parts)
+        LayerHooks(net, [net.conv], False).gather(0, parts)
