@@ -132,6 +132,7 @@ class _Joined:
     def __init__(self, tensors: list[Tensor]) -> None:
         self._tensors = tensors
         self._shapes = [tensor.shape for tensor in tensors]
+        self._versions = list(map(_version, tensors))
         self._values = _joined(tensors)
 
     def restore(self) -> None:
@@ -143,8 +144,8 @@ class _Joined:
             if now is not None and now.dtype == self._values.dtype and _equal(now, self._values):
                 return
         values = self._values.split([shape.numel() for shape in self._shapes])
-        for tensor, value, shape in zip(self._tensors, values, self._shapes, strict=True):
-            _put_back(tensor, value.view(shape))
+        for tensor, value, shape, version in zip(self._tensors, values, self._shapes, self._versions, strict=True):
+            _put_back(tensor, value.view(shape), hide=version is not None and _version(tensor) == version)
 
 
 class _Parts:
@@ -172,14 +173,24 @@ class _Parts:
                 _put_back(part, copy)
 
 
-def _put_back(tensor: Tensor, value: Tensor) -> None:
+def _version(tensor: Tensor) -> int | None:
+    """The number of writes that autograd has seen; ``None`` for inference tensors, which have no counter."""
+    return None if tensor.is_inference() else tensor._version
+
+
+def _put_back(tensor: Tensor, value: Tensor, *, hide: bool = False) -> None:
+    """Write the value unless the tensor has it.
+
+    ``hide`` keeps the write from autograd. BatchNorm in training mode changes its buffers in this way; if they were then
+    restored by a visible write, autograd would refuse to differentiate the graphs that hold them.
+    """
     same = tensor.shape == value.shape and tensor.dtype == value.dtype and tensor.device == value.device
     same = same and not _is_emptied(tensor)
     if same and _equal(tensor, value):
         return
     with torch.inference_mode(tensor.is_inference()):
         if same:
-            tensor.copy_(value)
+            (tensor.data if hide else tensor).copy_(value)
         else:
             tensor.data = value.clone()
 

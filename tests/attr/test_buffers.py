@@ -244,7 +244,7 @@ def test_an_inference_tensor():
 
 
 def test_a_buffer_that_cannot_be_put_back_loses_no_result(monkeypatch):
-    def fail(tensor, value):
+    def fail(tensor, value, **_):
         raise RuntimeError("no room")
 
     monkeypatch.setattr(buffers, "_put_back", fail)
