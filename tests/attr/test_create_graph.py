@@ -108,7 +108,9 @@ def test_adaptive_steps():
 def test_batch_normalization_in_training_mode(loss_first):
     """The buffers are restored, and the graphs of the passes that changed them can still be differentiated."""
     torch.manual_seed(0)
-    net = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.BatchNorm1d(8), torch.nn.Softplus(), torch.nn.Linear(8, 2))
+    net = torch.nn.Sequential(
+        torch.nn.Linear(4, 8), torch.nn.BatchNorm1d(8), torch.nn.Softplus(), torch.nn.Linear(8, 2)
+    )
     plain = copy.deepcopy(net)
     x = torch.rand(6, 4)
 
@@ -117,11 +119,11 @@ def test_batch_normalization_in_training_mode(loss_first):
         (gradient,) = torch.autograd.grad(plain(half)[:, 1].sum(), half, create_graph=True)
         return x * gradient
 
+    method = IntegratedGradients(net)
+    loss = net(x).square().mean() if loss_first else None
     with pytest.warns(UserWarning, match="training mode"):
-        method = IntegratedGradients(net)
-        before = net(x).square().mean() if loss_first else 0
         maps = method.attribute(x, target=1, n_steps=1, method="riemann_middle", create_graph=True)
-    loss = before if loss_first else net(x).square().mean()
+    loss = net(x).square().mean() if loss is None else loss
     (loss + maps.square().sum()).backward()
     (plain(x).square().mean() + middle(x).square().sum()).backward()
     for ours, theirs in zip(net.parameters(), plain.parameters(), strict=True):
