@@ -1,15 +1,13 @@
-"""Train small networks with attribution priors and print the tables of docs/attribution_priors.md.
-
-    python studies/attribution_priors.py                         # all tasks, 10 seeds: 5 minutes on one core
-    python studies/attribution_priors.py --seeds 2 digits cancer
+"""Print the tables of docs/attribution_priors.md: python studies/attribution_priors.py [mnist] [digits] [cancer]
 
 A seed draws the training examples, the network's first weights, the batches and the noise. All other examples are for
-testing. Needs the packages mlxtend, pandas and scikit-learn.
+testing. In parentheses: the seeds with a higher value than without a prior. Needs mlxtend, pandas and scikit-learn.
 """
 
-import argparse
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 import torch
@@ -22,7 +20,6 @@ from captum_ext.attr import ExpectedGradients
 
 
 def total_variation(maps: Tensor) -> Tensor:
-    """The sum of a map's absolute differences between neighboring pixels, averaged over the maps."""
     return (maps.diff(dim=-1).abs().sum((1, 2, 3)) + maps.diff(dim=-2).abs().sum((1, 2, 3))).mean()
 
 
@@ -34,7 +31,6 @@ def negative_gini(maps: Tensor) -> Tensor:
 
 
 def roughness(maps: Tensor) -> float:
-    """The total variation of maps that are scaled to sum to 1 in magnitude."""
     return total_variation(maps / maps.abs().sum((1, 2, 3), keepdim=True)).item()
 
 
@@ -42,10 +38,6 @@ def features_for_90_percent(maps: Tensor) -> float:
     """The number of features that have 90% of the mean magnitude."""
     sizes = maps.abs().mean(0).sort(descending=True).values
     return int((sizes.cumsum(0) < 0.9 * sizes.sum()).sum()) + 1
-
-
-def tensors(inputs: object, labels: object, shape: tuple[int, ...]) -> tuple[Tensor, Tensor]:
-    return torch.as_tensor(inputs).float().reshape(-1, *shape), torch.as_tensor(labels).long()
 
 
 def convolutional(kernel: int, stride: int) -> nn.Module:
@@ -59,7 +51,8 @@ def dense() -> nn.Module:
 
 @dataclass(frozen=True)
 class Task:
-    data: Callable[[], tuple[Tensor, Tensor]]
+    data: Callable[[], tuple[Any, Any]]
+    shape: tuple[int, ...]
     network: Callable[[], nn.Module]
     prior: Callable[[Tensor], Tensor]
     weights: tuple[float, ...]
@@ -68,27 +61,23 @@ class Task:
     noise: float  # of test examples: the standard deviation, over the largest value or that of each feature
 
 
+SEEDS = 10
 SMOOTH = (total_variation, (0.003, 0.01, 0.03, 0.1), roughness)
+SPARSE = (negative_gini, (0.03, 0.1, 0.3, 1.0), features_for_90_percent)
 TASKS = {
-    "mnist": Task(lambda: tensors(*mnist_data(), (1, 28, 28)), lambda: convolutional(5, 2), *SMOOTH, 500, 0.75),
-    "digits": Task(
-        lambda: tensors(*load_digits(return_X_y=True), (1, 8, 8)), lambda: convolutional(3, 1), *SMOOTH, 500, 0.4
-    ),
-    "cancer": Task(
-        lambda: tensors(*load_breast_cancer(return_X_y=True), (30,)), dense, negative_gini, (0.03, 0.1, 0.3, 1.0),
-        features_for_90_percent, 50, 1.0,
-    ),
-}  # fmt: skip
+    "mnist": Task(mnist_data, (1, 28, 28), lambda: convolutional(5, 2), *SMOOTH, 500, 0.75),
+    "digits": Task(lambda: load_digits(return_X_y=True), (1, 8, 8), lambda: convolutional(3, 1), *SMOOTH, 500, 0.4),
+    "cancer": Task(lambda: load_breast_cancer(return_X_y=True), (30,), dense, *SPARSE, 50, 1.0),
+}
 
 
 def measure(task: Task, weight: float, weight_decay: float, seed: int) -> dict[str, float]:
-    """Train one network for 200 steps and measure it on the test examples."""
     torch.manual_seed(seed)
     source = torch.Generator().manual_seed(seed)
-    inputs, labels = task.data()
+    inputs, labels = map(torch.as_tensor, task.data())
+    inputs, labels = inputs.float().reshape(-1, *task.shape), labels.long()
     train, test = torch.randperm(len(inputs), generator=source).tensor_split([task.n_train])
-    table = inputs.dim() == 2
-    inputs = (inputs - inputs[train].mean(0)) / inputs[train].std(0) if table else inputs / inputs.max()
+    inputs = (inputs - inputs[train].mean(0)) / inputs[train].std(0) if inputs.dim() == 2 else inputs / inputs.max()
     batches = [train[torch.randint(len(train), (50,), generator=source)] for _ in range(200)]
     noise = task.noise * torch.randn(inputs[test].shape, generator=source)
     model = task.network()
@@ -115,16 +104,10 @@ def measure(task: Task, weight: float, weight_decay: float, seed: int) -> dict[s
 
 
 def main() -> None:
-    """Print one table per task: mean and standard deviation over seeds, and the seeds above the run without prior."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("tasks", nargs="*", default=[*TASKS], help=f"of {', '.join(TASKS)}; default: all")
-    parser.add_argument("--seeds", type=int, default=10)
-    arguments = parser.parse_args()
-    torch.set_num_threads(1)
-    for name in arguments.tasks:
+    for name in sys.argv[1:] or TASKS:
         plain = None
         for weight, decay in [(0, 0), *((weight, 0) for weight in TASKS[name].weights), (0, 1e-3), (0, 1e-2)]:
-            runs = pd.DataFrame([measure(TASKS[name], weight, decay, seed) for seed in range(arguments.seeds)])
+            runs = pd.DataFrame([measure(TASKS[name], weight, decay, seed) for seed in range(SEEDS)])
             if plain is None:
                 plain = runs
                 print(f"\n| {name}: prior | weight decay | {' | '.join(runs)} |\n{'|---' * (len(runs.columns) + 2)}|")
