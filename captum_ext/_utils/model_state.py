@@ -76,7 +76,7 @@ def _search(function: Any) -> tuple[list[nn.Module], list[nn.Module]]:
             key = (id(thing.__func__), id(thing.__self__)) if method else (id(thing), hash(names))
             if key not in visited:
                 visited.add(key)
-                pending += _method(thing.__self__, thing.__func__) if method else _references(thing, names)
+                pending += _method(thing.__self__, thing.__func__) if method else _reachable(thing, names)
     return roots, list(modules.values())
 
 
@@ -103,7 +103,7 @@ def _add_modules(root: nn.Module, modules: dict[int, nn.Module]) -> Iterator[Any
 _MODULE_ATTRIBUTES = frozenset(vars(nn.Module()))
 
 
-def _references(thing: Any, names: frozenset[str]) -> Iterable[_Reference]:
+def _reachable(thing: Any, names: frozenset[str]) -> Iterable[_Reference]:
     """The objects that an object refers to."""
     if isinstance(thing, dict | list | tuple | set):
         values = thing.values() if isinstance(thing, dict) else thing

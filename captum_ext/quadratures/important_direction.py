@@ -9,7 +9,7 @@ from typing import ClassVar, NamedTuple
 import torch
 from torch import Tensor
 
-from captum_ext._utils.tensors import Tensors, by_example, per_node, squared_norms
+from captum_ext._utils.tensors import Tensors, by_example, per_node, squared_norms, sum_dtype
 from captum_ext._utils.types import TensorOrTuple
 from captum_ext.quadratures.base import Accumulator, Pair, Quadrature
 from captum_ext.quadratures.grid import Grid, closed_grid
@@ -215,17 +215,11 @@ def idgi(gradients: TensorOrTuple, values: Tensor, method: str = "riemann_left")
         raise ValueError(f"method: riemann_middle needs an odd number of points, got {len(values)}.")
     one_example = values.dim() == 1
     accumulator = quadrature.init()
-    batched = tuple(part.unsqueeze(1) for part in parts) if one_example else parts
-    wide = tuple(part.to(torch.promote_types(part.dtype, torch.float32)) for part in batched)
-    wide_values = values.to(torch.promote_types(values.dtype, torch.float32))
-    accumulator.update(
-        Segment(
-            wide,
-            wide_values.unsqueeze(1) if one_example else wide_values,
-            wide,
-            lambda *_: wide,
-            closed_grid(len(values) - 1),
-        )
-    )
+    stored = [part.to(sum_dtype(part)) for part in (values, *parts)]
+    in_batches = [part.unsqueeze(1) for part in stored] if one_example else stored
+    path_values, path_gradients = in_batches[0], tuple(in_batches[1:])
+    # IDGI uses neither the points nor the moves.
+    segment = Segment((), path_values, path_gradients, lambda *_: (), closed_grid(len(values) - 1))
+    accumulator.update(segment)
     result = tuple(part[0] if one_example else part for part in accumulator.result())
     return result if isinstance(gradients, tuple) else result[0]
