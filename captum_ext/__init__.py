@@ -1,6 +1,6 @@
 """captum_ext: any path x any quadrature x any backward rule, next to Captum's Integrated Gradients.
 
-The sub-packages are imported when they are first used, so that ``import captum_ext`` stays cheap.
+Each subpackage is imported on first use, so ``import captum_ext`` does not import torch.
 
 Example:
     >>> import captum_ext
@@ -31,12 +31,12 @@ _SUBPACKAGES = (
 
 
 def __getattr__(name: str) -> ModuleType:
-    """A sub-package, imported on first use (PEP 562)."""
+    """Import a subpackage on first use (PEP 562)."""
     if name in _SUBPACKAGES:
         return importlib.import_module(f"captum_ext.{name}")
     raise AttributeError(f"module 'captum_ext' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    """The sub-packages, for completion."""
+    """List the subpackages, for completion."""
     return [*_SUBPACKAGES, "__version__"]

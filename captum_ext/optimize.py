@@ -56,9 +56,9 @@ def for_attribution(model: nn.Module, example: Tensor) -> OptimizedModel:
 
     In the copy, BatchNorm is folded into the preceding convolution or linear layer, weights are frozen, and
     convolutions store their weights with channels last where that is faster (on CPUs; on GPUs in half precision or
-    with TF32). It computes the same up to rounding, which is measured on the example. The model itself does not change,
-    nor does the copy follow its later changes. Do not fit patterns for the copy and use them for the model, or the reverse: folding
-    changes the layers that patterns belong to.
+    with TF32). It computes the same up to rounding, which is measured on the example. The model itself does not
+    change, nor does the copy follow its later changes. Do not fit patterns for the copy and use them for the model, or
+    the reverse: folding changes the layers that patterns belong to.
 
     Args:
         model: A model in evaluation mode.

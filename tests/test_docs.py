@@ -29,6 +29,7 @@ model = torch.nn.Sequential(
 f = lambda x: model(x).softmax(1)
 x, black, data = torch.rand(2, 3, 8, 8), torch.zeros(1, 3, 8, 8), torch.rand(9, 3, 8, 8)
 loader = [torch.rand(32, 3, 8, 8)]
+batches, optimizer = [(data, torch.arange(9) % 5)], torch.optim.Adam(model.parameters())
 patterns = fit_patterns(model, loader)
 classifier = torch.nn.Sequential()
 classifier.add_module("embedding", torch.nn.Embedding(20, 4))
@@ -37,6 +38,7 @@ ids, pad_id = torch.randint(20, (2, 6)), 0
 """
 ALONE = ("README.md", "docs/index.md", "docs/output.md", "docs/inputs.md", "docs/baselines.md", "docs/own_parts.md")
 PEERS = ("docs/migration.md",)  # compared with other libraries: a test of its own
+SLOW = ("docs/attribution_priors.md",)  # trains networks: its own test runs it
 PAGES = [
     str(path.relative_to(ROOT))
     for path in [README, *sorted((ROOT / "docs").glob("*.md")), *sorted((ROOT / "docs" / "methods").glob("*.md"))]
@@ -63,7 +65,7 @@ def run(tmp_path, monkeypatch):
     return of
 
 
-@pytest.mark.parametrize("name", [name for name in PAGES if name not in PEERS])
+@pytest.mark.parametrize("name", [name for name in PAGES if name not in (*PEERS, *SLOW)])
 def test_a_pages_python_runs_from_top_to_bottom(run, name):
     run(name)
 
@@ -110,6 +112,16 @@ def test_the_page_on_outputs(run):
     for name, function in names["functions"].items():
         change = (function(x) - function(zero)).detach()
         torch.testing.assert_close(names["maps"][name].sum((1, 2, 3)), change, atol=1e-4, rtol=1e-3)
+
+
+def test_the_page_on_attribution_priors(run):
+    names = run("docs/attribution_priors.md")
+    plain, smooth = names["plain"], names["smooth"]
+    assert smooth["total variation"] < 0.6 * plain["total variation"]
+    assert smooth["log loss"] < plain["log loss"]
+    assert smooth["accuracy with noise"] > plain["accuracy with noise"]
+    first = (ROOT / "docs/attribution_priors.md").read_text().split("```python\n")[1].split("```")[0]
+    assert len([line for line in first.splitlines() if line]) <= 10
 
 
 def test_a_path_of_ones_own(run):

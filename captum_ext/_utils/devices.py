@@ -1,4 +1,4 @@
-"""What depends on the device: which dtypes it has, and models that are on another one than their inputs."""
+"""Differences between devices, and errors for a model and inputs on different devices."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from captum_ext._utils.model_state import modules_of
 
 _WITHOUT_FLOAT64 = ("mps",)
 
-# As torch says it: by the dispatcher, by convolutions, by MPS, by CUDA, by the meta device.
+# The messages of torch's dispatcher, convolutions, MPS, CUDA and the meta device.
 _MIXED = re.compile(
     r"same device|two devices|expected device|weight type|Placeholder storage|is on (cpu|CPU|cuda|mps|GPU)"
 )
@@ -32,7 +32,7 @@ def widest_dtype(device: torch.device) -> torch.dtype:
 
 
 def float64_device(device: torch.device) -> torch.device:
-    """The device itself, or the CPU for one without float64."""
+    """The device itself, or the CPU if it has no float64."""
     return device if has_float64(device) else torch.device("cpu")
 
 
@@ -44,10 +44,10 @@ def full_precision(device: torch.device) -> AbstractContextManager[Any]:
 
 
 def run(forward_func: Callable[..., Any], inputs: tuple[Tensor, ...], arguments: Any) -> Any:
-    """What a function returns for inputs and additional arguments.
+    """Call a function with inputs and additional arguments.
 
     Raises:
-        ValueError: If its model is on another device than one of these.
+        ValueError: If its model and one of the arguments are on different devices.
     """
     with device_mismatch_explained(forward_func, inputs, arguments):
         return run_forward(forward_func, inputs, None, arguments)
@@ -57,7 +57,7 @@ def run(forward_func: Callable[..., Any], inputs: tuple[Tensor, ...], arguments:
 def device_mismatch_explained(
     forward_func: Callable[..., Any], inputs: tuple[Tensor, ...], arguments: Any
 ) -> Iterator[None]:
-    """Raise ``ValueError`` where a pass fails because its model is on another device than one of its tensors."""
+    """Raise a ``ValueError`` if a pass fails because its model and a tensor are on different devices."""
     try:
         yield
     except RuntimeError as error:
@@ -69,17 +69,17 @@ def device_mismatch_explained(
 
 def _advice(forward_func: Callable[..., Any], inputs: tuple[Tensor, ...], arguments: Any) -> str | None:
     modules = modules_of(forward_func)
-    # Without an order of their own: sorted, so that the message is always the same.
-    places = sorted({str(parameter.device) for module in modules for parameter in module.parameters()})
-    if not places:
+    # Modules are in no fixed order; sort, so that the message is always the same.
+    devices = sorted({str(parameter.device) for module in modules for parameter in module.parameters()})
+    if not devices:
         return None
-    given = {"inputs": inputs[0]} if len(inputs) == 1 else {f"inputs[{k}]": tensor for k, tensor in enumerate(inputs)}
+    tensors = {"inputs": inputs[0]} if len(inputs) == 1 else {f"inputs[{k}]": tensor for k, tensor in enumerate(inputs)}
     rest = arguments if isinstance(arguments, tuple) else (arguments,)
-    given |= {f"additional_forward_args[{k}]": arg for k, arg in enumerate(rest) if isinstance(arg, Tensor)}
-    for name, tensor in given.items():
-        if str(tensor.device) not in places:
+    tensors |= {f"additional_forward_args[{k}]": arg for k, arg in enumerate(rest) if isinstance(arg, Tensor)}
+    for name, tensor in tensors.items():
+        if str(tensor.device) not in devices:
             return (
-                f"{name}: expected the model's device {' or '.join(places)}, got {tensor.device}. Write "
-                f"{name}.to({places[0]!r}), or model.to({str(tensor.device)!r})."
+                f"{name}: expected the model's device {' or '.join(devices)}, got {tensor.device}. Write "
+                f"{name}.to({devices[0]!r}), or model.to({str(tensor.device)!r})."
             )
     return None

@@ -1,4 +1,4 @@
-"""Which points lie between a baseline and an input, and what is needed to write a path."""
+"""Paths from a baseline to an input, and the interface for writing a path."""
 
 from captum_ext.paths.adversarial import AdversarialPath
 from captum_ext.paths.base import Path, Trajectory

@@ -1,4 +1,4 @@
-"""The interface through which a path evaluates the model."""
+"""The interface through which paths evaluate the model."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class PathEvaluator(Protocol):
         """Whether there has been a gradient so far."""
 
     def __call__(self, points: Tensors, keep: bool = False) -> tuple[Tensor | None, Tensors]:
-        """F (K, B), or ``None`` if no quadrature needs it, and its gradients at points (K, B, ...).
+        """F (K, B) and its gradients at points (K, B, ...). F is ``None`` if no quadrature needs it.
 
         Args:
             points: One tensor (K, B, ...) per input.
@@ -37,7 +37,7 @@ class PathEvaluator(Protocol):
             points: One tensor (B, ...) per input.
 
         Returns:
-            F, and the gradients in the shape of ``points``; copies that may be kept.
+            F, and the gradients with the points' shapes. Later passes do not overwrite them.
         """
 
     def value(self, points: Tensors) -> Tensor:
@@ -58,30 +58,30 @@ class PathEvaluator(Protocol):
         """
 
     def rows(self, rows: slice | Tensor) -> PathEvaluator:
-        """The same for some of the examples.
+        """The evaluator of some of the examples.
 
         Args:
             rows: A slice, or the examples' indices.
 
         Returns:
-            Their evaluator.
+            The evaluator of these examples.
         """
 
     def with_target(self, target: Any) -> PathEvaluator:
         """The same function for other targets.
 
         Args:
-            target: An int for all of the examples, or a tensor (B,) with one for each.
+            target: An int for all examples, or a tensor (B,) with one target per example.
 
         Returns:
-            The evaluator of these.
+            The evaluator for these targets.
         """
 
     def with_function(self, function: Callable[..., Tensor]) -> PathEvaluator:
-        """Another function of the inputs, such as the distance of a layer's representation to a reference's.
+        """Another function of the inputs, such as the distance between a layer's activations and a reference.
 
         Args:
-            function: Takes what ``forward_func`` takes and returns one number per row, (rows,).
+            function: A function with the arguments of ``forward_func`` that returns one number per row, (rows,).
 
         Returns:
             The evaluator of that function.

@@ -41,9 +41,9 @@ class GreedyPath(GuidedPath):
     fraction: float = 0.01
     max_dist: float = 1.0
 
-    def rank(self, gradient: Tensor, here: Tensor, way: Tensor) -> Tensor:
+    def rank(self, gradient: Tensor, positions: Tensor, move: Tensor) -> Tensor:
         """The largest contribution minus that of each feature; see :meth:`GuidedPath.rank`."""
-        contribution = (1 - here).mul_(way).mul_(gradient)
+        contribution = (1 - positions).mul_(move).mul_(gradient)
         if not contribution.shape[1]:
             return contribution
         return contribution.amax(1, keepdim=True) - contribution

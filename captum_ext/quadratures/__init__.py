@@ -1,4 +1,4 @@
-"""How the gradients along a path become one attribution, and what is needed to write a quadrature."""
+"""Quadratures, which combine the gradients along a path into one attribution, and the interface for writing one."""
 
 from captum_ext.quadratures.base import Accumulator, IntegrationErrors, Quadrature
 from captum_ext.quadratures.grid import Grid, closed_grid, open_grid

@@ -16,7 +16,7 @@ from captum_ext.quadratures.segment import Segment
 
 _BOTH = (1.0, 1.0)
 
-# Which share of the cell (before its point, after its point) a gradient answers for.
+# The factors of the move before and after each point, in its cell.
 _SIDES = {
     "gausslegendre": (1.0, 1.0),
     "riemann_left": (0.0, 1.0),
@@ -51,7 +51,7 @@ class WeightedSum(Quadrature):
         that factor. Captum's other rules are these, with weights rounded to float32.
 
     Raises:
-        ValueError: If ``method`` is none of the five.
+        ValueError: If ``method`` is not one of the five.
 
     Reference:
         Sundararajan, Taly, Yan: Axiomatic Attribution for Deep Networks. ICML 2017.
@@ -71,7 +71,7 @@ class WeightedSum(Quadrature):
     methods: ClassVar[tuple[str, ...]] = tuple(_SIDES)
 
     def grid(self, n_steps: int) -> Grid:
-        """The points that have a weight."""
+        """The nodes with a weight."""
         if self.method == "gausslegendre":
             return _gauss_legendre(n_steps)
         if self.method == "riemann_middle":
@@ -81,15 +81,15 @@ class WeightedSum(Quadrature):
         return closed_grid(n_steps, self.method, first=after > 0, last=before > 0)
 
     def init(self) -> Accumulator:
-        """An empty accumulator, for one walk."""
+        """Create the accumulator of one integration."""
         return _MoveSum(*_SIDES.get(self.method, _BOTH))
 
     def for_adaptive_steps(self) -> Quadrature:
-        """The trapezoid rule, whose points stay when steps are halved."""
+        """The trapezoid rule, whose points remain when steps are halved."""
         return self.with_method("riemann_trapezoid")
 
     def interval_errors(self, values: Pair, gradients: tuple[Tensors, Tensors], moves: Tensors) -> Tensor:
-        """Half the difference of the left and the right rule."""
+        """Half the difference between the left and the right rule."""
         parts = zip(*gradients, moves, strict=True)
         return squared_norms([(after - before) * move for before, after, move in parts]).sqrt() / 2
 

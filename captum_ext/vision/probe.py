@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from captum_ext.vision.classifier import Classifier
 
 
-class Seen(NamedTuple):
+class ClassifiedImage(NamedTuple):
     """An image and a black and a white picture as inputs of the model (1, C, H, W), and the image's probabilities."""
 
     image: Tensor
@@ -32,11 +32,11 @@ class Seen(NamedTuple):
         return colors.permute(1, 2, 0).numpy()
 
 
-def probe(name: str, picture: Image, classifier: Classifier, device: torch.device) -> Seen:
+def probe(name: str, picture: Image, classifier: Classifier, device: torch.device) -> ClassifiedImage:
     """Transform a picture and classify it.
 
     Raises:
-        UserError: If the transform or the model fails or returns something that can't be explained.
+        UserError: If the transform or the model fails or returns an unsupported value.
     """
     image = transformed(name, lambda: classifier.transform(picture)).to(device)
     black, white = (
@@ -55,14 +55,14 @@ def probe(name: str, picture: Image, classifier: Classifier, device: torch.devic
         raise UserError(f"{name}: expected the model to return logits (1, classes) for at least 2 classes, got {got}")
     if not bool(torch.isfinite(scores).all()):
         raise UserError(f"{name}: the model returns NaN or infinite logits")
-    return Seen(image, black, white, scores.softmax(1)[0])
+    return ClassifiedImage(image, black, white, scores.softmax(1)[0])
 
 
 def transformed(name: str, transform: Any) -> Tensor:
     """The result of a transform, as a batch of one.
 
     Raises:
-        UserError: If the transform fails or returns something that can't be explained.
+        UserError: If the transform fails or returns an unsupported value.
     """
     try:
         image = transform()

@@ -427,7 +427,7 @@ IDS = torch.tensor([[1, 2, 3]])
         (lambda: LayerIDGI(NET, NET[0]).attribute(IDS, 0.5, 0), r"baselines: expected whole numbers.*torch.int64"),
         (lambda: LayerIDGI(NET, NET[0]).attribute(IDS, target=0, method="gausslegendre"), "riemann_left"),
         (lambda: LayerBlurIG(NET, NET[0]).attribute(IDS, 0, 0), "BlurPath starts from the blurred input"),
-        (lambda: LayerBlurIG(NET, NET[2]).attribute(IDS, target=0), "BlurPath blurs the dimensions after"),
+        (lambda: LayerBlurIG(NET, NET[2]).attribute(IDS, target=0), "BlurPath: expected inputs with 1 to 3 dimensions"),
         (lambda: LayerIDGI(NET, NET[0]).attribute(IDS), "target: expected one value for each"),
         (lambda: LayerIDGI(NET, NET[0]).attribute(IDS, target=0, internal_batch_size=0), "internal_batch_size"),
         (lambda: LayerPathAttribution(NET, NET[0], path=1), "path: expected a path"),
