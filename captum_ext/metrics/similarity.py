@@ -48,7 +48,7 @@ def stability_error(attributions: Tensor, others: Tensor, normalize: Normalizati
         raise ValueError(f"normalize: expected one of {get_args(Normalization)}, got {normalize!r}.")
     first, second = _as_rows(attributions, others)
     scales = [maps.abs().sum(1) if normalize == "absolute" else maps.sum(1) for maps in (first, second)]
-    # A map of zeros has no scale; it is left as it is.
+    # A map of zeros has no scale and is left unchanged.
     scaled = [
         maps / torch.where(scale == 0, 1, scale).unsqueeze(1)
         for maps, scale in zip((first, second), scales, strict=True)
