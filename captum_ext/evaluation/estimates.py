@@ -11,13 +11,14 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from captum_ext.metrics._information_curves import CurveStatistic
+
 RESAMPLES, COVERAGE, SEED = 1000, 0.95, 0
 ROUNDING_ERROR = 1e-12
 FEWEST_IMAGES = 10
 _MAX_INDICES = 1 << 21  # images in memory at a time
 FloatArray = NDArray[np.floating[Any]]
 Draws = NDArray[np.int64]
-CurveStatistic = Literal["mean", "median"]
 Statistic = Literal["mean", "median", "minus_log10_mean", "area_under_median"]
 
 
@@ -229,21 +230,6 @@ def _estimate(values: FloatArray, n: int) -> Estimate:
     return Estimate(float(values[0]), float(low), float(high), n)
 
 
-def _mean(sample: ScoreSample, indices: Draws) -> FloatArray:
-    means: FloatArray = sample.values[indices].mean(1)
-    return means
-
-
-def _median(sample: ScoreSample, indices: Draws) -> FloatArray:
-    medians: FloatArray = np.median(sample.values[indices], axis=1)
-    return medians
-
-
-def _minus_log10_mean(sample: ScoreSample, indices: Draws) -> FloatArray:
-    logarithms: FloatArray = -np.log10(_mean(sample, indices))
-    return logarithms
-
-
 def _area_under_median(sample: ScoreSample, indices: Draws) -> FloatArray:
     if sample.curves is None:
         raise ValueError("curves: expected (n, points), which statistic='area_under_median' needs; got None.")
@@ -274,9 +260,9 @@ def _medians(rows: FloatArray) -> FloatArray:
 
 
 _STATISTICS: dict[Statistic, Callable[[ScoreSample, Draws], FloatArray]] = {
-    "mean": _mean,
-    "median": _median,
-    "minus_log10_mean": _minus_log10_mean,
+    "mean": lambda sample, indices: sample.values[indices].mean(1),
+    "median": lambda sample, indices: np.median(sample.values[indices], axis=1),
+    "minus_log10_mean": lambda sample, indices: -np.log10(sample.values[indices].mean(1)),
     "area_under_median": _area_under_median,
 }
 CURVE_STATISTICS: dict[CurveStatistic, Callable[[FloatArray, Draws], FloatArray]] = {

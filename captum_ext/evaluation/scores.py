@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from captum_ext.evaluation.estimates import CurveStatistic, Estimate, ScoreSample, Statistic, combine
+from captum_ext.evaluation.estimates import Estimate, ScoreSample, Statistic, combine
+from captum_ext.metrics._information_curves import CurveStatistic
 from captum_ext.metrics._protocols import PROTOCOLS
 from captum_ext.visualization import sorted_methods
 
@@ -93,7 +94,8 @@ def score_variant(name: str, variant: str) -> ScoreVariant:
         protocol_name, code, ranking = (*variant.split(":"), "", "")[:3]
         protocol = PROTOCOLS[protocol_name]
         code = code or protocol.information
-        title = f"{score.title} ({', '.join((protocol_name, _INFORMATION_TITLES.get(code, code), *filter(None, (ranking,))))})"
+        details = (protocol_name, _INFORMATION_TITLES.get(code, code), *filter(None, (ranking,)))
+        title = f"{score.title} ({', '.join(details)})"
         if protocol.aggregates[("sic", "aic").index(name)] == "median":
             return replace(score, title=title, statistic="area_under_median", curve="median")
         return replace(score, title=title)  # the mean of the areas is the area under the mean curve

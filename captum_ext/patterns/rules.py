@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from captum_ext._engine.hooks import hooks, runs_in
-from captum_ext.patterns._calls import Call, called_weight, parse
-from captum_ext.patterns._layers import layer_weights, unwrapped
+from captum_ext.patterns._calls import Call, called_weight, parse_call
+from captum_ext.patterns._layers import layer_weights, unwrap
 from captum_ext.patterns.bank import Patterns
 
 Mode = Literal["attribution", "signal"]
@@ -76,7 +76,7 @@ class PatternRule:
                 "The layers of the patterns can't be found in a function. Pass their module as model=, as in "
                 "PGIG(lambda x: model(x).softmax(1), patterns, model=model)."
             )
-        return BoundPatterns(unwrapped(model), self.patterns, self.mode)
+        return BoundPatterns(unwrap(model), self.patterns, self.mode)
 
 
 class BoundPatterns:
@@ -222,11 +222,11 @@ class _WeightSubstitution(TorchFunctionMode):
             return func(*args, **kwargs)
         self._calls.patterned += 1
         with torch.no_grad():
-            call = parse(func, args, kwargs)
-        return _Vjp.apply(inputs, lambda: func(*args, **kwargs), call, substitute)
+            call = parse_call(func, args, kwargs)
+        return _PatternVjp.apply(inputs, lambda: func(*args, **kwargs), call, substitute)
 
 
-class _Vjp(torch.autograd.Function):
+class _PatternVjp(torch.autograd.Function):
     """A layer's output, with a gradient for its input through another weight, and none for its own weight."""
 
     @staticmethod

@@ -35,7 +35,7 @@ def report(results: str | Path, output: str | Path | None = None) -> list[Path]:
 
     Args:
         results: The folder that ``captum-ext evaluate`` writes; it need not be finished.
-        output: The folder to write to, created if it does not exist. Default ``None``: ``report`` in the results' folder.
+        output: The folder to write to. Default ``None``: ``report`` in the results' folder.
 
     Returns:
         The files: ``report.md``, which contains all tables and figures, ``tables/*.csv`` (``estimates.csv`` has every
