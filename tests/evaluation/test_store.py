@@ -76,7 +76,7 @@ def test_pages_have_checksums_that_are_verified(results):
 
 
 def test_a_mark_among_the_data_moves_no_digest(tmp_path):
-    mark = store._MARK.decode() + "0" * 64
+    mark = store._DIGEST_MARK.decode() + "0" * 64
     results = Results(tmp_path)
     results.create({"models": [mark], "zzz": mark})
     results.write(mark, 0, [ResultRow(mark, mark, 0, mark, mark, 1.0, note=mark)])
