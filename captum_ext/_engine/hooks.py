@@ -19,7 +19,9 @@ _hook_counts: weakref.WeakKeyDictionary[nn.Module, int] = weakref.WeakKeyDiction
 
 
 @contextmanager
-def hooks(layers: Sequence[nn.Module], hook: Callable[..., Any], at_input: bool) -> Iterator[None]:
+def hooks(
+    layers: Sequence[nn.Module], hook: Callable[..., Any], at_input: bool, always: bool = False
+) -> Iterator[None]:
     """Have torch call ``hook(k, module, ...)`` whenever layer k runs, in any thread.
 
     Compiled models run eagerly meanwhile: what was compiled before has no new hook, what is compiled now would keep it.
@@ -28,10 +30,11 @@ def hooks(layers: Sequence[nn.Module], hook: Callable[..., Any], at_input: bool)
         layers: The modules to hook.
         hook: A forward hook, or a forward pre-hook with keyword arguments, with k in front.
         at_input: Whether it is the pre-hook.
+        always: Whether the forward hook runs before all others, and even if the layer raises an exception.
     """
     with eager_mode(), ExitStack() as stack:
         for k, layer in enumerate(layers):
-            stack.callback(_remove, layer, _register(layer, partial(hook, k), at_input))
+            stack.callback(_remove, layer, _register(layer, partial(hook, k), at_input, always))
         yield
 
 
@@ -40,13 +43,13 @@ def runs_in(thread: int, module: nn.Module) -> bool:
     return thread in (threading.get_ident(), module.__dict__.get("_replicated_in"))
 
 
-def _register(layer: nn.Module, hook: Callable[..., Any], at_input: bool) -> Any:
+def _register(layer: nn.Module, hook: Callable[..., Any], at_input: bool, always: bool) -> Any:
     with _lock:  # torch may give two hooks that are registered at the same time one id
         _hook_counts[layer] = _hook_counts.get(layer, 0) + 1
         layer.__dict__["_replicate_for_data_parallel"] = types.MethodType(_replicate_for_data_parallel, layer)
         if at_input:
             return layer.register_forward_pre_hook(hook, with_kwargs=True)
-        return layer.register_forward_hook(hook)
+        return layer.register_forward_hook(hook, prepend=always, always_call=always)
 
 
 def _remove(layer: nn.Module, handle: Any) -> None:

@@ -431,8 +431,8 @@ def test_sums_in_small_chunks_are_the_same(name, estimator, monkeypatch):
     layer = make().double()
     x = torch.randn(7, *shape, dtype=torch.float64)
     whole = fit_patterns(nn.Sequential(layer), [x], estimator=estimator)["0"]
-    monkeypatch.setattr("captum_ext.patterns._statistics._CHUNK", 3)
-    monkeypatch.setattr("captum_ext.patterns._calls._PATCHES", 3)
+    monkeypatch.setattr("captum_ext.patterns._statistics._MAX_CHUNK_VALUES", 3)
+    monkeypatch.setattr("captum_ext.patterns._calls._MAX_PATCH_VALUES", 3)
     chunks = fit_patterns(nn.Sequential(layer), [x], estimator=estimator)["0"]
     assert (chunks - whole).abs().max() <= 1e-9 * whole.abs().max()
 
