@@ -5,11 +5,14 @@ from captum_ext.attr.blur_ig import BlurIG
 from captum_ext.attr.diagnostics import Diagnostics
 from captum_ext.attr.expected import Expected
 from captum_ext.attr.expected_gradients import ExpectedGradients
+from captum_ext.attr.fit_nodes import fit_nodes
 from captum_ext.attr.guided_ig import GuidedIG
+from captum_ext.attr.idg import IDG
 from captum_ext.attr.idgi import IDGI
 from captum_ext.attr.integrated_gradients import IntegratedGradients
 from captum_ext.attr.layer import LayerPathAttribution
 from captum_ext.attr.layer_methods import LayerBlurIG, LayerGuidedIG, LayerIDGI, LayerIntegratedGradients
+from captum_ext.attr.left_ig import LeftIG
 from captum_ext.attr.neuron import NeuronPathAttribution
 from captum_ext.attr.neuron_methods import NeuronBlurIG, NeuronGuidedIG, NeuronIDGI, NeuronIntegratedGradients
 from captum_ext.attr.path_attribution import PathAttribution
@@ -17,6 +20,7 @@ from captum_ext.attr.pattern import PatternAttribution, PatternNet
 from captum_ext.attr.pgig import PGIG
 
 __all__ = [
+    "IDG",
     "IDGI",
     "PGIG",
     "BlurIG",
@@ -30,6 +34,7 @@ __all__ = [
     "LayerIDGI",
     "LayerIntegratedGradients",
     "LayerPathAttribution",
+    "LeftIG",
     "NeuronBlurIG",
     "NeuronGuidedIG",
     "NeuronIDGI",
@@ -39,4 +44,5 @@ __all__ = [
     "PatternAttribution",
     "PatternNet",
     "SharedArgument",
+    "fit_nodes",
 ]

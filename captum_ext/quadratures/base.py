@@ -37,6 +37,10 @@ class IntegrationErrors:
 class Accumulator(ABC):
     """One quadrature during one walk: it takes the segments in order and keeps sums only."""
 
+    error_scale: float | Tensor = 1.0
+    """The factor that :meth:`result` multiplies the sum by: :meth:`Quadrature.interval_errors` are errors of the sum
+    without it."""
+
     @abstractmethod
     def update(self, segment: Segment) -> None:
         """Take the next segment into account.
@@ -69,6 +73,10 @@ class Quadrature(ABC):
     """Whether it asks for F at the points."""
     uses_increments: ClassVar[bool] = True
     """Whether the path's moves are a factor of its attributions."""
+    has_input_factor: ClassVar[bool] = True
+    """If the moves are a factor: whether ``multiply_by_inputs=False`` may leave it out."""
+    complete: ClassVar[bool] = True
+    """Whether its attributions sum to F(end) - F(start), in the limit at least. There is no convergence delta if not."""
 
     def __post_init__(self) -> None:
         """Refuse a rule that this quadrature does not have."""
@@ -104,21 +112,27 @@ class Quadrature(ABC):
     def for_adaptive_steps(self) -> Quadrature:
         """This quadrature with the rule that ``n_steps="auto"`` takes, whose points stay when steps are halved.
 
+        Adaptive steps hand all points of an example to a new accumulator in one segment, with cells that reach from
+        neighbor to neighbor. The rule must have a result for any positions of these.
+
         Raises:
             ValueError: If this quadrature can't estimate its errors.
         """
         raise ValueError(f"n_steps: {self.name} estimates no errors, so 'auto' can't tell when to stop. Give a number.")
 
-    def interval_errors(self, values: Pair, gradients: tuple[Tensors, Tensors], moves: Tensors) -> Tensor:
+    def interval_errors(
+        self, values: Pair, gradients: tuple[Tensors, Tensors], moves: Tensors, positions: Pair
+    ) -> Tensor:
         """The estimated L2 error of the map on K intervals of one example's path.
 
         Args:
             values: F at the two ends of the intervals, each (K,).
             gradients: Its gradient at each end, one tensor (K, ...) per input.
             moves: The way from the one end to the other, shaped as a gradient.
+            positions: Where on the path the two ends are, from 0 to 1, each (K,), float64 and on the CPU.
 
         Returns:
-            The errors, (K,).
+            The errors, (K,), in the units of the accumulator's result over its ``error_scale``.
         """
         raise NotImplementedError
 
