@@ -15,26 +15,27 @@ from captum_ext.quadratures.base import Accumulator, IntegrationErrors, Pair, Qu
 from captum_ext.quadratures.segment import Segment
 from captum_ext.quadratures.weighted_sum import WeightedSum
 
-# Each has a mean of 1 on [0, 1].
 _WEIGHTS: dict[str, Callable[[float], float]] = {
-    "sqrt(alpha)": lambda alpha: 1.5 * math.sqrt(alpha),
-    "alpha": lambda alpha: 2 * alpha,
-    "1 - alpha": lambda alpha: 2 * (1 - alpha),
+    "sqrt(alpha)": math.sqrt,
+    "alpha": lambda alpha: alpha,
+    "1 - alpha": lambda alpha: 1 - alpha,
     "beta(2, 2)": lambda alpha: 6 * alpha * (1 - alpha),
 }
+_MEANS = {"sqrt(alpha)": 2 / 3, "alpha": 0.5, "1 - alpha": 0.5, "beta(2, 2)": 1.0}
+_SAMPLES = 1024  # for the mean of a user's function
 
 
 @dataclass(frozen=True, repr=False)
 class PositionWeighted(WeightedSum):
     r"""PWIG's quadrature: :math:`\int w(\alpha) \, g \odot \gamma' \, d\alpha` with a weight of the position.
 
-    The weights are divided by their mean on the nodes, so a linear F gets Integrated Gradients' attributions on the
-    straight path, with any weight and any number of steps.
+    The weight is divided by its mean on [0, 1], so that a linear F gets Integrated Gradients' attributions on the
+    straight path. A constant weight gives Integrated Gradients.
 
     Args:
         weight: The weight w of a position alpha, which runs from 0 (the start) to 1 (the input): ``"sqrt(alpha)"``,
             ``"alpha"``, ``"1 - alpha"`` or ``"beta(2, 2)"``, which is 6 alpha (1 - alpha), or a function that takes
-            alpha as a ``float`` and returns a number of at least 0.
+            alpha as a ``float`` and returns a number of at least 0. The mean of a function is that of 1024 even samples.
         method: One of the rules of :class:`WeightedSum`. Default: ``"gausslegendre"``.
         nodes: Positions of your own, as for :class:`WeightedSum`.
         weights: The weights of these nodes in the rule, which do not depend on ``weight``; likewise.
@@ -45,10 +46,12 @@ class PositionWeighted(WeightedSum):
 
     Raises:
         TypeError: If ``weight`` is no name and no function of a number; otherwise as :class:`WeightedSum`.
-        ValueError: If its name is unknown, or a weight is negative or not finite; otherwise as :class:`WeightedSum`.
+        ValueError: If its name is unknown, a weight is negative or not finite, or all are 0; otherwise as
+            :class:`WeightedSum`.
 
     Reference:
-        Path-Weighted Integrated Gradients. arXiv 2025. https://arxiv.org/abs/2509.17491
+        Kamalov, Al Falasi, Thabtah: Path-Weighted Integrated Gradients for Interpretable Dementia Classification. 2025.
+        https://arxiv.org/abs/2509.17491
 
     Example:
         >>> from captum_ext.attr import PathAttribution
@@ -63,6 +66,7 @@ class PositionWeighted(WeightedSum):
 
     name: ClassVar[str] = "PositionWeighted (PWIG's quadrature)"
     complete: ClassVar[bool] = False
+    _mean: ClassVar[float]  # set per object, and no field: it follows from the weight
 
     def __post_init__(self) -> None:
         """Check the weight too."""
@@ -77,10 +81,19 @@ class PositionWeighted(WeightedSum):
                 f"weight: expected a name or a function of the position, got {type(self.weight).__name__}. For a "
                 "weight per node write WeightedSum(nodes=..., weights=...)."
             )
-        self.weight_at(0.5)
+        object.__setattr__(self, "_mean", 1.0)
+        object.__setattr__(self, "_mean", self._mean_weight())
+
+    def _mean_weight(self) -> float:
+        if isinstance(self.weight, str):
+            return _MEANS[self.weight]
+        mean = sum(self.weight_at((k + 0.5) / _SAMPLES) for k in range(_SAMPLES)) / _SAMPLES
+        if not mean > 0:
+            raise ValueError("weight: expected a function above 0 somewhere between 0 and 1, got 0 everywhere.")
+        return mean
 
     def weight_at(self, position: float) -> float:
-        """The weight of a position, before the division by the mean.
+        """The weight of a position, over its mean.
 
         Args:
             position: From 0 (the start of the path) to 1 (the input).
@@ -100,11 +113,11 @@ class PositionWeighted(WeightedSum):
             raise TypeError(f"weight: expected a function that returns a number, got {weight!r:.80} for {position:g}.")
         if not 0 <= float(weight) < math.inf:
             raise ValueError(f"weight: expected a finite number of at least 0, got {weight} at position {position:g}.")
-        return float(weight)
+        return float(weight) / self._mean
 
     def init(self) -> Accumulator:
         """An empty accumulator, for one walk."""
-        return _PositionSum(super().init(), self.sides, self.weight_at)
+        return _PositionSum(super().init(), self.weight_at)
 
     def interval_errors(
         self, values: Pair, gradients: tuple[Tensors, Tensors], moves: Tensors, positions: Pair
@@ -125,25 +138,14 @@ class PositionWeighted(WeightedSum):
 
 
 class _PositionSum(Accumulator):
-    """Hands segments with weighted moves on, and divides by the mean weight in the end."""
+    """Hands segments on with weighted moves."""
 
-    def __init__(
-        self, inner: Accumulator, sides: tuple[float, float], weight_at: Callable[[float], float]
-    ) -> None:
+    def __init__(self, inner: Accumulator, weight_at: Callable[[float], float]) -> None:
         self._inner = inner
-        self._sides = sides
         self._weight_at = weight_at
-        self._length = 0.0
-        self._mass = 0.0
 
     def update(self, segment: Segment) -> None:
-        grid = segment.grid
-        weights = [self._weight_at(node) for node in grid.nodes]
-        before, after = self._sides
-        for weight, lower, node, upper in zip(weights, grid.lower, grid.nodes, grid.upper, strict=True):
-            length = before * (node - lower) + after * (upper - node)
-            self._length += length
-            self._mass += length * weight
+        weights = [self._weight_at(node) for node in segment.grid.nodes]
         column = torch.tensor(weights, dtype=torch.float64, device="cpu")
 
         def increments(before: float, after: float) -> Tensors:
@@ -153,7 +155,4 @@ class _PositionSum(Accumulator):
         self._inner.update(segment._replace(increments=increments))
 
     def result(self) -> Tensors:
-        if not self._mass > 0:
-            raise ValueError("weight: expected a weight above 0 at one node of the path at least, got 0 at all of them.")
-        self.error_scale = self._length / self._mass
-        return tuple(total / (self._mass / self._length) for total in self._inner.result())
+        return self._inner.result()
