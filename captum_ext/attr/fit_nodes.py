@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -10,10 +11,11 @@ import torch
 from torch import Tensor
 
 from captum_ext._utils.numbers import check_positive
-from captum_ext._utils.tensors import Tensors, by_node
+from captum_ext._utils.tensors import Tensors, by_node, per_node
 from captum_ext.quadratures import Accumulator, Grid, Quadrature, Segment, WeightedSum, open_grid
 
-_FLOOR = 0.2  # of the mean density: no part of the path is left without nodes, as other examples may need them
+_FLOOR = 0.1  # of the mean density: no part of the path is left without nodes, as other examples may need them
+_ROUNDING = 1000  # units of rounding of the largest gradient
 
 
 def fit_nodes(method: Any, inputs: Any, n: int, *, n_steps: int = 100, **kwargs: Any) -> Grid:
@@ -81,8 +83,8 @@ def _equidistributed(changes: Tensor, n: int) -> Grid:
         n: How many nodes.
     """
     sizes = changes.sum(1, keepdim=True)
-    shares = (changes / torch.where(sizes == 0, 1, sizes)).mean(0)
-    density = shares.sqrt().numpy()
+    shares = changes / torch.where(sizes == 0, 1, sizes)
+    density = shares.square().mean(0).sqrt().sqrt().numpy()
     if not density.any():
         density = np.ones_like(density)
     density = density + _FLOOR * density.mean()
@@ -119,22 +121,32 @@ class _GradientProfile(Quadrature):
         return torch.cat([accumulator.changes() for accumulator in self.accumulators] or [torch.zeros(0, 1)])
 
 
+def _norms(parts: Sequence[Tensor]) -> Tensor:
+    """L2 norms over the features of all inputs, (K, B), float64 and on the CPU."""
+    return torch.stack([by_node(part).double().square().sum(2) for part in parts]).sum(0).sqrt().cpu()
+
+
 class _ChangeRecorder(Accumulator):
     def __init__(self) -> None:
         self._last: Tensors | None = None
         self._changes: list[Tensor] = []
+        self._sizes: list[Tensor] = []
 
     def update(self, segment: Segment) -> None:
-        moves = segment.increments(1.0, 1.0)
-        parts = tuple(gradient * move for gradient, move in zip(segment.gradients, moves, strict=True))
+        moves, widths = segment.increments(1.0, 1.0), segment.widths
+        pairs = zip(segment.gradients, moves, strict=True)
+        parts = tuple(gradient * move / per_node(widths, move) for gradient, move in pairs)
         if self._last is not None:
             parts = tuple(torch.cat((last, part)) for last, part in zip(self._last, parts, strict=True))
-        squares = torch.stack([by_node(part.diff(dim=0)).square().sum(2) for part in parts]).sum(0)
-        self._changes.append(squares.sqrt().double().cpu())
+        self._changes.append(_norms([part.diff(dim=0) for part in parts]))
+        self._sizes.append(_norms(parts))
+        self._rounding = _ROUNDING * max(torch.finfo(part.dtype).eps for part in parts)
         self._last = tuple(part[-1:] for part in parts)
 
     def changes(self) -> Tensor:
-        return torch.cat(self._changes).T
+        """(B, K - 1); 0 where it is no more than rounding, which says nothing of the path."""
+        changes, sizes = torch.cat(self._changes), torch.cat(self._sizes)
+        return torch.where(changes <= self._rounding * sizes.amax(0), 0, changes).T
 
     def result(self) -> Tensors:
         assert self._last is not None, "a walk has at least one segment"
