@@ -14,7 +14,7 @@ from captum_ext._utils.numbers import check_positive
 from captum_ext._utils.tensors import Tensors, by_node, per_node
 from captum_ext.quadratures import Accumulator, Grid, Quadrature, Segment, WeightedSum, open_grid
 
-_FLOOR = 0.1  # of the mean density: no part of the path is left without nodes, as other examples may need them
+_FLOOR = 0.2  # of the mean density: no part of the path is left without nodes, as other examples may need them
 _ROUNDING = 1000  # units of rounding of the largest gradient
 
 

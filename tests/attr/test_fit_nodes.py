@@ -37,7 +37,7 @@ def test_cells_have_equal_integrals_of_the_density(net, images):
         change = gradients.diff(dim=0).flatten(1).norm(dim=1)
         changes.append(change / change.sum())
     density = torch.stack(changes).square().mean(0).sqrt().sqrt().numpy()
-    density = density + 0.1 * density.mean()
+    density = density + 0.2 * density.mean()
     edges = np.r_[0, (np.arange(1, 39) + 0.5) / 40, 1]
     integral = np.r_[0, np.cumsum(density * np.diff(edges))]
     at = np.interp([*grid.lower, 1], edges, integral)
