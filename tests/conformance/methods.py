@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from captum_ext.attr import (
+    IDG,
     IDGI,
     PGIG,
     BlurIG,
@@ -12,6 +13,7 @@ from captum_ext.attr import (
     LayerGuidedIG,
     LayerIDGI,
     LayerIntegratedGradients,
+    LayerPathAttribution,
     NeuronIntegratedGradients,
     NeuronPathAttribution,
     PathAttribution,
@@ -20,19 +22,23 @@ from captum_ext.attr import (
 )
 from captum_ext.paths import BlurPath, GuidedPath
 from captum_ext.patterns import PatternRule, fit_patterns
-from captum_ext.quadratures import ImportantDirection, WeightedSum
+from captum_ext.quadratures import DecisionGradients, ImportantDirection, WeightedSum
 
+NODES = [(k + 0.5) / 12 for k in range(12)]
 METHODS = {
     "IG": IntegratedGradients,
     "IG, local": lambda f: IntegratedGradients(f, multiply_by_inputs=False),
     "IG, trapezoid": lambda f: PathAttribution(f, quadrature=WeightedSum("riemann_trapezoid")),
     "IDGI": IDGI,
+    "IDG, normalized": lambda f: IDG(f, normalize=True),
+    "Weighted sum, own nodes": lambda f: PathAttribution(f, quadrature=WeightedSum(nodes=NODES)),
     "Blur IG": lambda f: BlurIG(f, max_sigma=3.0),
     "Blur IG + IDGI": lambda f: IDGI(f, BlurPath(max_sigma=3.0, padding_mode="reflect")),
     "Guided IG": lambda f: GuidedIG(f, max_dist=0.3),
     "Guided IG + IDGI": lambda f: IDGI(f, GuidedPath(fraction=0.5, max_dist=1.0)),
 }
 TAKES_BASELINES = [name for name in METHODS if not name.startswith("Blur")]
+# The grid asks every method for a delta, which IDG without normalize and PWIG do not have.
 COMPLETE = [name for name in METHODS if name != "IG, local"]
 
 # Each takes the model and one of its layers.
@@ -40,6 +46,7 @@ LAYER_METHODS = {
     "Layer IG": LayerIntegratedGradients,
     "Layer IG, local": lambda f, layer: LayerIntegratedGradients(f, layer, multiply_by_inputs=False),
     "Layer IDGI": LayerIDGI,
+    "Layer IDG": lambda f, layer: LayerPathAttribution(f, layer, quadrature=DecisionGradients(normalize=True)),
     "Layer Guided IG": lambda f, layer: LayerGuidedIG(f, layer, max_dist=0.3),
     "Layer Blur IG": lambda f, layer: LayerBlurIG(f, layer, max_sigma=2.0),
     "Layer Guided IG + IDGI": lambda f, layer: LayerIDGI(f, layer, path=GuidedPath(fraction=0.5, max_dist=1.0)),
@@ -47,6 +54,7 @@ LAYER_METHODS = {
 NEURON_METHODS = {
     "Neuron IG": NeuronIntegratedGradients,
     "Neuron IDGI": lambda f, layer: NeuronPathAttribution(f, layer, quadrature=ImportantDirection()),
+    "Neuron IDG": lambda f, layer: NeuronPathAttribution(f, layer, quadrature=DecisionGradients(normalize=True)),
     "Neuron Blur IG": lambda f, layer: NeuronPathAttribution(f, layer, path=BlurPath(max_sigma=2.0)),
 }
 
