@@ -1,4 +1,4 @@
-"""Error of Integrated Gradients' map with nodes fitted on other photographs: ``python -m benchmarks.fitted_nodes FOLDER``.
+"""Error of IG's map with nodes fitted on other photographs: ``python -m benchmarks.fitted_nodes FOLDER``.
 
 Half of the photographs are fitted, the others are explained. The reference is the middle rule with many points.
 """
@@ -53,7 +53,9 @@ def main():
         for name, attributions in zip(rules, maps, strict=True):
             errors[name].append(float((attributions - reference).norm() / reference.norm()))
         print({name: round(found[-1], 4) for name, found in errors.items()}, flush=True)
-    print(table(["rule", "median relative L2 error"], [[name, f"{median(found):.4f}"] for name, found in errors.items()]))
+    print(
+        table(["rule", "median relative L2 error"], [[name, f"{median(found):.4f}"] for name, found in errors.items()])
+    )
     print("nodes:", [round(node, 3) for node in nodes.nodes])
 
 

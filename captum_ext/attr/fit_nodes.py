@@ -29,20 +29,20 @@ def fit_nodes(method: Any, inputs: Any, n: int, *, n_steps: int = 100, **kwargs:
     Args:
         method: A method with ``attribute_each``, such as ``IntegratedGradients(model)``, on a path that is known in
             advance. Its quadrature has no influence.
-        inputs: The examples to fit on, as for its ``attribute``; few are enough. Each counts alike, whatever the size of
-            its gradients.
+        inputs: The examples to fit on, as for its ``attribute``; few are enough. All count alike, whatever the size of
+            their gradients.
         n: How many nodes.
         n_steps: How many gradients to take per example. Default: 100.
         **kwargs: What else ``attribute_each`` takes, such as ``baselines``, ``target`` and ``internal_batch_size``.
 
     Returns:
-        n positions and their cells, an open :class:`~captum_ext.quadratures.Grid` whose ``nodes`` are the positions. They
-        are even if the gradient does not change on any of the paths.
+        n positions and their cells, an open :class:`~captum_ext.quadratures.Grid` whose ``nodes`` are the positions.
+        They are even if the gradient does not change on any of the paths.
 
     Raises:
-        TypeError: If ``method`` has no ``attribute_each``, or a number is no integer.
-        ValueError: If there are no examples, a number is below 1 (``n_steps``: 2), or a gradient is not finite; otherwise
-            as ``attribute_each``.
+        TypeError: If ``method`` has no ``attribute_each``, or a number is not an integer.
+        ValueError: If there are no examples, a number is below 1 (``n_steps``: 2), or a gradient is not finite;
+            otherwise as ``attribute_each``.
 
     Reference:
         Swain, Singhi: Riemann Sum Optimization for Accurate Integrated Gradients Computation. 2024.
@@ -93,7 +93,7 @@ def _equidistributed(changes: Tensor, n: int) -> Grid:
     edges = np.r_[0, (np.arange(1, steps - 1) + 0.5) / steps, 1]
     integral = np.r_[0, np.cumsum(density * np.diff(edges))]
     cells = np.interp(np.linspace(0, integral[-1], n + 1), integral, edges)
-    return open_grid((cells[1:] + cells[:-1]) / 2, np.diff(cells), "fit_nodes")
+    return open_grid(((cells[1:] + cells[:-1]) / 2).tolist(), np.diff(cells).tolist(), "fit_nodes")
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ class IDG(PathAttribution):
     :class:`~captum_ext.quadratures.WeightedSum`; the default is the path's own.
 
     Without ``normalize`` the attributions do not sum to F(input) - F(start), and there is no convergence delta. See
-    :class:`~captum_ext.quadratures.DecisionGradients`, also for what happens where F falls.
+    :class:`~captum_ext.quadratures.DecisionGradients`, which describes what happens where F falls.
 
     Args:
         forward_func: The model, or any function that takes the inputs and returns one row per example.

@@ -21,7 +21,7 @@ class LeftIG(PathAttribution):
         forward_func: The model, or any function that takes the inputs and returns one row per example.
         path: The points between baseline and input. Default: the straight line.
         fraction: The share of F's maximum, in (0, 1]. Default: 0.9.
-        n_pilot: How many steps the search for the end takes; each is a forward pass without a gradient. Default: 50.
+        n_pilot: How many steps the search for the end takes; each is one forward pass. Default: 50.
         multiply_by_inputs: ``False`` leaves out the factor (inputs - baselines). Default: True.
 
     Raises:
@@ -53,6 +53,4 @@ class LeftIG(PathAttribution):
     ) -> None:
         """See the class."""
         check_not_flag("path", path, "a path such as StraightPath()")
-        super().__init__(
-            forward_func, UnsaturatedPath(path, fraction, n_pilot), multiply_by_inputs=multiply_by_inputs
-        )
+        super().__init__(forward_func, UnsaturatedPath(path, fraction, n_pilot), multiply_by_inputs=multiply_by_inputs)

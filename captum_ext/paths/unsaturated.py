@@ -26,7 +26,7 @@ class UnsaturatedPath(Path):
 
     Args:
         path: The path to shorten, known in advance. Default: the straight line.
-        fraction: The share of F's maximum on the path, in (0, 1]. Default: 0.9, the paper's.
+        fraction: The share of F's maximum on the path, in (0, 1]. Default: 0.9.
         n_pilot: How many steps the search takes. Default: 50.
 
     Note:
@@ -37,8 +37,9 @@ class UnsaturatedPath(Path):
         ``RuntimeWarning``.
 
     Raises:
-        TypeError: If ``path`` is no path, or a number has another type.
-        ValueError: If ``path`` finds its points from gradients, ``fraction`` is not in (0, 1] or ``n_pilot`` is below 1.
+        TypeError: If ``path`` is not a path, or a number has another type.
+        ValueError: If ``path`` finds its points from gradients, ``fraction`` is not in (0, 1], or ``n_pilot`` is not
+            positive.
 
     Reference:
         Miglani et al.: Investigating Saturation Effects in Integrated Gradients. ICML 2020 Workshop on Human
@@ -52,7 +53,7 @@ class UnsaturatedPath(Path):
         tensor([[0.9000]])
     """
 
-    path: Path = StraightPath()
+    path: Path = StraightPath()  # noqa: RUF009 -- immutable
     fraction: float = 0.9
     n_pilot: int = 50
 
@@ -74,16 +75,16 @@ class UnsaturatedPath(Path):
 
     @property
     def takes_baselines(self) -> bool:  # type: ignore[override]
-        """As the whole path."""
+        """That of the whole path."""
         return self.path.takes_baselines
 
     @property
     def default_method(self) -> str:  # type: ignore[override]
-        """As the whole path's."""
+        """That of the whole path."""
         return self.path.default_method
 
     def start(self, inputs: Tensors, baselines: Tensors | None) -> Tensors:
-        """Where the whole path starts."""
+        """The start of the whole path."""
         return self.path.start(inputs, baselines)
 
     def adapt_grid(self, grid: Grid) -> Grid:
@@ -101,13 +102,10 @@ class UnsaturatedPath(Path):
         with torch.no_grad():
             pilot = [evaluator.value(_at(whole, position)).detach() for position in positions]
         ends = _first_crossing(torch.stack(pilot), self.fraction)
-        rows = [slice(row, row + 1) for row in range(len(ends))]
-        parts = [
-            self.path.trajectory(
-                tuple(tensor[row] for tensor in inputs), tuple(tensor[row] for tensor in start), grid, evaluator.rows(row)
-            )
-            for row in rows
-        ]
+        parts = []
+        for row in (slice(k, k + 1) for k in range(len(ends))):
+            end, begin = (tuple(tensor[row] for tensor in tensors) for tensors in (inputs, start))
+            parts.append(self.path.trajectory(end, begin, grid, evaluator.rows(row)))
         return _PartTrajectory(parts, ends)
 
 
@@ -135,7 +133,7 @@ def _first_crossing(values: Tensor, fraction: float) -> list[float]:
     ends = torch.where(positive & (index == 0), 0.0, ends)
     _warn(~positive, "F is nowhere positive on the path, so there is no share of its maximum; the whole path is taken")
     _warn(ends == 0, f"F at the start is at least {fraction:g} of its maximum on the path; the attributions are 0")
-    return ends.tolist()  # type: ignore[no-any-return]
+    return ends.tolist()
 
 
 def _warn(which: Tensor, what: str) -> None:
@@ -148,23 +146,22 @@ def _warn(which: Tensor, what: str) -> None:
 
 
 class _PartTrajectory(Trajectory):
-    """One trajectory per example, each up to a position of its own."""
+    """One trajectory per example, each with its own end."""
 
     def __init__(self, parts: list[Trajectory], ends: list[float]) -> None:
         self._parts = parts
         self._ends = ends
 
     def points(self, grid: Grid) -> Tensors:
-        return self._joined([part.points(_scaled(grid, end)) for part, end in zip(self._parts, self._ends, strict=True)])
+        pairs = zip(self._parts, self._ends, strict=True)
+        return self._joined([part.points(_scaled(grid, end)) for part, end in pairs])
 
     def increments(self, grid: Grid, before: float, after: float) -> Tensors:
         pairs = zip(self._parts, self._ends, strict=True)
         return self._joined([part.increments(_scaled(grid, end), before, after) for part, end in pairs])
 
     def output_deltas(self, evaluator: PathEvaluator) -> Tensor:
-        start, end = (
-            tuple(points[0] for points in self.points(Grid((at,), (at,), (at,)))) for at in (0.0, 1.0)
-        )
+        start, end = (tuple(points[0] for points in self.points(Grid((at,), (at,), (at,)))) for at in (0.0, 1.0))
         return evaluator.value(end) - evaluator.value(start)
 
     @staticmethod

@@ -76,7 +76,7 @@ class Quadrature(ABC):
     has_input_factor: ClassVar[bool] = True
     """If the moves are a factor: whether ``multiply_by_inputs=False`` may leave it out."""
     complete: ClassVar[bool] = True
-    """Whether its attributions sum to F(end) - F(start), in the limit at least. There is no convergence delta if not."""
+    """Whether its attributions sum to F(end) - F(start), at least in the limit. If not, there is no delta."""
 
     def __post_init__(self) -> None:
         """Refuse a rule that this quadrature does not have."""

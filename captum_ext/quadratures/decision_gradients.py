@@ -120,7 +120,8 @@ class _DecisionSum(Accumulator):
         return column.to(like.dtype).to(like.device).unsqueeze(1)
 
     def result(self) -> Tensors:
-        assert self._total is not None and self._peak is not None, "a walk has at least one segment"
+        assert self._total is not None, "a walk has at least one segment"
+        assert self._peak is not None, "set with the total"
         factor = self._peak
         if self._normalize:
             sums = torch.stack([by_example(total).sum(1) for total in self._total]).sum(0)

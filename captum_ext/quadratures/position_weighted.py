@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 import torch
+from torch import Tensor
 
 from captum_ext._utils.numbers import is_number
 from captum_ext._utils.tensors import Tensors, per_node, squared_norms
@@ -35,7 +36,8 @@ class PositionWeighted(WeightedSum):
     Args:
         weight: The weight w of a position alpha, which runs from 0 (the start) to 1 (the input): ``"sqrt(alpha)"``,
             ``"alpha"``, ``"1 - alpha"`` or ``"beta(2, 2)"``, which is 6 alpha (1 - alpha), or a function that takes
-            alpha as a ``float`` and returns a number of at least 0. The mean of a function is that of 1024 even samples.
+            alpha as a ``float`` and returns a number of at least 0. The mean of a function is taken
+            over 1024 even samples.
         method: One of the rules of :class:`WeightedSum`. Default: ``"gausslegendre"``.
         nodes: Positions of your own, as for :class:`WeightedSum`.
         weights: The weights of these nodes in the rule, which do not depend on ``weight``; likewise.
@@ -45,7 +47,7 @@ class PositionWeighted(WeightedSum):
         convergence delta.
 
     Raises:
-        TypeError: If ``weight`` is no name and no function of a number; otherwise as :class:`WeightedSum`.
+        TypeError: If ``weight`` is neither a name nor a function; otherwise as :class:`WeightedSum`.
         ValueError: If its name is unknown, a weight is negative or not finite, or all are 0; otherwise as
             :class:`WeightedSum`.
 
@@ -107,7 +109,7 @@ class PositionWeighted(WeightedSum):
         """
         function = _WEIGHTS[self.weight] if isinstance(self.weight, str) else self.weight
         weight = function(position)
-        if isinstance(weight, torch.Tensor) and weight.numel() == 1:
+        if isinstance(weight, Tensor) and weight.numel() == 1:
             weight = weight.item()
         if not is_number(weight):
             raise TypeError(f"weight: expected a function that returns a number, got {weight!r:.80} for {position:g}.")

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 _BOTH = (1.0, 1.0)
-_OWN = "nodes"  # the name of the rule with nodes of the user's
+_OWN = "nodes"  # the rule's name if the user chose the nodes
 
 # Which share of the cell (before its point, after its point) a gradient answers for.
 _SIDES = {
@@ -55,9 +55,10 @@ class WeightedSum(Quadrature):
             - ``"riemann_trapezoid"``: all N + 1 points 0, 1/N, ..., 1, the two ends at half weight.
         nodes: Positions of your own on the path, increasing in [0, 1]: a sequence, a tensor (N,), or an open
             :class:`Grid`, which has cells too, such as what :func:`~captum_ext.attr.fit_nodes` returns. They take the
-            place of ``method`` and of ``n_steps``, which has no effect then. Default: ``None``, the nodes of ``method``.
+            place of ``method`` and of ``n_steps``, which has no effect then. Default: ``None``, the nodes of
+            ``method``.
         weights: One positive number per node; together they are 1. Node k answers for a cell of this length; the cells
-            follow one another along the path. Default: the cells around the nodes, which meet half way between
+            follow one another along the path. Default: the cells around the nodes, which meet halfway between
             neighbors.
 
     Note:
@@ -96,8 +97,9 @@ class WeightedSum(Quadrature):
         """Check the rule, or the nodes and weights."""
         if self.nodes is None:
             if self.weights is not None:
-                raise ValueError("weights: expected nodes too, one per weight, as in WeightedSum(nodes=..., weights=...).")
-            return super().__post_init__()
+                raise ValueError("weights: expected nodes too, as in WeightedSum(nodes=..., weights=...).")
+            super().__post_init__()
+            return
         if self.method not in (_OWN, type(self).method):
             raise ValueError(f"method: nodes of your own take the place of a rule, got {self.method!r}. Leave it out.")
         if isinstance(self.nodes, Grid):
@@ -122,16 +124,16 @@ class WeightedSum(Quadrature):
         return f"{type(self).__name__}({', '.join([rule, *added])})"
 
     def with_method(self, method: str) -> Self:
-        """The same quadrature by another rule.
+        """The same quadrature with another rule.
 
         Args:
             method: The rule's name, one of ``methods``.
 
         Raises:
-            ValueError: If this one has nodes of its own.
+            ValueError: If the user chose the nodes.
         """
         if self.nodes is not None and method != self.method:
-            raise ValueError(f"method: {self.name} has nodes of its own, got {method!r}. Leave it out.")
+            raise ValueError(f"method: {self.name} was given nodes, got {method!r}. Leave it out.")
         return super().with_method(method)
 
     def grid(self, n_steps: int) -> Grid:
@@ -160,7 +162,7 @@ class WeightedSum(Quadrature):
         """The trapezoid rule, whose points stay when steps are halved.
 
         Raises:
-            ValueError: If this one has nodes of its own.
+            ValueError: If the user chose the nodes.
         """
         if self.nodes is not None:
             raise ValueError("n_steps: 'auto' chooses the nodes, and these are given as nodes=. Leave one of them out.")
@@ -182,7 +184,7 @@ def _numbers(name: str, values: object) -> tuple[float, ...]:
     """The numbers as a tuple.
 
     Raises:
-        TypeError: If they are no sequence of numbers.
+        TypeError: If they are not a sequence of numbers.
     """
     if isinstance(values, Tensor | np.ndarray):
         values = values.tolist()
@@ -194,7 +196,7 @@ def _numbers(name: str, values: object) -> tuple[float, ...]:
 
 
 def _cell_widths(nodes: tuple[float, ...]) -> list[float]:
-    """The widths of cells that meet half way between neighbors."""
+    """The widths of cells that meet halfway between neighbors."""
     edges = [0.0, *((before + after) / 2 for before, after in pairwise(nodes)), 1.0]
     return [upper - lower for lower, upper in pairwise(edges)]
 

@@ -1,4 +1,4 @@
-"""Where along the path IG, IDG and Left IG take their attributions from, and the maps."""
+"""A photograph under several weights along the path."""
 
 from _shared import overlay, panels, photograph, probability, show
 from matplotlib.figure import Figure

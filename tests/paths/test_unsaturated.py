@@ -57,7 +57,9 @@ def test_targets_and_end_per_example(net, images, cap):
         before = float(values[first - 1, k])
         end = (first - 1 + (level - before) / (float(values[first, k]) - before)) / 50 if first else 0.0
         ends.append(end)
-        expected.append(IntegratedGradients(function).attribute(end * images[k : k + 1], target=int(target[k]), n_steps=9))
+        expected.append(
+            IntegratedGradients(function).attribute(end * images[k : k + 1], target=int(target[k]), n_steps=9)
+        )
     assert 0 < min(ends) < max(ends) < 1
     method = LeftIG(function)
     ours, delta = method.attribute(
@@ -85,7 +87,9 @@ def test_an_f_that_rises_up_to_the_input_keeps_its_whole_path_bit_for_bit(images
 def test_on_the_blur_path(net, images):
     path = BlurPath(max_sigma=2.0)
     function = rising(net)
-    ours, delta = LeftIG(function, path, 0.5).attribute(images[1:], target=3, n_steps=200, return_convergence_delta=True)
+    ours, delta = LeftIG(function, path, 0.5).attribute(
+        images[1:], target=3, n_steps=200, return_convergence_delta=True
+    )
     change = ours.sum((1, 2, 3)) - delta
     whole = (function(images) - function(path.start((images,), None)[0]))[1:, 3].detach()
     assert bool((delta.abs() < 0.02 * change.abs()).all())

@@ -56,9 +56,7 @@ def test_weights_are_those_of_the_sum(net, images):
         point = (alpha * images).requires_grad_()
         gradients.append(torch.autograd.grad(net(point)[:, 2].sum(), point)[0])
     expected = images * (gradients[0] + 4 * gradients[1] + gradients[2]) / 6
-    ours, delta = PathAttribution(net, quadrature=quadrature).attribute(
-        images, target=2, return_convergence_delta=True
-    )
+    ours, delta = PathAttribution(net, quadrature=quadrature).attribute(images, target=2, return_convergence_delta=True)
     torch.testing.assert_close(ours, expected)
     change = (net(images) - net(torch.zeros_like(images)))[:, 2].detach()
     torch.testing.assert_close(delta, expected.sum((1, 2, 3)) - change)
@@ -124,7 +122,7 @@ def test_mistakes(kind, arguments, error, match):
 
 def test_what_own_nodes_cannot_be_combined_with(net, images):
     method = PathAttribution(net, quadrature=WeightedSum(nodes=NODES))
-    with pytest.raises(ValueError, match="nodes of its own, got 'riemann_left'"):
+    with pytest.raises(ValueError, match="was given nodes, got 'riemann_left'"):
         method.attribute(images, target=1, method="riemann_left")
     with pytest.raises(ValueError, match="'auto' chooses the nodes"):
         method.attribute(images, target=1, n_steps="auto")

@@ -11,7 +11,12 @@ from captum_ext.quadratures import PositionWeighted, Subsampled, WeightedSum
 
 NAMES = ("sqrt(alpha)", "alpha", "1 - alpha", "beta(2, 2)")
 # The integral of w(a) * 3 a^2, for F = x^3 at 1.
-CUBE = {"sqrt(alpha)": 1.5 * 3 / 3.5, "alpha": 6 / 4, "1 - alpha": 6 * (1 / 3 - 1 / 4), "beta(2, 2)": 18 * (1 / 4 - 1 / 5)}
+CUBE = {
+    "sqrt(alpha)": 1.5 * 3 / 3.5,
+    "alpha": 6 / 4,
+    "1 - alpha": 6 * (1 / 3 - 1 / 4),
+    "beta(2, 2)": 18 * (1 / 4 - 1 / 5),
+}
 
 
 @pytest.mark.parametrize("path", [StraightPath(), BlurPath(max_sigma=2.0), GuidedPath(max_dist=0.5)], ids=str)
@@ -55,7 +60,7 @@ def test_a_linear_function_gets_igs_attributions(name, rule):
     method = PathAttribution(lambda z: z @ z.new_tensor([3.0, 4.0]), quadrature=PositionWeighted(name))
     close = {"n_steps": 200, "method": rule}, {"rtol": 3e-4, "atol": 0}
     torch.testing.assert_close(method.attribute(x, **close[0]), x * x.new_tensor([3.0, 4.0]), **close[1])
-    local = PathAttribution(lambda z: z @ z.new_tensor([3.0, 4.0]), quadrature=PositionWeighted(name), multiply_by_inputs=False)
+    local = PathAttribution(method.forward_func, quadrature=PositionWeighted(name), multiply_by_inputs=False)
     torch.testing.assert_close(local.attribute(x, **close[0]), x.new_tensor([[3.0, 4.0]]), **close[1])
 
 
@@ -93,7 +98,9 @@ def test_subsample_and_shared_walk(net, images):
     alone = PathAttribution(net, quadrature=quadrature)
     torch.testing.assert_close(fine, alone.attribute(images, target=1, n_steps=8))
     torch.testing.assert_close(coarse, alone.attribute(images, target=1, n_steps=4))
-    torch.testing.assert_close(ig, PathAttribution(net).attribute(images, target=1, n_steps=8, method="riemann_trapezoid"))
+    torch.testing.assert_close(
+        ig, PathAttribution(net).attribute(images, target=1, n_steps=8, method="riemann_trapezoid")
+    )
 
 
 def test_there_is_no_delta(net, images):
