@@ -5,7 +5,6 @@ from captum_ext.attr.blur_ig import BlurIG
 from captum_ext.attr.diagnostics import Diagnostics
 from captum_ext.attr.expected import Expected
 from captum_ext.attr.expected_gradients import ExpectedGradients
-from captum_ext.attr.fit_nodes import fit_nodes
 from captum_ext.attr.guided_ig import GuidedIG
 from captum_ext.attr.idg import IDG
 from captum_ext.attr.idgi import IDGI
@@ -15,6 +14,7 @@ from captum_ext.attr.layer_methods import LayerBlurIG, LayerGuidedIG, LayerIDGI,
 from captum_ext.attr.left_ig import LeftIG
 from captum_ext.attr.neuron import NeuronPathAttribution
 from captum_ext.attr.neuron_methods import NeuronBlurIG, NeuronGuidedIG, NeuronIDGI, NeuronIntegratedGradients
+from captum_ext.attr.node_fitting import fit_nodes
 from captum_ext.attr.path_attribution import PathAttribution
 from captum_ext.attr.pattern import PatternAttribution, PatternNet
 from captum_ext.attr.pgig import PGIG

@@ -83,7 +83,7 @@ class WeightedSum(Quadrature):
         tensor([[1., 4.]])
         >>> simpson = WeightedSum(nodes=[0, 0.5, 1], weights=[1 / 6, 4 / 6, 1 / 6])
         >>> PathAttribution(lambda x: (x**4).sum(1), quadrature=simpson).attribute(torch.tensor([[1.0, 2.0]]))
-        tensor([[ 1.0000, 16.0000]])
+        tensor([[ 1., 16.]])
     """
 
     method: str = "gausslegendre"
