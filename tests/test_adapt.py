@@ -237,9 +237,9 @@ def test_errors_of_a_round_cost_as_many_operations_whatever_the_intervals():
     calls = []
 
     class Counted(WeightedSum):
-        def interval_errors(self, values, gradients, moves):
+        def interval_errors(self, values, gradients, moves, positions):
             calls.append(len(values[0]))
-            return super().interval_errors(values, gradients, moves)
+            return super().interval_errors(values, gradients, moves, positions)
 
     method = PathAttribution(step, quadrature=Counted("riemann_trapezoid"))
     _, found = method.attribute(torch.ones(1, 1, 4, 4), n_steps="auto", tol=1e-4, return_diagnostics=True)

@@ -162,27 +162,27 @@ def test_a_searched_path_of_ones_own(run):
 def test_a_page_s_parts_are_short(run):
     """As the page promises: a path in 8 lines, a quadrature in 6, a search in 20."""
     page = (ROOT / "docs/own_parts.md").read_text()
-    for name, most in (("WipePath", 8), ("Simpson", 8), ("DescentPath", 20)):
-        body = page[page.index(f"class {name}") :]
+    for name, most in (("WipePath", 8), ("simpson", 6), ("DescentPath", 20)):
+        body = page[re.search(f"(class|def) {name}", page).start() :]
         lines = body[: min(body.index("\n\n\n"), body.index("```"))].splitlines()
         assert len([line for line in lines if line.strip()]) <= most, name
 
 
 def test_simpsons_rule_has_order_4(run):
-    simpson = run("docs/own_parts.md")["Simpson"]
+    simpson = run("docs/own_parts.md")["simpson"]
     x = torch.tensor([[1.5]], dtype=torch.float64)
     errors = []
     for n_steps in (4, 8, 16, 32):
-        method = PathAttribution(lambda z: z.exp().sum(1), quadrature=simpson())
+        method = PathAttribution(lambda z: z.exp().sum(1), quadrature=simpson(n_steps))
         errors.append(abs(float(method.attribute(x, n_steps=n_steps)) - (math.exp(1.5) - 1)))
     orders = [math.log2(coarse / fine) for coarse, fine in pairwise(errors)]
     assert all(3.8 < order < 4.2 for order in orders), orders
     shared = PathAttribution(lambda z: z.exp().sum(1)).attribute_each(
-        [simpson(), WeightedSum("riemann_trapezoid"), ImportantDirection()], x, n_steps=8
+        [simpson(8), WeightedSum("riemann_trapezoid"), ImportantDirection()], x, n_steps=8
     )
     torch.testing.assert_close(shared[0].item(), math.exp(1.5) - 1, rtol=1e-4, atol=0)
     (_, found), _ = PathAttribution(lambda z: z.exp().sum(1)).attribute_each(
-        [simpson(), WeightedSum("riemann_trapezoid")], x, n_steps=8, return_diagnostics=True
+        [simpson(8), WeightedSum("riemann_trapezoid")], x, n_steps=8, return_diagnostics=True
     )
     assert found.completeness_error < 1e-4
     assert bool(found.estimated_error.isnan())  # every other of its points has other weights

@@ -133,8 +133,8 @@ class AdaptiveWalk:
         self._evaluator = evaluator
         self._visited: list[_Nodes] = []  # in this round
         self._examples = [
-            _Example(plan, tuple(t[k : k + 1] for t in end), tuple(t[k : k + 1] for t in start), evaluator)
-            for k in range(len(end[0]))
+            _Example(plan, tuple(t[row] for t in end), tuple(t[row] for t in start), evaluator.rows(row))
+            for row in (slice(k, k + 1) for k in range(len(end[0])))
         ]
 
     def requests(self) -> Iterator[_Request]:
@@ -222,19 +222,21 @@ class _Example:
         kept = [k for k in range(len(order) - 1) if not (is_new[k] or is_new[k + 1])]
         errors = torch.zeros(len(self._interval_errors), len(order) - 1, dtype=torch.float64, device="cpu")
         errors[:, kept] = self._interval_errors[:, [order[k] for k in kept]]  # where the intervals that stay were
-        errors[:, changed] = self._errors_of(joined, changed)
+        at = torch.tensor([everything[index] for index in order], dtype=torch.float64, device="cpu")
+        errors[:, changed] = self._errors_of(joined, changed, at)
         self._interval_errors = errors
         self.positions, self._nodes = [everything[index] for index in order], joined
         self._sum()
 
-    def _errors_of(self, nodes: _Nodes, intervals: list[int]) -> Tensor:
+    def _errors_of(self, nodes: _Nodes, intervals: list[int], at: Tensor) -> Tensor:
         left, right = nodes.pick(intervals), nodes.pick([k + 1 for k in intervals])
         moves = tuple(after - before for before, after in zip(left.points, right.points, strict=True))
         values, gradients = (left.values, right.values), (left.gradients, right.gradients)
         explained = torch.stack(
             [_dot(before + after, move) / 2 for before, after, move in zip(*gradients, moves, strict=True)]
         ).sum(0)
-        maps = [quadrature.interval_errors(values, gradients, moves) for quadrature in self._quadratures]
+        positions = (at[intervals], at[[k + 1 for k in intervals]])
+        maps = [quadrature.interval_errors(values, gradients, moves, positions) for quadrature in self._quadratures]
         # One transfer to the host per round.
         return torch.stack([explained - (right.values - left.values), *maps]).detach().cpu().double()
 
@@ -249,13 +251,13 @@ class _Example:
             partial(self._trajectory.increments, grid),
             grid,
         )
-        self.attributions = []
-        for quadrature in self._quadratures:
-            accumulator = quadrature.init()
+        accumulators = [quadrature.init() for quadrature in self._quadratures]
+        for accumulator in accumulators:
             accumulator.update(segment)
-            self.attributions.append(accumulator.result())
+        self.attributions = [accumulator.result() for accumulator in accumulators]
         flat = [torch.cat([part.detach().flatten() for part in parts]) for parts in self.attributions]
         norms, sums = (torch.stack(numbers).tolist() for numbers in ([f.norm() for f in flat], [f.sum() for f in flat]))
+        norms = [_ratio(norm, abs(float(a.error_scale))) for norm, a in zip(norms, accumulators, strict=True)]
         change = float(self.change.detach())
         left_over, maps = self._interval_errors[0], self._interval_errors[1:]
         sizes = [[abs(change) or 1.0], *([norm or 1.0] for norm in norms)]

@@ -22,6 +22,11 @@ def by_example(tensor: Tensor) -> Tensor:
     return tensor.reshape(len(tensor), math.prod(tensor.shape[1:]))
 
 
+def by_node(tensor: Tensor) -> Tensor:
+    """(K, B, ...) as (K, B, features)."""
+    return tensor.reshape(*tensor.shape[:2], math.prod(tensor.shape[2:]))
+
+
 def squared_norms(parts: Sequence[Tensor]) -> Tensor:
     """The sum of squares over all features of several tensors (B, ...), (B,)."""
     return torch.stack([by_example(part).square().sum(1) for part in parts]).sum(0)

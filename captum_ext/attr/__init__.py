@@ -8,14 +8,17 @@ from captum_ext.attr.diagnostics import Diagnostics
 from captum_ext.attr.expected import Expected
 from captum_ext.attr.expected_gradients import ExpectedGradients
 from captum_ext.attr.guided_ig import GuidedIG
+from captum_ext.attr.idg import IDG
 from captum_ext.attr.idgi import IDGI
 from captum_ext.attr.ig2 import IG2
 from captum_ext.attr.integrated_gradients import IntegratedGradients
 from captum_ext.attr.layer import LayerPathAttribution
 from captum_ext.attr.layer_methods import LayerBlurIG, LayerGuidedIG, LayerIDGI, LayerIntegratedGradients
+from captum_ext.attr.left_ig import LeftIG
 from captum_ext.attr.mfaba import MFABA
 from captum_ext.attr.neuron import NeuronPathAttribution
 from captum_ext.attr.neuron_methods import NeuronBlurIG, NeuronGuidedIG, NeuronIDGI, NeuronIntegratedGradients
+from captum_ext.attr.node_fitting import fit_nodes
 from captum_ext.attr.path_attribution import PathAttribution
 from captum_ext.attr.pattern import PatternAttribution, PatternNet
 from captum_ext.attr.pgig import PGIG
@@ -23,6 +26,7 @@ from captum_ext.attr.samp import SAMP
 
 __all__ = [
     "AGI",
+    "IDG",
     "IDGI",
     "IG2",
     "MFABA",
@@ -40,6 +44,7 @@ __all__ = [
     "LayerIDGI",
     "LayerIntegratedGradients",
     "LayerPathAttribution",
+    "LeftIG",
     "NeuronBlurIG",
     "NeuronConductance",
     "NeuronGuidedIG",
@@ -50,4 +55,5 @@ __all__ = [
     "PatternAttribution",
     "PatternNet",
     "SharedArgument",
+    "fit_nodes",
 ]

@@ -9,6 +9,7 @@ from captum_ext.paths.guided import GuidedPath
 from captum_ext.paths.representation import RepresentationPath
 from captum_ext.paths.searched import SearchedPath, Step
 from captum_ext.paths.straight import StraightPath
+from captum_ext.paths.unsaturated import UnsaturatedPath
 
 __all__ = [
     "AdversarialPath",
@@ -22,4 +23,5 @@ __all__ = [
     "Step",
     "StraightPath",
     "Trajectory",
+    "UnsaturatedPath",
 ]

@@ -38,6 +38,10 @@ class IntegrationErrors:
 class Accumulator(ABC):
     """The state of a quadrature during one integration. It consumes the segments in order and keeps only sums."""
 
+    error_scale: float | Tensor = 1.0
+    """The factor that :meth:`result` multiplies the sum by: :meth:`Quadrature.interval_errors` are errors of the sum
+    without it."""
+
     @abstractmethod
     def update(self, segment: Segment) -> None:
         """Add the next segment.
@@ -70,8 +74,11 @@ class Quadrature(ABC):
     """Whether the quadrature uses F at the points."""
     uses_increments: ClassVar[bool] = True
     """Whether the quadrature multiplies gradients by the path's moves."""
+    has_input_factor: ClassVar[bool] = True
+    """If it does: whether ``multiply_by_inputs=False`` may omit them."""
     complete: ClassVar[bool] = True
-    """Whether its attributions sum to F's change along the path in the limit of many steps."""
+    """Whether its attributions sum to F(end) - F(start), at least in the limit of many steps. If not, there is no
+    delta."""
 
     def __post_init__(self) -> None:
         """Check the rule."""
@@ -107,21 +114,27 @@ class Quadrature(ABC):
     def for_adaptive_steps(self) -> Quadrature:
         """This quadrature with its rule for ``n_steps="auto"``, whose points remain when steps are halved.
 
+        Adaptive steps hand all points of an example to a new accumulator in one segment, with cells that reach from
+        neighbor to neighbor. The rule must have a result for any positions of these.
+
         Raises:
             ValueError: If this quadrature can't estimate its errors.
         """
         raise ValueError(f"n_steps: {self.name} does not estimate errors, which 'auto' needs. Pass a number of steps.")
 
-    def interval_errors(self, values: Pair, gradients: tuple[Tensors, Tensors], moves: Tensors) -> Tensor:
+    def interval_errors(
+        self, values: Pair, gradients: tuple[Tensors, Tensors], moves: Tensors, positions: Pair
+    ) -> Tensor:
         """The estimated L2 error of the map on K intervals of one example's path.
 
         Args:
             values: F at the two ends of the intervals, each (K,).
             gradients: The gradients of F at each end, one tensor (K, ...) per input.
             moves: The difference between the two ends, one tensor (K, ...) per input.
+            positions: The positions of the two ends on the path, from 0 to 1, each (K,), float64 and on the CPU.
 
         Returns:
-            The errors, (K,).
+            The errors, (K,), in the units of the accumulator's result over its ``error_scale``.
         """
         raise NotImplementedError
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
 
-from captum_ext._utils.tensors import Tensors, by_example, per_node, squared_norms, sum_dtype
+from captum_ext._utils.tensors import Tensors, by_example, by_node, per_node, squared_norms, sum_dtype
 from captum_ext._utils.types import TensorOrTuple
 from captum_ext.quadratures.base import Accumulator, Pair, Quadrature
 from captum_ext.quadratures.grid import Grid, closed_grid
@@ -81,7 +80,9 @@ class ImportantDirection(Quadrature):
         """The trapezoid rule, whose points remain when steps are halved."""
         return self.with_method("riemann_trapezoid")
 
-    def interval_errors(self, values: Pair, gradients: tuple[Tensors, Tensors], moves: Tensors) -> Tensor:
+    def interval_errors(
+        self, values: Pair, gradients: tuple[Tensors, Tensors], moves: Tensors, positions: Pair
+    ) -> Tensor:
         """The distance from the mean of the two ends' attributions, each with the whole change of F, to either."""
         differences = [before - after for before, after in zip(*map(_directions, gradients), strict=True)]
         return (values[1] - values[0]).abs() * squared_norms(differences).sqrt() / 2
@@ -127,11 +128,11 @@ class _DirectionSum(Accumulator):
         largest = torch.zeros_like(segment.values, dtype=dtype)
         for gradient in gradients:
             if gradient.numel():
-                largest = torch.maximum(largest, _features(gradient).abs().amax(2))
+                largest = torch.maximum(largest, by_node(gradient).abs().amax(2))
         scale = torch.where(largest == 0, 1, largest)
         scaled = (gradient / per_node(scale.detach(), gradient) for gradient in gradients)
         squares = tuple(part.square() if part.requires_grad else part.square_() for part in scaled)
-        norm = torch.stack([_features(square).sum(2) for square in squares]).sum(0)
+        norm = torch.stack([by_node(square).sum(2) for square in squares]).sum(0)
         pairs = [self._shares[(self._n_points + k) % len(self._shares)] for k in range(len(norm))]
         self._n_points += len(norm)
         arriving, leaving = norm.new_tensor(pairs).unsqueeze(1).unbind(2)
@@ -166,11 +167,6 @@ def _directions(gradients: Tensors) -> Tensors:
     squares = tuple((part / per_node(scale, part)).square() for part in gradients)
     total = torch.stack([by_example(part).sum(1) for part in squares]).sum(0).clamp(min=1e-30)
     return tuple(part / per_node(total, part) for part in squares)
-
-
-def _features(tensor: Tensor) -> Tensor:
-    """Reshape (K, B, ...) to (K, B, number of features)."""
-    return tensor.reshape(*tensor.shape[:2], math.prod(tensor.shape[2:]))
 
 
 def idgi(gradients: TensorOrTuple, values: Tensor, method: str = "riemann_left") -> TensorOrTuple:

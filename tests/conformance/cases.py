@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from captum_ext.attr import (
+    IDG,
     IDGI,
     PGIG,
     SAMP,
@@ -29,7 +30,7 @@ from captum_ext.attr import (
 )
 from captum_ext.paths import BlurPath, GuidedPath, StraightPath
 from captum_ext.patterns import PatternRule, fit_patterns
-from captum_ext.quadratures import ImportantDirection, Subsampled, WeightedSum
+from captum_ext.quadratures import DecisionGradients, ImportantDirection, PositionWeighted, Subsampled, WeightedSum
 from tests.conformance.foreign import DescentPath, SimpsonSum, SpectralPath, TotalVariation
 
 
@@ -129,6 +130,8 @@ CASES = (
     Case("IG, local", IntegratedGradients, multiply_by_inputs=False),
     Case("IG, trapezoid", quadrature=WeightedSum("riemann_trapezoid")),
     Case("IDGI", IDGI),
+    Case("IDG, normalized", IDG, normalize=True),
+    Case("Weighted sum, own nodes", quadrature=WeightedSum(nodes=[(k + 0.5) / 12 for k in range(12)])),
     Case("Blur IG", BlurIG, max_sigma=3.0),
     Case("Blur IG + IDGI", IDGI, path=BlurPath(max_sigma=3.0, padding_mode="reflect")),
     Case("Guided IG", GuidedIG, max_dist=0.3),
@@ -137,11 +140,13 @@ CASES = (
     Case("Layer IG", LayerIntegratedGradients),
     Case("Layer IG, local", LayerIntegratedGradients, multiply_by_inputs=False),
     Case("Layer IDGI", LayerIDGI),
+    Case("Layer IDG", LayerPathAttribution, quadrature=DecisionGradients(normalize=True)),
     Case("Layer Guided IG", LayerGuidedIG, max_dist=0.3),
     Case("Layer Blur IG", LayerBlurIG, max_sigma=2.0),
     Case("Layer Guided IG + IDGI", LayerIDGI, path=GuidedPath(fraction=0.5, max_dist=1.0)),
     Case("Neuron IG", NeuronIntegratedGradients),
     Case("Neuron IDGI", NeuronPathAttribution, quadrature=ImportantDirection()),
+    Case("Neuron IDG", NeuronPathAttribution, quadrature=DecisionGradients(normalize=True)),
     Case("Neuron Blur IG", NeuronPathAttribution, path=BlurPath(max_sigma=2.0)),
     *everywhere("Spectral", path=SpectralPath()),
 )
@@ -168,6 +173,10 @@ QUADRATURES = [
     *map(WeightedSum, WeightedSum.methods),
     *map(ImportantDirection, ImportantDirection.methods),
     Subsampled(ImportantDirection("riemann_trapezoid"), 2),
+    DecisionGradients(),
+    DecisionGradients(normalize=True),
+    PositionWeighted("beta(2, 2)"),
+    WeightedSum(nodes=[0.25, 0.5, 0.75]),
     SimpsonSum(),
     TotalVariation(),
 ]
