@@ -8,6 +8,7 @@ from captum_ext.attr.expected_gradients import ExpectedGradients
 from captum_ext.attr.guided_ig import GuidedIG
 from captum_ext.attr.idgi import IDGI
 from captum_ext.attr.integrated_gradients import IntegratedGradients
+from captum_ext.attr.latent_ig import EIG, MAGIG
 from captum_ext.attr.layer import LayerPathAttribution
 from captum_ext.attr.layer_methods import LayerBlurIG, LayerGuidedIG, LayerIDGI, LayerIntegratedGradients
 from captum_ext.attr.neuron import NeuronPathAttribution
@@ -17,7 +18,9 @@ from captum_ext.attr.pattern import PatternAttribution, PatternNet
 from captum_ext.attr.pgig import PGIG
 
 __all__ = [
+    "EIG",
     "IDGI",
+    "MAGIG",
     "PGIG",
     "BlurIG",
     "Diagnostics",

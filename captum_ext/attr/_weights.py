@@ -66,5 +66,6 @@ def _check_numbers(weights: Tensor, n_baselines: int) -> None:
     if bool(((sums - 1).abs() > _SUM_TOLERANCE).any()):
         farthest = sums.flatten()[(sums - 1).abs().argmax()].item()
         raise ValueError(
-            f"weights: expected a sum of 1 per example, got {farthest:g}. Write weights / weights.sum(-1, keepdim=True)."
+            f"weights: expected a sum of 1 per example, got {farthest:g}. Write "
+            "weights / weights.sum(-1, keepdim=True)."
         )

@@ -110,7 +110,7 @@ def test_noise_tunnel_takes_a_function(net, images):
     plain = half.attribute(images, 1, n_steps=STEPS)
     close(NoiseTunnel(half).attribute(images, nt_samples=2, stdevs=0.0, target=1, n_steps=STEPS), plain)
     fixed = Expected(IDGI(net), [0, 1.0], torch.full((3, 2), 0.5))
-    with pytest.raises(ValueError, match="one row for each of 6 examples.*NoiseTunnel"):
+    with pytest.raises(ValueError, match=r"one row for each of 6 examples.*NoiseTunnel"):
         NoiseTunnel(fixed).attribute(images, nt_samples=2, stdevs=0.0, target=1, n_steps=STEPS)
 
 
