@@ -7,6 +7,7 @@ from captum_ext.attr.expected import Expected
 from captum_ext.attr.expected_gradients import ExpectedGradients
 from captum_ext.attr.guided_ig import GuidedIG
 from captum_ext.attr.idgi import IDGI
+from captum_ext.attr.igos import IGOS
 from captum_ext.attr.integrated_gradients import IntegratedGradients
 from captum_ext.attr.latent_ig import EIG, MAGIG
 from captum_ext.attr.layer import LayerPathAttribution
@@ -16,10 +17,12 @@ from captum_ext.attr.neuron_methods import NeuronBlurIG, NeuronGuidedIG, NeuronI
 from captum_ext.attr.path_attribution import PathAttribution
 from captum_ext.attr.pattern import PatternAttribution, PatternNet
 from captum_ext.attr.pgig import PGIG
+from captum_ext.attr.smooth_taylor import SmoothTaylor
 
 __all__ = [
     "EIG",
     "IDGI",
+    "IGOS",
     "MAGIG",
     "PGIG",
     "BlurIG",
@@ -42,4 +45,5 @@ __all__ = [
     "PatternAttribution",
     "PatternNet",
     "SharedArgument",
+    "SmoothTaylor",
 ]
