@@ -12,8 +12,8 @@ from torch.nn import functional
 from captum_ext._engine.evaluator import Evaluator
 from captum_ext.attr._example_noise import ExampleNoise
 
-# The published line search: the first step, its factor after a failure, the smallest step, and Armijo's constant.
-_FIRST_STEP, _SHRINK, _SMALLEST_STEP, _ARMIJO = 8.0, 0.2, 1e-5, 1e-4
+# The published line search: a step's factor after a failure, the smallest step, and Armijo's constant.
+_SHRINK, _SMALLEST_STEP, _ARMIJO = 0.2, 1e-5, 1e-4
 
 
 class MaskSettings(NamedTuple):
@@ -24,12 +24,14 @@ class MaskSettings(NamedTuple):
         l1: The weight of its distance from 1.
         tv: The weight of its roughness.
         noise: The standard deviation of the noise on composites, in the units of the images.
+        step: The first step that a line search tries.
     """
 
     size: int
     l1: float
     tv: float
     noise: float
+    step: float
 
 
 class MaskObjective:
@@ -50,13 +52,13 @@ class MaskObjective:
         self._evaluator = evaluator
         self._images = images
         self._baselines = baselines
-        self._settings = settings
+        self.settings = settings
         self._parts = parts
         self._n_steps = parts[-1].stop - 1
 
     def initial_masks(self) -> Tensor:
         """Masks that keep everything, (B, 1, h, w)."""
-        height, width = (min(self._settings.size, length) for length in self._images.shape[2:])
+        height, width = (min(self.settings.size, length) for length in self._images.shape[2:])
         return self._images.new_ones(len(self._images), 1, height, width)
 
     def upsample(self, masks: Tensor) -> Tensor:
@@ -98,15 +100,15 @@ class MaskObjective:
             for s in part:
                 mask = full * (s / self._n_steps)
                 points.append(images * mask + baselines * (1 - mask))
-                if self._settings.noise:
-                    points[-1] += self._settings.noise * noise.draw((images,))[0]
+                if self.settings.noise:
+                    points[-1] += self.settings.noise * noise.draw((images,))[0]
             yield part, torch.stack(points)
 
     def _penalties(self, masks: Tensor) -> Tensor:
         """How far each mask is from 1 and how rough it is, (B',)."""
         rows, columns = (masks.diff(dim=dim).square() for dim in (2, 3))
         roughness = sum(part.sum((1, 2, 3)) / max(part[0].numel(), 1) for part in (rows, columns))
-        return self._settings.l1 * (1 - masks).abs().mean((1, 2, 3)) + self._settings.tv * roughness
+        return self.settings.l1 * (1 - masks).abs().mean((1, 2, 3)) + self.settings.tv * roughness
 
 
 def descend(objective: MaskObjective, n_iterations: int, noise: ExampleNoise, tick: Callable[[int], object]) -> Tensor:
@@ -138,7 +140,7 @@ def _take_step(objective: MaskObjective, masks: Tensor, active: Tensor, seeds: T
     squares = gradients.square().sum((1, 2, 3))
     pending = (squares > 0).nonzero().flatten()  # NaN is not
     accepted = torch.zeros_like(squares, dtype=torch.bool)
-    step = _FIRST_STEP
+    step = objective.settings.step
     while len(pending) and step >= _SMALLEST_STEP:
         rows = active[pending]
         trial = (masks[rows] - step * gradients[pending]).clamp(0, 1)

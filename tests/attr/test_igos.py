@@ -228,6 +228,7 @@ def total(x):
         (lambda: IGOS(total, mask_size=2.5), TypeError, "mask_size: expected a positive integer"),
         (lambda: IGOS(total, l1=-1.0), ValueError, "l1: expected a finite number of at least 0, got -1.0"),
         (lambda: IGOS(total, noise=float("nan")), ValueError, "noise: expected"),
+        (lambda: IGOS(total, step=0.0), ValueError, "step: expected"),
         (lambda: IGOS(3), TypeError, "forward_func: expected a model"),
         (lambda: IGOS(lambda z: total(z.detach())).attribute(X), ValueError, r"detach\(\)"),
     ],
