@@ -1,4 +1,4 @@
-"""Noise of each example's own, whatever else is in its batch."""
+"""Separate noise for each example, whatever else is in its batch."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class ExampleNoise:
         self._streams = [torch.Generator().manual_seed(seed) for seed in seeds.tolist()]
 
     def draw(self, like: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        """The next noise of all examples, one tensor shaped as each of ``like``."""
+        """The next noise of all examples, one tensor with the shape of each of ``like``."""
         # Drawn on the CPU, so that a seed gives the same noise on every device.
         parts = [
             [torch.randn(tensor.shape[1:], dtype=tensor.dtype, device="cpu", generator=stream) for tensor in like]

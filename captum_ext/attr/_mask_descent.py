@@ -17,7 +17,7 @@ _SHRINK, _SMALLEST_STEP, _ARMIJO = 0.2, 1e-5, 1e-4
 
 
 class MaskSettings(NamedTuple):
-    """What a mask is and what it is judged by.
+    """The size of masks, the terms of their objective, and the first step.
 
     Attributes:
         size: The most rows and columns of a mask.
@@ -35,7 +35,7 @@ class MaskSettings(NamedTuple):
 
 
 class MaskObjective:
-    """What masks of some examples are judged by: F's mean along IG's path of composites, plus penalties.
+    """The objective of some examples' masks: F's mean along IG's path of composites, plus penalties.
 
     Args:
         evaluator: F and its gradient for these examples.
@@ -105,7 +105,7 @@ class MaskObjective:
             yield part, torch.stack(points)
 
     def _penalties(self, masks: Tensor) -> Tensor:
-        """How far each mask is from 1 and how rough it is, (B',)."""
+        """The weighted distance from 1 and roughness of each mask, (B',)."""
         rows, columns = (masks.diff(dim=dim).square() for dim in (2, 3))
         roughness = sum(part.sum((1, 2, 3)) / max(part[0].numel(), 1) for part in (rows, columns))
         return self.settings.l1 * (1 - masks).abs().mean((1, 2, 3)) + self.settings.tv * roughness
@@ -114,7 +114,7 @@ class MaskObjective:
 def descend(objective: MaskObjective, n_iterations: int, noise: ExampleNoise, tick: Callable[[int], object]) -> Tensor:
     """Masks that lower the objective, (B, 1, h, w).
 
-    Each example takes the largest step of its own that lowers the objective enough, and is finished when there is none.
+    Each example takes the largest step that lowers the objective enough, and is finished when there is none.
 
     Args:
         objective: Of all examples.

@@ -36,7 +36,7 @@ def resolve_weights(weights: Weights, inputs: Any, n_baselines: int) -> Tensor:
 
     Raises:
         TypeError: If a function returns anything but a tensor.
-        ValueError: If they are no weights of these examples.
+        ValueError: If they do not fit these examples.
     """
     if not isinstance(weights, Tensor):
         weights = weights(as_functions_take(inputs))

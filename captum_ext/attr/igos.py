@@ -39,7 +39,7 @@ class IGOS(GradientAttribution):
 
     .. math:: \frac{1}{S} \sum_{s=1}^{S} F(\phi(m s / S)) + \lambda_1 \mathrm{mean}|1 - m| + \lambda_2 \mathrm{TV}(m),
 
-    the mean of F along IG's path to the composite plus two penalties. Each example has a line search of its own, and is
+    the mean of F along IG's path to the composite plus two penalties. Each example has its own line search, and is
     finished when no step lowers its objective. The attribution is 1 - m, in [0, 1]: how much of each pixel has to be
     blurred. It is not signed and does not sum to F's change.
 
@@ -61,7 +61,7 @@ class IGOS(GradientAttribution):
         layer version, because a mask needs an image.
 
     Raises:
-        TypeError: If ``forward_func`` is no function, or a setting is not a number.
+        TypeError: If ``forward_func`` is not a function, or a setting is not a number.
         ValueError: If a setting is out of range.
 
     Reference:
@@ -121,16 +121,16 @@ class IGOS(GradientAttribution):
 
         Args:
             inputs: Images (B, C, H, W).
-            baselines: What the mask blends the images with: a number, or a tensor shaped as the images or with one
-                example. Default: the images blurred with a standard deviation of 15 pixels and reflected borders, close
-                to the published 51 x 51 kernel.
+            baselines: What the mask blends the images with: a number, or a tensor with the shape of the images or with
+                one example. Default: the images blurred with a standard deviation of 15 pixels and reflected borders,
+                close to the published 51 x 51 kernel.
             target: Which output to explain; see :meth:`captum_ext.attr.PathAttribution.attribute`.
             additional_forward_args: Further arguments of ``forward_func``; see there.
             n_steps: The points S on IG's path. Default: 15, the published code's; the paper has 20.
             internal_batch_size: The most rows in any forward pass; the noise does not depend on it. See there for the
                 default.
             n_iterations: The most steps of the descent. Default: 20.
-            generator: A seed or a ``torch.Generator``, for reproducible noise. Each example has noise of its own, which
+            generator: A seed or a ``torch.Generator``, for reproducible noise. Each example has its own noise, which
                 depends on the generator and the example's position only. Default: torch's global generator.
             show_progress: Whether to show a progress bar, one tick per iteration.
 

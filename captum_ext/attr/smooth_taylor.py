@@ -42,7 +42,7 @@ class SmoothTaylor(GradientAttribution):
         ``forward_func``.
 
     Raises:
-        TypeError, ValueError: If ``forward_func`` is no function, or ``multiply_by_inputs=False``.
+        TypeError, ValueError: If ``forward_func`` is not a function, or ``multiply_by_inputs=False``.
 
     Reference:
         Goh et al.: Understanding Integrated Gradients with SmoothTaylor for Deep Neural Network Attribution. ICPR 2020.
@@ -98,7 +98,7 @@ class SmoothTaylor(GradientAttribution):
             internal_batch_size: The most rows in any forward pass; the roots do not depend on it. See
                 :meth:`captum_ext.attr.PathAttribution.attribute` for the default.
             return_convergence_delta: Whether to return the deltas too, for one more forward pass per root.
-            generator: A seed or a ``torch.Generator``, for reproducible roots. Each example has noise of its own, which
+            generator: A seed or a ``torch.Generator``, for reproducible roots. Each example has its own noise, which
                 depends on the generator and the example's position only. Default: torch's global generator.
             show_progress: Whether to show a progress bar, one tick per pass.
             create_graph: Whether the attributions can be differentiated; see

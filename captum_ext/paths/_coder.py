@@ -1,4 +1,4 @@
-"""An encoder and a decoder of the user's, checked, and F as a function of latents."""
+"""The user's encoder and decoder, checked, and F as a function of latents."""
 
 from __future__ import annotations
 

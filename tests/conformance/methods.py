@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from captum_ext.attr import (
+    EIG,
     IDGI,
+    MAGIG,
     PGIG,
     BlurIG,
     GuidedIG,
@@ -22,6 +24,16 @@ from captum_ext.paths import BlurPath, GuidedPath
 from captum_ext.patterns import PatternRule, fit_patterns
 from captum_ext.quadratures import ImportantDirection, WeightedSum
 
+
+def _double(*tensors):
+    """An encoder without a shape, for inputs of any."""
+    return tuple(2 * tensor for tensor in tensors)
+
+
+def _halve(*latents):
+    return tuple(latent / 2 for latent in latents)
+
+
 METHODS = {
     "IG": IntegratedGradients,
     "IG, local": lambda f: IntegratedGradients(f, multiply_by_inputs=False),
@@ -29,7 +41,9 @@ METHODS = {
     "IDGI": IDGI,
     "Blur IG": lambda f: BlurIG(f, max_sigma=3.0),
     "Blur IG + IDGI": lambda f: IDGI(f, BlurPath(max_sigma=3.0, padding_mode="reflect")),
+    "EIG": lambda f: EIG(f, _double, _halve),
     "Guided IG": lambda f: GuidedIG(f, max_dist=0.3),
+    "Guided IG, latent": lambda f: MAGIG(f, _double, _halve, 0.25, 0.3),
     "Guided IG + IDGI": lambda f: IDGI(f, GuidedPath(fraction=0.5, max_dist=1.0)),
 }
 TAKES_BASELINES = [name for name in METHODS if not name.startswith("Blur")]
