@@ -24,7 +24,7 @@ from captum_ext._utils.types import BaselineType, TargetType
 from captum_ext._utils.warnings import warn
 from captum_ext.attr._example_noise import ExampleNoise, draw_seeds
 from captum_ext.attr._mask_descent import MaskObjective, MaskSettings, descend
-from captum_ext.attr._parts import check_parts
+from captum_ext.attr._parts import check_has_factor, check_parts
 from captum_ext.paths import StraightPath
 
 _SIGMA = 15.0  # pixels
@@ -54,6 +54,7 @@ class IGOS(GradientAttribution):
             the images. Default: 0.2, for standardized images.
         step: The first step of each line search, at least 1e-5; a step that fails is tried again at a fifth of it.
             Default: 8, that of the authors' function. Their command line passes 1000.
+        multiply_by_inputs: Accepted for compatibility with Captum. Only True, the default, has a meaning here.
 
     Note:
         The descent takes up to ``n_iterations * n_steps`` gradients per example (300 by default), and at least as many
@@ -62,7 +63,7 @@ class IGOS(GradientAttribution):
 
     Raises:
         TypeError: If ``forward_func`` is not a function, or a setting is not a number.
-        ValueError: If a setting is out of range.
+        ValueError: If a setting is out of range, or ``multiply_by_inputs=False``.
 
     Reference:
         Qi, Khorram, Li: Visualizing Deep Networks by Optimizing with Integrated Gradients. AAAI 2020.
@@ -83,9 +84,12 @@ class IGOS(GradientAttribution):
         tv: float = 20.0,
         noise: float = 0.2,
         step: float = 8.0,
+        *,
+        multiply_by_inputs: bool = True,
     ) -> None:
         """See the class."""
         check_parts(forward_func, StraightPath(), None, None)
+        check_has_factor("IGOS", multiply_by_inputs)
         check_positive("mask_size", mask_size)
         for name, value in (("l1", l1), ("tv", tv), ("noise", noise)):
             check_number(name, value)
