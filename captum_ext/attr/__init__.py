@@ -11,7 +11,9 @@ from captum_ext.attr.guided_ig import GuidedIG
 from captum_ext.attr.idg import IDG
 from captum_ext.attr.idgi import IDGI
 from captum_ext.attr.ig2 import IG2
+from captum_ext.attr.igos import IGOS
 from captum_ext.attr.integrated_gradients import IntegratedGradients
+from captum_ext.attr.latent_ig import EIG, MAGIG
 from captum_ext.attr.layer import LayerPathAttribution
 from captum_ext.attr.layer_methods import LayerBlurIG, LayerGuidedIG, LayerIDGI, LayerIntegratedGradients
 from captum_ext.attr.left_ig import LeftIG
@@ -23,12 +25,16 @@ from captum_ext.attr.path_attribution import PathAttribution
 from captum_ext.attr.pattern import PatternAttribution, PatternNet
 from captum_ext.attr.pgig import PGIG
 from captum_ext.attr.samp import SAMP
+from captum_ext.attr.smooth_taylor import SmoothTaylor
 
 __all__ = [
     "AGI",
+    "EIG",
     "IDG",
     "IDGI",
     "IG2",
+    "IGOS",
+    "MAGIG",
     "MFABA",
     "PGIG",
     "SAMP",
@@ -55,5 +61,6 @@ __all__ = [
     "PatternAttribution",
     "PatternNet",
     "SharedArgument",
+    "SmoothTaylor",
     "fit_nodes",
 ]

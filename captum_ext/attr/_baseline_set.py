@@ -39,13 +39,21 @@ def check_set(baselines: object) -> None:
         )
 
 
+def count(baselines: BaselineSet) -> int:
+    """How many baselines there are."""
+    return len(baselines[0] if isinstance(baselines, tuple) else baselines)
+
+
+def as_functions_take(inputs: Any) -> Any:
+    """The inputs for a function of the user's: wrappers make a one-tuple of a tensor, of which it knows nothing."""
+    return inputs[0] if isinstance(inputs, tuple) and len(inputs) == 1 else inputs
+
+
 def one_by_one(baselines: BaselineSet, inputs: Any) -> Iterator[Any]:
     """Each baseline, as a method's ``attribute`` takes it."""
     if isinstance(baselines, list):
-        # A one-tuple is what wrappers make of a tensor; the user's functions know nothing of it.
-        given = inputs[0] if isinstance(inputs, tuple) and len(inputs) == 1 else inputs
         for entry in baselines:
-            yield entry(given) if callable(entry) else entry
+            yield entry(as_functions_take(inputs)) if callable(entry) else entry
     elif isinstance(baselines, tuple):
         for k in range(len(baselines[0])):
             yield tuple(tensor[k : k + 1] for tensor in baselines)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import torch
@@ -12,20 +11,17 @@ from captum.log import log_usage
 from torch import Tensor
 
 from captum_ext._engine.arguments import format_arguments
-from captum_ext._engine.evaluator import Evaluator
-from captum_ext._engine.gradients import compute_differentiable_gradients, compute_gradients
-from captum_ext._engine.loop import integrate
+from captum_ext._engine.gradients import compute_gradients
 from captum_ext._engine.step_plan import StepPlan
-from captum_ext._utils._captum import NullProgress, progress
-from captum_ext._utils.model_state import preserve_model_state
 from captum_ext._utils.numbers import check_positive
 from captum_ext._utils.random import as_generator
 from captum_ext._utils.tensors import Tensors, per_node
 from captum_ext._utils.types import TargetType
 from captum_ext.attr._baseline_set import BaselineSet, check_set, stacked
 from captum_ext.attr._parts import check_flag, check_parts
+from captum_ext.attr._samples import integrate_samples
 from captum_ext.paths import Path, PathEvaluator, StraightPath, Trajectory
-from captum_ext.quadratures import Grid, WeightedSum
+from captum_ext.quadratures import Grid
 
 
 class ExpectedGradients(GradientAttribution):
@@ -122,31 +118,7 @@ class ExpectedGradients(GradientAttribution):
         plan.check()
         arguments = format_arguments(inputs, None, target, additional_forward_args)
         lines = _RandomLines(stacked(self.baselines, arguments.inputs), n_samples, generator, self._multiply_by_inputs)
-        evaluator = Evaluator(
-            self.forward_func,
-            compute_differentiable_gradients if create_graph else self.gradient_func,
-            arguments.target,
-            arguments.forward_args,
-            arguments.inputs,
-            needs_values=False,
-            create_graph=create_graph,
-        )
-        grad = torch.enable_grad() if create_graph else torch.no_grad()
-        with torch.inference_mode(False), grad, preserve_model_state(self.forward_func):
-            (result,) = integrate(
-                lines,
-                (WeightedSum("riemann_middle"),),
-                plan.control(record=False),
-                evaluator,
-                arguments.inputs,
-                None,
-                internal_batch_size,
-                return_convergence_delta,
-                partial(progress if show_progress else NullProgress, desc=f"{self.get_name()} attribution"),
-                create_graph,
-            )
-        attributions: Any = result.attributions if isinstance(inputs, tuple) else result.attributions[0]
-        return (attributions, result.delta) if return_convergence_delta else attributions
+        return integrate_samples(self, lines, arguments, plan, show_progress, isinstance(inputs, tuple))
 
     def attribute_future(self) -> None:
         """Not there, as in Captum's gradient methods."""

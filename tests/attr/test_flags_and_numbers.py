@@ -7,8 +7,11 @@ import torch
 
 from captum_ext import baselines
 from captum_ext.attr import (
+    EIG,
     IDG,
     IDGI,
+    IGOS,
+    MAGIG,
     PGIG,
     BlurIG,
     Expected,
@@ -29,6 +32,7 @@ from captum_ext.attr import (
     PathAttribution,
     PatternAttribution,
     PatternNet,
+    SmoothTaylor,
 )
 from captum_ext.evaluation import EvaluationConfig
 from captum_ext.metrics import degradation, deletion, information_curve, insertion, jpeg_compress, model_randomization
@@ -144,6 +148,10 @@ WITHOUT_FACTOR = {
     "NeuronBlurIG": (lambda **flag: NeuronBlurIG(MODEL, MODEL[0], **flag), "BlurPath moves every"),
     "PatternNet": (lambda **flag: PatternNet(MODEL, PATTERNS, **flag), "PatternNet does not have"),
     "PatternAttribution": (lambda **flag: PatternAttribution(MODEL, PATTERNS, **flag), "PatternAttribution does not"),
+    "EIG": (lambda **flag: EIG(MODEL, torch.clone, torch.clone, **flag), "LatentPath moves every"),
+    "MAGIG": (lambda **flag: MAGIG(MODEL, torch.clone, torch.clone, **flag), "LatentPath moves every"),
+    "SmoothTaylor": (lambda **flag: SmoothTaylor(MODEL, **flag), "SmoothTaylor does not have"),
+    "IGOS": (lambda **flag: IGOS(MODEL, **flag), "IGOS does not have"),
     "Expected": (
         lambda **flag: Expected(IG, [0], **flag),
         r"as in Expected\(IntegratedGradients\(model,",

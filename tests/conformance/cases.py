@@ -10,8 +10,10 @@ import pytest
 import torch
 
 from captum_ext.attr import (
+    EIG,
     IDG,
     IDGI,
+    MAGIG,
     PGIG,
     SAMP,
     BlurIG,
@@ -32,6 +34,15 @@ from captum_ext.paths import BlurPath, GuidedPath, StraightPath
 from captum_ext.patterns import PatternRule, fit_patterns
 from captum_ext.quadratures import DecisionGradients, ImportantDirection, PositionWeighted, Subsampled, WeightedSum
 from tests.conformance.foreign import DescentPath, SimpsonSum, SpectralPath, TotalVariation
+
+
+def _double(*tensors):
+    """An encoder without a shape, for inputs of any."""
+    return tuple(2 * tensor for tensor in tensors)
+
+
+def _halve(*latents):
+    return tuple(latent / 2 for latent in latents)
 
 
 class Case:
@@ -136,6 +147,8 @@ CASES = (
     Case("Blur IG + IDGI", IDGI, path=BlurPath(max_sigma=3.0, padding_mode="reflect")),
     Case("Guided IG", GuidedIG, max_dist=0.3),
     Case("Guided IG + IDGI", IDGI, path=GuidedPath(fraction=0.5, max_dist=1.0)),
+    Case("EIG", EIG, encode=_double, decode=_halve),
+    Case("MA-GIG", MAGIG, encode=_double, decode=_halve, fraction=0.25, max_dist=0.3),
     Case("SAMP", SAMP, fraction=0.3),
     Case("Layer IG", LayerIntegratedGradients),
     Case("Layer IG, local", LayerIntegratedGradients, multiply_by_inputs=False),
