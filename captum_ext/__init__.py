@@ -15,7 +15,18 @@ from types import ModuleType
 
 __version__ = "0.1.0"
 
-_SUBPACKAGES = ("attr", "backward", "baselines", "evaluation", "memory", "metrics", "paths", "patterns", "quadratures")
+_SUBPACKAGES = (
+    "attr",
+    "backward",
+    "baselines",
+    "evaluation",
+    "memory",
+    "metrics",
+    "paths",
+    "patterns",
+    "quadratures",
+    "regions",
+)
 
 
 def __getattr__(name: str) -> ModuleType:

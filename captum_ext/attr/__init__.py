@@ -15,10 +15,12 @@ from captum_ext.attr.neuron_methods import NeuronBlurIG, NeuronGuidedIG, NeuronI
 from captum_ext.attr.path_attribution import PathAttribution
 from captum_ext.attr.pattern import PatternAttribution, PatternNet
 from captum_ext.attr.pgig import PGIG
+from captum_ext.attr.xrai import XRAI
 
 __all__ = [
     "IDGI",
     "PGIG",
+    "XRAI",
     "BlurIG",
     "Diagnostics",
     "Expected",
