@@ -110,7 +110,7 @@ def diffid(
     internal_batch_size: int | None = None,
     show_progress: bool = False,
 ) -> Tensor:
-    """DiffID: insertion accuracy less deletion accuracy, at 10%, 20%, ..., 90% of the pixels. Higher is better.
+    """DiffID: insertion accuracy minus deletion accuracy, at 10%, 20%, ..., 90% of the pixels. Higher is better.
 
     Args:
         forward_func: The model, which returns one score per class, (B, classes).
@@ -131,8 +131,8 @@ def diffid(
         TypeError, ValueError: If an argument is invalid.
 
     Reference:
-        Yang, Akhtar, Bennamoun, Mian: Re-calibrating Feature Attributions for Model Interpretation. ICLR 2023.
-        https://openreview.net/forum?id=WUWJIV2Yxtp
+        Yang, Akhtar, Wen, Mian: Local Path Integration for Attribution. AAAI 2023.
+        https://ojs.aaai.org/index.php/AAAI/article/view/25422
 
     Example:
         >>> from captum_ext.metrics import diffid
