@@ -128,13 +128,14 @@ def grid_pointing_game(
     height, width = attributions.shape[-2:]
     if height % grid or width % grid:
         raise ValueError(f"attributions: {height} x {width} pixels do not divide into {grid} x {grid} cells.")
-    cell = torch.as_tensor(cells, device=attributions.device)
+    cell = torch.as_tensor(cells)
     if is_integer(cells):
         cell = cell.expand(len(attributions))
     if cell.is_floating_point() or cell.shape != (len(attributions),):
         raise ValueError(f"cells: expected an integer, or {len(attributions)}, one per map; got {cells!r:.80}.")
     if bool(((cell < 0) | (cell >= grid**2)).any()):
         raise ValueError(f"cells: expected 0 to {grid**2 - 1}, row by row, got {cells!r:.80}.")
+    cell = cell.to(attributions.device)
     rows = torch.arange(height, device=cell.device) // (height // grid)
     columns = torch.arange(width, device=cell.device) // (width // grid)
     masks = (rows.unsqueeze(1) * grid + columns) == cell.reshape(-1, 1, 1)
