@@ -74,7 +74,8 @@ def xrai(
         min_pixel_diff: The minimum number of pixels that a segment must add. Default: 50 (PAIR's), for pictures of
             224 x 224 pixels. A warning is raised if no segment has so many.
         channels: How the channels of a pixel are reduced: ``"max"`` (default, PAIR's) or ``"sum"``, which keeps the
-            sum of the attributions.
+            sum of the attributions. The maximum is larger where the attributions are, whatever their sign: with IG,
+            regions then follow the picture's brightness more than the model.
         return_regions: Whether to return the ranks of the regions too. Default: False.
 
     Returns:
