@@ -29,7 +29,7 @@ def kinds(maps, segments):
 
 
 class Maps:
-    """The maps of a model, which stay as they are between the layers that are measured."""
+    """The maps of a model; between the layers that are measured, the last ones."""
 
     def __init__(self, pictures):
         self.x = torch.cat([picture.x for picture in pictures])
