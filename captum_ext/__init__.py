@@ -26,6 +26,7 @@ _SUBPACKAGES = (
     "paths",
     "patterns",
     "quadratures",
+    "regions",
     "testing",
 )
 

@@ -26,6 +26,7 @@ from captum_ext.attr.pattern import PatternAttribution, PatternNet
 from captum_ext.attr.pgig import PGIG
 from captum_ext.attr.samp import SAMP
 from captum_ext.attr.smooth_taylor import SmoothTaylor
+from captum_ext.attr.xrai import XRAI
 
 __all__ = [
     "AGI",
@@ -38,6 +39,7 @@ __all__ = [
     "MFABA",
     "PGIG",
     "SAMP",
+    "XRAI",
     "BlurIG",
     "Diagnostics",
     "Expected",

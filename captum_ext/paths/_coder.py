@@ -7,10 +7,11 @@ from contextlib import contextmanager
 from typing import Any, TypeAlias
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from captum_ext._utils.model_state import preserve_model_state
 from captum_ext._utils.tensors import Tensors
+from captum_ext._utils.types import TargetType
 from captum_ext.paths.evaluation import PathEvaluator
 
 Coder: TypeAlias = Callable[..., Tensor | tuple[Tensor, ...]]
@@ -131,12 +132,22 @@ class LatentEvaluator:
         self._decoder = decoder
         self._arrive = arrive
 
-    def __call__(self, points: Tensors) -> tuple[Tensor | None, Tensors]:
+    @property
+    def target(self) -> TargetType:
+        """Which output F is."""
+        return self._evaluator.target
+
+    @property
+    def has_gradient(self) -> bool:
+        """Whether there has been a gradient so far."""
+        return self._evaluator.has_gradient
+
+    def __call__(self, points: Tensors, keep: bool = False) -> tuple[Tensor | None, Tensors]:
         """F (K, B) and its gradients at latents (K, B, ...)."""
         shape = points[0].shape[:2]
         with self._decoder.with_vjp(tuple(latent.flatten(0, 1) for latent in points)) as (decoded, back):
             self.points = tuple(point.unflatten(0, shape) for point in self._arrive(points, decoded))
-            values, self.gradients = self._evaluator(self.points)
+            values, self.gradients = self._evaluator(self.points, keep)
             carried = back(tuple(gradient.flatten(0, 1) for gradient in self.gradients))
         return values, tuple(gradient.unflatten(0, shape) for gradient in carried)
 
@@ -150,6 +161,10 @@ class LatentEvaluator:
         """F at latents (B, ...)."""
         return self._evaluator.value(self._decoder(points))
 
+    def outputs(self, points: Tensors) -> Tensor:
+        """All outputs at latents (B, ...)."""
+        return self._evaluator.outputs(self._decoder(points))
+
     def rows(self, rows: slice | Tensor) -> LatentEvaluator:
         """The same for some of the examples."""
         return LatentEvaluator(self._evaluator.rows(rows), self._decoder)
@@ -161,3 +176,11 @@ class LatentEvaluator:
     def with_function(self, function: Callable[..., Tensor]) -> LatentEvaluator:
         """Another function of the inputs."""
         return LatentEvaluator(self._evaluator.with_function(function), self._decoder)
+
+    def at_layer(self, layer: nn.Module) -> LatentEvaluator:
+        """The output of one of the model's layers as the function."""
+        return LatentEvaluator(self._evaluator.at_layer(layer), self._decoder)
+
+    def of_output(self, function: Callable[..., Tensor], *arguments: Tensor) -> LatentEvaluator:
+        """A function of all outputs."""
+        return LatentEvaluator(self._evaluator.of_output(function, *arguments), self._decoder)
