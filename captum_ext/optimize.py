@@ -21,7 +21,7 @@ _LARGE = 1e-2  # a distance of maps to warn about, in float32; kernels' rounding
 
 @dataclass(frozen=True)
 class OptimizationReport:
-    """What was changed in a copy of a model, and how far its outputs and maps moved.
+    """The changes in a copy of a model, and how far its outputs and maps moved.
 
     Attributes:
         n_folded: How many BatchNorm layers were folded into the preceding layer.
@@ -123,7 +123,7 @@ def _has_faster_channels_last(model: nn.Module) -> bool:
 
 
 def _distances(model: nn.Module, copy: nn.Module, example: Tensor) -> tuple[float, float]:
-    """How far the copy's outputs, and maps of Integrated Gradients, are from the model's."""
+    """The distances of the copy's outputs and Integrated Gradients maps to the model's."""
     with torch.no_grad(), preserve_model_state(model):
         outputs, others = (_first_tensor(network(example.clone())) for network in (model, copy))
     if outputs is None or others is None or not outputs.is_floating_point():

@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from captum_ext._utils.dilation import dilate
 from captum_ext._utils.numbers import check_integer, check_number, check_positive
-from captum_ext.metrics._maps import checked_maps
+from captum_ext.metrics._maps import check_maps
 
 PixelScore = Literal["signed", "absolute", "positive"]
 
@@ -314,7 +314,7 @@ def _pixels(attributions: object, masks: object, ranking: str) -> tuple[Tensor, 
     """The pixels' scores and whether they are inside the mask, both (B, N)."""
     if ranking not in get_args(PixelScore):
         raise ValueError(f"ranking: expected one of {get_args(PixelScore)}, got {ranking!r}.")
-    maps = checked_maps("attributions", attributions)
+    maps = check_maps("attributions", attributions)
     if maps.dim() not in (3, 4):
         raise ValueError(f"attributions: expected (B, C, H, W) or (B, H, W), got shape {tuple(maps.shape)}.")
     if not isinstance(masks, Tensor) or masks.dtype != torch.bool:
