@@ -1,22 +1,22 @@
-"""What depends on the device: which dtypes it has, and models that are on another one than their inputs."""
+"""The dtypes that a device has, and errors about models that are on another device than their inputs."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from captum_ext._utils._captum import run_forward
-from captum_ext._utils.model_state import modules_of
+from captum_ext._utils.model_state import find_modules
 
 _WITHOUT_FLOAT64 = ("mps",)
 
-# As torch says it: by the dispatcher, by convolutions, by MPS, by CUDA, by the meta device.
-_MIXED = re.compile(
+# The messages of torch's dispatcher, of convolutions, of MPS, of CUDA and of the meta device.
+_DEVICE_MISMATCH = re.compile(
     r"same device|two devices|expected device|weight type|Placeholder storage|is on (cpu|CPU|cuda|mps|GPU)"
 )
 
@@ -44,42 +44,33 @@ def full_precision(device: torch.device) -> AbstractContextManager[Any]:
 
 
 def run(forward_func: Callable[..., Any], inputs: tuple[Tensor, ...], arguments: Any) -> Any:
-    """What a function returns for inputs and additional arguments.
+    """Call a function with inputs and additional arguments, and return its output.
 
     Raises:
         ValueError: If its model is on another device than one of these.
     """
-    with device_mismatch_explained(forward_func, inputs, arguments):
-        return run_forward(forward_func, inputs, None, arguments)
-
-
-@contextmanager
-def device_mismatch_explained(
-    forward_func: Callable[..., Any], inputs: tuple[Tensor, ...], arguments: Any
-) -> Iterator[None]:
-    """Raise ``ValueError`` where a pass fails because its model is on another device than one of its tensors."""
     try:
-        yield
+        return run_forward(forward_func, inputs, None, arguments)
     except RuntimeError as error:
-        advice = _advice(forward_func, inputs, arguments) if _MIXED.search(str(error)) else None
-        if advice is None:
-            raise
-        raise ValueError(advice) from error
+        raise_device_mismatch(error, forward_func, inputs, arguments)
+        raise
 
 
-def _advice(forward_func: Callable[..., Any], inputs: tuple[Tensor, ...], arguments: Any) -> str | None:
-    modules = modules_of(forward_func)
-    # Without an order of their own: sorted, so that the message is always the same.
-    places = sorted({str(parameter.device) for module in modules for parameter in module.parameters()})
-    if not places:
-        return None
-    given = {"inputs": inputs[0]} if len(inputs) == 1 else {f"inputs[{k}]": tensor for k, tensor in enumerate(inputs)}
+def raise_device_mismatch(
+    error: RuntimeError, forward_func: Callable[..., Any], inputs: tuple[Tensor, ...], arguments: Any
+) -> None:
+    """Raise ``ValueError`` if a pass failed because the model is on another device than one of its tensors."""
+    if not _DEVICE_MISMATCH.search(str(error)):
+        return
+    modules = find_modules(forward_func).roots
+    # Sorted, so that the message is always the same.
+    devices = sorted({str(parameter.device) for module in modules for parameter in module.parameters()})
+    named = {"inputs": inputs[0]} if len(inputs) == 1 else {f"inputs[{k}]": tensor for k, tensor in enumerate(inputs)}
     rest = arguments if isinstance(arguments, tuple) else (arguments,)
-    given |= {f"additional_forward_args[{k}]": arg for k, arg in enumerate(rest) if isinstance(arg, Tensor)}
-    for name, tensor in given.items():
-        if str(tensor.device) not in places:
-            return (
-                f"{name}: expected the model's device {' or '.join(places)}, got {tensor.device}. Write "
-                f"{name}.to({places[0]!r}), or model.to({str(tensor.device)!r})."
-            )
-    return None
+    named |= {f"additional_forward_args[{k}]": arg for k, arg in enumerate(rest) if isinstance(arg, Tensor)}
+    for name, tensor in named.items():
+        if devices and str(tensor.device) not in devices:
+            raise ValueError(
+                f"{name}: expected the model's device {' or '.join(devices)}, got {tensor.device}. Write "
+                f"{name}.to({devices[0]!r}), or model.to({str(tensor.device)!r})."
+            ) from error

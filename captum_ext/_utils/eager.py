@@ -1,4 +1,4 @@
-"""Compiled models, run eagerly for a while."""
+"""A context in which compiled models run eagerly."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ import torch
 
 
 class _Call:
-    """A call that needs compiled models to run eagerly; gone with the call, however that ends."""
+    """A call that needs compiled models to run eagerly; removed when the call ends, even after an interrupt."""
 
 
-_lock = threading.RLock()  # guards what follows; an interrupt that left it locked would block other threads only
+_stance_lock = threading.RLock()  # if an interrupt leaves it locked, only other threads are blocked
 _calls: weakref.WeakSet[_Call] = weakref.WeakSet()
-_stance: list[AbstractContextManager[Any]] = []  # at most one: torch's stance is that of all threads
+_stance: list[AbstractContextManager[Any]] = []  # at most one, because all threads share torch's stance
 
 
 @contextmanager
 def eager_mode() -> Iterator[None]:
-    """Run what torch.compile made eagerly, until the last of the threads that are inside has left."""
+    """Run compiled models eagerly until the last thread has left this context."""
     call = _Call()
     try:
-        with _lock:
+        with _stance_lock:
             _calls.add(call)
             if not _stance and "torch._dynamo" in sys.modules:
                 _stance.append(torch.compiler.set_stance("force_eager"))
         yield
     finally:
-        with _lock:
+        with _stance_lock:
             _calls.discard(call)
             if _stance and not _calls:
                 _stance.pop().__exit__(None, None, None)

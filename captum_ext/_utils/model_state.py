@@ -1,4 +1,4 @@
-"""What a forward pass may do to the user's model, noticed and undone."""
+"""Protection of the model: warnings about training mode, and buffers that are restored after forward passes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from types import CodeType, FunctionType, ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from captum_ext._utils.buffers import preserve_buffers
 from captum_ext._utils.warnings import warn
 
-_LIBRARIES = ("torch.", "torchvision.", "captum.", "numpy.")  # whose functions refer to no model of the user's
-_MOST = 1000  # items of a container that are looked at, and objects in all times ten
+_LIBRARIES = ("torch.", "torchvision.", "captum.", "numpy.")  # their functions do not refer to the user's model
+_MAX_ITEMS = 1000  # that are searched in one container; ten times as many objects are searched in total
 _ADVICE = (
     "its output depends on chance or on the other rows of a batch, and so do the attributions. Call model.eval() first"
 )
@@ -26,12 +26,12 @@ _ADVICE = (
 
 @contextmanager
 def preserve_model_state(forward_func: Callable[..., Any]) -> Iterator[None]:
-    """Warn about layers in training mode, and put back the buffers that forward passes change.
+    """Warn about layers in training mode, and restore the buffers that forward passes change.
 
     Warns:
         UserWarning: If a layer is in training mode whose output then depends on chance or on the batch.
     """
-    modules = all_modules(forward_func)
+    modules = find_modules(forward_func).modules
     training = [module for module in modules if module.training]
     random = sorted({type(module).__name__ for module in training if _has_two_modes(module)})
     kinds: set[Any] = set() if random else set(map(type, training))
@@ -48,43 +48,46 @@ def preserve_model_state(forward_func: Callable[..., Any]) -> Iterator[None]:
         )
 
 
-def modules_of(function: Any) -> list[nn.Module]:
-    """The modules that a function is, is a method of, or refers to by name, as far as that can be seen."""
-    return _search(function)[0]
+class ModelModules(NamedTuple):
+    """The modules that a function runs, as far as its code shows them.
+
+    Attributes:
+        roots: The modules that the function is, is a method of, or refers to by name.
+        modules: The roots with all their submodules, each once.
+    """
+
+    roots: list[nn.Module]
+    modules: list[nn.Module]
 
 
-def all_modules(function: Any) -> list[nn.Module]:
-    """The same with their submodules, each once."""
-    return _search(function)[1]
-
-
-def _search(function: Any) -> tuple[list[nn.Module], list[nn.Module]]:
-    found: list[nn.Module] = []
+def find_modules(function: Any) -> ModelModules:
+    """Find the modules that a function runs."""
+    roots: list[nn.Module] = []
     modules: dict[int, nn.Module] = {}
     seen: set[tuple[int, int]] = set()
-    # Things to look at, and the names of the attributes that the function uses which led to them.
+    # Objects to search, and the attributes of them that the function that refers to them uses.
     pending: list[tuple[Any, frozenset[str]]] = [(function, _NO_NAMES)]
-    while pending and len(seen) < 10 * _MOST:
+    while pending and len(seen) < 10 * _MAX_ITEMS:
         thing, names = pending.pop()
         if isinstance(thing, nn.Module):
             if id(thing) not in modules:
-                found.append(thing)
-                pending += [(value, _NO_NAMES) for value in _add(thing, modules)]
+                roots.append(thing)
+                pending += [(value, _NO_NAMES) for value in _add_submodules(thing, modules)]
         elif not isinstance(thing, _UNINTERESTING):
             method = inspect.ismethod(thing)
             key = (id(thing.__func__), id(thing.__self__)) if method else (id(thing), hash(names))
             if key not in seen:
                 seen.add(key)
                 pending += _method(thing.__self__, thing.__func__) if method else _leads(thing, names)
-    return found, list(modules.values())
+    return ModelModules(roots, list(modules.values()))
 
 
 _NO_NAMES: frozenset[str] = frozenset()
 _UNINTERESTING = (Tensor, type, str, bytes, int, float, complex, type(None))
 
 
-def _add(root: nn.Module, modules: dict[int, nn.Module]) -> Iterator[Any]:
-    """Add a module and its submodules; gives their lists and dicts, whose modules are not registered."""
+def _add_submodules(root: nn.Module, modules: dict[int, nn.Module]) -> Iterator[Any]:
+    """Add a module and its submodules; yield their lists and dicts, which may hold unregistered modules."""
     pending: list[nn.Module | None] = [root]
     while pending:
         module = pending.pop()
@@ -102,10 +105,10 @@ _OWN = frozenset(vars(nn.Module()))
 
 
 def _leads(thing: Any, names: frozenset[str]) -> Iterable[tuple[Any, frozenset[str]]]:
-    """What a thing leads to."""
+    """The objects that an object refers to, with the names of the attributes that are used of them."""
     if isinstance(thing, dict | list | tuple | set):
         values = thing.values() if isinstance(thing, dict) else thing
-        return [(value, names) for value in list(values)] if len(thing) <= _MOST else []
+        return [(value, names) for value in list(values)] if len(thing) <= _MAX_ITEMS else []
     if isinstance(thing, functools.partial):
         used = _attributes_in(thing.func)
         return [(value, used) for value in (thing.func, *thing.args, *thing.keywords.values())]

@@ -1,4 +1,4 @@
-"""Numbers that users give. Booleans are none, though Python counts them among the integers."""
+"""Checks of numbers and flags. Booleans do not count as numbers, although Python's are integers."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ import numpy as np
 
 
 def is_boolean(value: object) -> bool:
-    """Whether it is True or False, Python's or NumPy's."""
+    """Whether a value is True or False, Python's or NumPy's."""
     return isinstance(value, bool | np.bool_)
 
 
 def is_number(value: object) -> TypeGuard[SupportsFloat]:
-    """Whether it is a real number."""
+    """Whether a value is a real number."""
     return isinstance(value, Real) and not isinstance(value, bool)
 
 
 def is_integer(value: object) -> TypeGuard[SupportsInt]:
-    """Whether it is an integer."""
+    """Whether a value is an integer."""
     return isinstance(value, Integral) and not isinstance(value, bool)
 
 
@@ -27,9 +27,9 @@ def check_number(name: str, value: object, expected: str = "a number") -> None:
     """Check a real number.
 
     Raises:
-        TypeError: If it is none.
+        TypeError: If it is not one.
     """
-    if not is_number(value):
+    if not isinstance(value, Real) or isinstance(value, bool):
         raise TypeError(f"{name}: expected {expected}, got {type(value).__name__}.")
 
 
@@ -37,7 +37,7 @@ def check_integer(name: str, value: object, expected: str = "an integer") -> Non
     """Check an integer.
 
     Raises:
-        TypeError: If it is none.
+        TypeError: If it is not one.
     """
     if not is_integer(value):
         raise TypeError(f"{name}: expected {expected}, got {type(value).__name__}.")
@@ -50,6 +50,7 @@ def check_positive(name: str, value: object) -> None:
         TypeError: If it is not an integer.
         ValueError: If it is below 1.
     """
-    check_integer(name, value, "a positive integer")
+    if not is_integer(value):
+        raise TypeError(f"{name}: expected a positive integer, got {type(value).__name__}.")
     if value < 1:  # type: ignore[operator]
         raise ValueError(f"{name}: expected a positive integer, got {value}.")

@@ -18,21 +18,20 @@ from captum_ext.attr._parts import check_flag
 class Expected(Attribution):
     """A method's attributions averaged over several baselines: the mean over all of them, exactly.
 
-    The method runs once a baseline, one after the other, and only a running sum is kept. With hundreds of baselines
-    :class:`ExpectedGradients`, which samples, is cheaper. An average hides less than any one baseline, but is not
-    neutral either: what is as in all of them still gets nothing.
+    The method runs once per baseline, and only a running sum is kept in memory. With hundreds of baselines,
+    :class:`ExpectedGradients`, which samples them, is cheaper. An average depends less on the choice of the baseline,
+    but features that equal those of all baselines still get nothing.
 
     Args:
-        method: What has an ``attribute`` with ``baselines``: a method of this library or of Captum's, layer methods
-            included.
-        baselines: The set: a tensor (N, ...) of N baselines for every example, or a tuple of such tensors, one an
-            input; or a list of what the method takes as ``baselines`` (numbers, tensors (1, ...) or (B, ...), tuples),
-            and of functions that make such from the inputs, as ``captum_ext.baselines.blurred``.
-        multiply_by_inputs: Taken for Captum's keyword. Only True, the default, has a meaning here; give the method
-            ``multiply_by_inputs=False``.
+        method: A method of this library or of Captum whose ``attribute`` takes ``baselines``, such as a layer method.
+        baselines: The set: a tensor (N, ...) of N baselines for all examples, or a tuple of such tensors, one per
+            input; or a list of values that the method accepts as ``baselines`` (numbers, tensors (1, ...) or (B, ...),
+            tuples) and of functions that return such a value for the inputs, such as ``captum_ext.baselines.blurred``.
+        multiply_by_inputs: Accepted for compatibility with Captum; must be True, the default. Pass
+            ``multiply_by_inputs=False`` to the method instead.
 
     Raises:
-        TypeError: If the method takes no baselines, or these are no set.
+        TypeError: If the method does not take baselines, or the set has another type.
         ValueError: If the set is empty, or ``multiply_by_inputs=False``.
 
     Reference:
@@ -53,8 +52,8 @@ class Expected(Attribution):
         check_flag(multiply_by_inputs)
         if not multiply_by_inputs:
             raise ValueError(
-                "multiply_by_inputs: expected True. It is the method's to leave the factor (inputs - baselines) out, "
-                "as in Expected(IntegratedGradients(model, multiply_by_inputs=False), baselines)."
+                "multiply_by_inputs: expected True. Leave out the factor (inputs - baselines) in the method, as in "
+                "Expected(IntegratedGradients(model, multiply_by_inputs=False), baselines)."
             )
         attribute = getattr(method, "attribute", None)
         if isinstance(method, type) or attribute is None:
@@ -71,11 +70,11 @@ class Expected(Attribution):
 
     @property
     def multiplies_by_inputs(self) -> bool:
-        """As the method."""
+        """The method's."""
         return bool(self.method.multiplies_by_inputs)
 
     def has_convergence_delta(self) -> bool:
-        """As the method."""
+        """The method's."""
         return bool(self.method.has_convergence_delta())
 
     @log_usage(part_of_slo=True)  # type: ignore[untyped-decorator]
@@ -90,20 +89,20 @@ class Expected(Attribution):
         """The mean of the method's attributions over all baselines.
 
         Args:
-            inputs: As for the method's ``attribute``.
-            target: Likewise.
-            additional_forward_args: Likewise.
+            inputs: See the method's ``attribute``.
+            target: See there.
+            additional_forward_args: See there.
             return_convergence_delta: Whether to return the mean of the method's deltas too: the sum of an example's
-                attributions less the mean over the baselines of F(input) - F(baseline).
-            **kwargs: What else the method's ``attribute`` takes, such as ``n_steps`` and ``internal_batch_size``.
+                attributions minus the mean over the baselines of F(input) - F(baseline).
+            **kwargs: Further arguments of the method's ``attribute``, such as ``n_steps`` and ``internal_batch_size``.
 
         Returns:
-            What the method returns, averaged; with ``return_diagnostics=True`` a list of the diagnostics of each
+            The mean of the method's results. With ``return_diagnostics=True``, a list with the diagnostics of each
             baseline comes last.
 
         Raises:
-            TypeError: If ``kwargs`` has baselines, which are the constructor's.
-            ValueError: If the method has no convergence delta to return; otherwise as the method.
+            TypeError: If ``kwargs`` contains ``baselines``, which belong in the constructor.
+            ValueError: If the method has no convergence delta to return, or refuses an argument.
         """
         if "baselines" in kwargs:
             raise TypeError("baselines: the set is given once, as in Expected(method, baselines). Leave it out here.")
@@ -111,16 +110,16 @@ class Expected(Attribution):
             if not self.has_convergence_delta():
                 raise ValueError(f"return_convergence_delta: {type(self.method).__name__} has none. Leave it False.")
             kwargs["return_convergence_delta"] = True
-        # Left out if not given: neuron methods have no target.
-        given = {"target": target, "additional_forward_args": additional_forward_args}
-        kwargs.update((name, value) for name, value in given.items() if value is not None)
+        # None is not passed on, because neuron methods have no target.
+        optional = {"target": target, "additional_forward_args": additional_forward_args}
+        kwargs.update((name, value) for name, value in optional.items() if value is not None)
         total, count = None, 0
         diagnostics = []
         for baseline in one_by_one(self.baselines, inputs):
             result = self.method.attribute(inputs, baselines=baseline, **kwargs)
             if kwargs.get("return_diagnostics"):
-                *result, of_baseline = result
-                diagnostics.append(of_baseline)
+                *result, baseline_diagnostics = result
+                diagnostics.append(baseline_diagnostics)
                 result = tuple(result) if return_convergence_delta else result[0]
             total, count = _summed(total, result), count + 1
         mean = _divided(total, count, result)
@@ -134,12 +133,12 @@ class Expected(Attribution):
         return cls.__name__
 
     def attribute_future(self) -> None:
-        """Not there, as in Captum's gradient methods."""
+        """Not implemented, as in Captum's gradient methods."""
         raise NotImplementedError(f"attribute_future is not implemented for {type(self).__name__}")
 
 
 def _summed(total: Any, result: Any) -> Any:
-    """The sum of two results of one structure, at least in float32; ``None`` is nothing yet."""
+    """The sum of two results with the same structure, in at least float32; ``None`` is an empty sum."""
     if isinstance(result, tuple | list):
         return [_summed(part, new) for part, new in zip(total or [None] * len(result), result, strict=True)]
     wide = result.detach().to(torch.promote_types(result.dtype, torch.float32))
