@@ -103,8 +103,8 @@ class PathMethod(GradientAttribution):
         """
         if not self.path.look_ahead:
             raise ValueError(
-                f"n_steps='auto' is not available on {type(self.path).__name__}, which finds each point from the "
-                "gradient at the last, so its steps can't be halved afterwards. Give a number."
+                f"n_steps='auto': {type(self.path).__name__} finds each point from the gradient at the last, so its "
+                "steps can't be halved afterwards. Give a number."
             )
         if self._backward is not None:
             raise ValueError(

@@ -114,6 +114,9 @@ class Path:
     def adapt_grid(self, grid: Grid) -> Grid:
         """The grid as this path can walk it.
 
+        With ``n_steps="auto"``, the nodes are all positions of an example before each round of halving, and the path
+        must return them unchanged or raise.
+
         Args:
             grid: The nodes that the quadratures ask for.
 
