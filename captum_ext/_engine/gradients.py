@@ -89,7 +89,12 @@ def select_target(output: object, target: TargetType, rows: int) -> Tensor:
     if isinstance(target, Tensor):
         target = target.to(output.device)  # the outputs may be on another device than the inputs
     try:
-        _check_bounds(target, output)
+        # For one index per row, Captum uses gather, whose own error on a GPU ends the CUDA context.
+        index_per_row = isinstance(target, Tensor) or (isinstance(target, list) and isinstance(target[0], int))
+        if index_per_row and output.dim() == 2:
+            indices = target if isinstance(target, Tensor) else torch.as_tensor(target, device="cpu")
+            if indices.min() < 0 or indices.max() >= output.shape[1]:
+                raise IndexError(f"indices go from 0 to {output.shape[1] - 1}")  # noqa: TRY301 -- reported below
         selected = select_targets(output, target)
     except (AssertionError, IndexError, TypeError) as error:
         raise ValueError(
@@ -102,15 +107,6 @@ def select_target(output: object, target: TargetType, rows: int) -> Tensor:
             "target=3 for a classifier."
         )
     return selected.reshape(rows)
-
-
-def _check_bounds(target: TargetType, output: Tensor) -> None:
-    # For one index per row, Captum uses gather, whose own error on a GPU ends the CUDA context.
-    index_per_row = isinstance(target, Tensor) or (isinstance(target, list) and isinstance(target[0], int))
-    if index_per_row and output.dim() == 2:
-        indices = target if isinstance(target, Tensor) else torch.as_tensor(target, device="cpu")
-        if indices.min() < 0 or indices.max() >= output.shape[1]:
-            raise IndexError(f"indices go from 0 to {output.shape[1] - 1}")
 
 
 def _abbreviate_target(target: TargetType) -> str:

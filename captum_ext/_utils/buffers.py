@@ -23,7 +23,7 @@ _COMPRESSED = {  # the two methods that give the indices of a compressed sparse 
     torch.sparse_bsc: ("ccol_indices", "row_indices"),
 }
 _LAYOUTS = (torch.strided, torch.sparse_coo, *_COMPRESSED)
-_lock = threading.Lock()
+_clone_lock = threading.Lock()
 
 
 @contextmanager
@@ -48,7 +48,15 @@ class BufferSnapshot:
     """
 
     def __init__(self, modules: Iterable[nn.Module]) -> None:
-        self._modules = [(module, dict(module._buffers.items()), _attributes(module)) for module in modules]
+        # torch's layers keep no numbers or flags about their buffers, and there may be hundreds of these layers.
+        self._modules: list[tuple[nn.Module, dict[str, Any], dict[str, Any]]] = [
+            (
+                module,
+                dict(module._buffers.items()),  # a scripted module has no plain dict
+                {} if type(module).__module__.startswith("torch.nn.") else dict(vars(module)),
+            )
+            for module in modules
+        ]
         buffers = {id(buffer): buffer for _, own, _ in self._modules if own for buffer in own.values()}
         small: defaultdict[tuple[torch.device, torch.dtype], list[Tensor]] = defaultdict(list)
         self._others: list[_Parts] = []
@@ -67,9 +75,16 @@ class BufferSnapshot:
         Warns:
             UserWarning: If something can't be put back. Nothing is raised, so that finished results are not lost.
         """
+        steps: list[Callable[[], None]] = [
+            partial(_restore_module, module, buffers, attributes)
+            for module, buffers, attributes in self._modules
+            if (buffers or module._buffers) and not _is_same(dict(module._buffers.items()), buffers)
+        ]
+        steps += [joined.restore for joined in self._small]
+        steps += [other.restore for other in self._others]
         errors = []
         with torch.no_grad():
-            for step in self._steps():
+            for step in steps:
                 try:
                     step()
                 except Exception as error:  # buffers may be of any kind
@@ -80,22 +95,9 @@ class BufferSnapshot:
                 "affected; load the model's state_dict() again if it is to be as before."
             )
 
-    def _steps(self) -> Iterator[Callable[[], None]]:
-        for module, buffers, attributes in self._modules:
-            now = module._buffers
-            if (buffers or now) and not _is_same(dict(now.items()), buffers):
-                yield partial(_restore_module, module, buffers, attributes)
-        yield from (joined.restore for joined in self._small)
-        yield from (other.restore for other in self._others)
-
 
 def _is_same(now: dict[str, Any], before: dict[str, Any]) -> bool:
     return now.keys() == before.keys() and all(now[name] is buffer for name, buffer in before.items())
-
-
-def _attributes(module: nn.Module) -> dict[str, Any]:
-    # torch's own layers have no use for what _restore_module does, and there may be hundreds.
-    return {} if type(module).__module__.startswith("torch.nn.") else dict(vars(module))
 
 
 def _restore_module(module: nn.Module, buffers: dict[str, Any], attributes: dict[str, Any]) -> None:
@@ -229,7 +231,7 @@ def _copy(part: Tensor) -> Tensor:
     """
     if part.is_cpu:
         try:
-            with _lock:  # two threads must not do this to one storage at the same time
+            with _clone_lock:  # two threads must not do this to one storage at the same time
                 return torch._lazy_clone(part)
         except (AttributeError, RuntimeError):  # the memory is NumPy's or a file's
             pass

@@ -174,7 +174,7 @@ class PathMethod(GradientAttribution):
             arguments.baselines,
             plan.internal_batch_size,
             plan.return_convergence_delta or plan.return_diagnostics,
-            partial(progress if show_progress else NullProgress, desc=f"{self.get_name()} attribution"),
+            partial(progress, desc=f"{self.get_name()} attribution") if show_progress else NullProgress,
             plan.create_graph,
         )
         outputs = []

@@ -143,7 +143,7 @@ class ExpectedGradients(GradientAttribution):
                 None,
                 internal_batch_size,
                 return_convergence_delta,
-                partial(progress if show_progress else NullProgress, desc=f"{self.get_name()} attribution"),
+                partial(progress, desc=f"{self.get_name()} attribution") if show_progress else NullProgress,
                 create_graph,
             )
         attributions: Any = result.attributions if isinstance(inputs, tuple) else result.attributions[0]
