@@ -45,7 +45,7 @@ class MemoryFormats:
         self._forward_func = forward_func
         self._inputs = inputs
         self._evaluate = evaluate
-        self._original = [_layout(tensor) for tensor in inputs]
+        self._original = [_memory_format_of(tensor) for tensor in inputs]
         candidates = [_can_be_faster(tensor) for tensor in inputs]
         channels = _input_channels(forward_func) if any(candidates) else set()
         self.chosen = [
@@ -134,7 +134,7 @@ def _stored_answers(forward_func: Callable[..., Any]) -> dict[object, bool]:
     return answers
 
 
-def _layout(tensor: Tensor) -> torch.memory_format:
+def _memory_format_of(tensor: Tensor) -> torch.memory_format:
     if not tensor.is_contiguous():
         for rank, layout in ((4, torch.channels_last), (5, torch.channels_last_3d)):
             if tensor.dim() == rank and tensor.is_contiguous(memory_format=layout):

@@ -59,7 +59,7 @@ class PathMethod(GradientAttribution):
 
     @property
     def multiplies_by_inputs(self) -> bool:
-        """Whether the attributions include the factor (inputs - baselines); used by Captum's evaluation."""
+        """Whether the attributions include the factor (inputs - baselines), or that of a layer's activations."""
         return self._multiply_by_inputs
 
     def has_convergence_delta(self) -> bool:

@@ -88,11 +88,6 @@ class LayerPathAttribution(PathMethod, captum.attr.LayerIntegratedGradients):
         LayerAttribution.__init__(self, forward_func, layer, device_ids)  # type: ignore[type-var]
         PathMethod.__init__(self, forward_func, path, quadrature, backward, multiply_by_inputs)
 
-    @property
-    def multiplies_by_inputs(self) -> bool:
-        """Whether the attributions include the factor (activation - baseline's activation)."""
-        return self._multiply_by_inputs
-
     @log_usage(part_of_slo=True)  # type: ignore[untyped-decorator]
     def attribute(
         self,
@@ -162,13 +157,7 @@ class LayerPathAttribution(PathMethod, captum.attr.LayerIntegratedGradients):
         if return_diagnostics:
             refuse_noise_tunnel()
         plan = StepPlan(
-            n_steps,
-            internal_batch_size,
-            return_convergence_delta,
-            return_diagnostics,
-            tol,
-            max_steps,
-            create_graph,
+            n_steps, internal_batch_size, return_convergence_delta, return_diagnostics, tol, max_steps, create_graph
         )
         return self._attribute(
             (self.quadrature,),
@@ -214,13 +203,7 @@ class LayerPathAttribution(PathMethod, captum.attr.LayerIntegratedGradients):
             ValueError: If the quadratures can't share a walk, or as :meth:`attribute`.
         """
         plan = StepPlan(
-            n_steps,
-            internal_batch_size,
-            return_convergence_delta,
-            return_diagnostics,
-            tol,
-            max_steps,
-            create_graph,
+            n_steps, internal_batch_size, return_convergence_delta, return_diagnostics, tol, max_steps, create_graph
         )
         return self._attribute(
             quadratures,

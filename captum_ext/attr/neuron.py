@@ -122,13 +122,7 @@ class NeuronPathAttribution(PathMethod, NeuronAttribution):
             TypeError, ValueError: If an argument is invalid, or the layer did not run.
         """
         plan = StepPlan(
-            n_steps,
-            internal_batch_size,
-            return_convergence_delta,
-            return_diagnostics,
-            tol,
-            max_steps,
-            create_graph,
+            n_steps, internal_batch_size, return_convergence_delta, return_diagnostics, tol, max_steps, create_graph
         )
         checked = self._check_quadratures((self.quadrature,), plan, method)
         arguments = format_arguments(inputs, baselines, None, additional_forward_args)

@@ -179,13 +179,7 @@ class PathAttribution(PathMethod):
         if return_diagnostics:
             refuse_noise_tunnel()
         plan = StepPlan(
-            n_steps,
-            internal_batch_size,
-            return_convergence_delta,
-            return_diagnostics,
-            tol,
-            max_steps,
-            create_graph,
+            n_steps, internal_batch_size, return_convergence_delta, return_diagnostics, tol, max_steps, create_graph
         )
         return self._attribute(
             (self.quadrature,), method, inputs, baselines, target, additional_forward_args, plan, show_progress
@@ -232,13 +226,7 @@ class PathAttribution(PathMethod):
             ... )
         """
         plan = StepPlan(
-            n_steps,
-            internal_batch_size,
-            return_convergence_delta,
-            return_diagnostics,
-            tol,
-            max_steps,
-            create_graph,
+            n_steps, internal_batch_size, return_convergence_delta, return_diagnostics, tol, max_steps, create_graph
         )
         return self._attribute(
             quadratures, None, inputs, baselines, target, additional_forward_args, plan, show_progress
