@@ -145,7 +145,7 @@ class AdaptiveWalk:
         first = min(_FIRST_INTERVALS, self._plan.max_steps)
         visits = [(example, [j / first for j in range(first + 1)]) for example in self._examples]
         while visits:
-            yield from self._round(visits)
+            yield from self._requests_of_round(visits)
             nodes = _Nodes.concatenate(self._visited)
             self._visited.clear()
             begin = 0
@@ -154,7 +154,7 @@ class AdaptiveWalk:
                 begin += len(positions)
             visits = [(example, middles) for example in self._examples if (middles := example.midpoints())]
 
-    def _round(self, visits: Sequence[tuple[_Example, list[float]]]) -> Iterator[_Request]:
+    def _requests_of_round(self, visits: Sequence[tuple[_Example, list[float]]]) -> Iterator[_Request]:
         index = {id(example): k for k, example in enumerate(self._examples)}
         rows = torch.tensor([index[id(example)] for example, positions in visits for _ in positions], device="cpu")
         points_of_examples = [example.points(positions) for example, positions in visits]

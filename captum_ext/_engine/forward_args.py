@@ -65,7 +65,7 @@ def repeated(arguments: ForwardArgs, steps: int) -> ForwardArgs:
     """The arguments for ``steps`` points of each example, one row per point, unwrapped for ``forward_func``."""
     if arguments is None:
         return None
-    if steps == 1:  # copied, since forward_func may write to them
+    if steps == 1:  # copied, because forward_func may write to them
         return tuple(
             arg.clone() if isinstance(arg, Tensor) and arg.dim() else _unwrap_argument(arg) for arg in arguments
         )
