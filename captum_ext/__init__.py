@@ -1,6 +1,6 @@
 """captum_ext: any path x any quadrature x any backward rule, next to Captum's Integrated Gradients.
 
-The sub-packages are imported when they are first used, so that ``import captum_ext`` stays cheap.
+Each subpackage is imported on first use, so ``import captum_ext`` does not import torch.
 
 Example:
     >>> import captum_ext
@@ -15,16 +15,29 @@ from types import ModuleType
 
 __version__ = "0.1.0"
 
-_SUBPACKAGES = ("attr", "backward", "baselines", "evaluation", "memory", "metrics", "paths", "patterns", "quadratures")
+_SUBPACKAGES = (
+    "attr",
+    "backward",
+    "baselines",
+    "evaluation",
+    "memory",
+    "metrics",
+    "optimize",
+    "paths",
+    "patterns",
+    "quadratures",
+    "regions",
+    "testing",
+)
 
 
 def __getattr__(name: str) -> ModuleType:
-    """A sub-package, imported on first use (PEP 562)."""
+    """Import a subpackage on first use (PEP 562)."""
     if name in _SUBPACKAGES:
         return importlib.import_module(f"captum_ext.{name}")
     raise AttributeError(f"module 'captum_ext' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    """The sub-packages, for completion."""
+    """List the subpackages, for completion."""
     return [*_SUBPACKAGES, "__version__"]

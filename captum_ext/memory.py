@@ -1,4 +1,4 @@
-"""Memory that a forward and backward pass frees, kept for the next one."""
+"""Keep the memory that a forward and backward pass frees for the next one."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ import platform
 
 __all__ = ["keep_freed_memory"]
 
-# mallopt's numbers, from <malloc.h>
+# The parameters of mallopt, from <malloc.h>
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
-_MOST = 2**31 - 1
+_LARGEST_THRESHOLD = 2**31 - 1
 
 
 def keep_freed_memory() -> bool:
-    """Have this process keep the memory that it frees, so that passes on a CPU do not fetch it page by page again.
+    """Keep freed memory in this process, which makes forward and backward passes on a CPU faster.
 
-    glibc gives large blocks back to the system at once. A network's activations are such blocks, made and freed in
-    every pass, and fetching them is a good part of the time that a gradient takes (:doc:`benchmark` has how much). The
-    command ``captum-ext`` calls this; the library itself does not, since it is a setting of the
-    whole process: its memory stays at its highest until it ends. Nothing computed changes.
+    glibc returns large blocks to the system at once. A network's activations are such blocks: every pass allocates and
+    frees them, and fetching them again page by page takes a large part of a gradient's time (see :doc:`benchmark`). The
+    command ``captum-ext`` calls this function. The library does not, because the setting affects the whole process,
+    whose memory then stays at its peak until it ends. Results do not change.
 
     Returns:
-        Whether it was done, which it is not without glibc (Windows, macOS, musl), nor where an environment variable
-        ``MALLOC_...`` or ``GLIBC_TUNABLES`` says how memory is to be handled, or another allocator is loaded.
+        Whether the setting was changed. It is not changed without glibc (Windows, macOS, musl), if an environment
+        variable ``MALLOC_...`` or ``GLIBC_TUNABLES`` configures memory, or if another allocator is preloaded.
 
     Example:
         >>> from captum_ext.memory import keep_freed_memory
@@ -38,4 +38,4 @@ def keep_freed_memory() -> bool:
         mallopt = ctypes.CDLL(None).mallopt
     except (OSError, AttributeError):
         return False
-    return bool(mallopt(_M_MMAP_MAX, 0)) and bool(mallopt(_M_TRIM_THRESHOLD, _MOST))
+    return bool(mallopt(_M_MMAP_MAX, 0)) and bool(mallopt(_M_TRIM_THRESHOLD, _LARGEST_THRESHOLD))

@@ -33,7 +33,9 @@ ORDER = (
     "cli",
     "evaluation",
     "metrics",
+    "testing",
     "attr",
+    "regions",
     "visualization",
     "vision",
     "patterns",
@@ -68,7 +70,16 @@ def test_no_public_name_is_defined_in_two_modules():
         for node in ast.parse(file.read_text()).body:
             if isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_"):
                 modules.setdefault(node.name, []).append(str(file.relative_to(ROOT)))
-    assert not {name: where for name, where in modules.items() if len(where) > 1}
+    assert not {name: where for name, where in modules.items() if len(set(where)) > 1}
+
+
+def test_helpers_of_tests_are_written_once():
+    bodies = {}
+    for file in (ROOT.parent / "tests").rglob("*.py"):
+        for node in ast.parse(file.read_text()).body:
+            if isinstance(node, ast.FunctionDef) and not node.name.startswith("test_"):
+                bodies.setdefault(ast.unparse(node.body), set()).add(f"{file.name}: {node.name}")
+    assert not [names for names in bodies.values() if len(names) > 1]
 
 
 def test_private_captum_helpers_come_through_one_module():
@@ -104,7 +115,9 @@ FOR_EXTENDERS = (
 )
 
 
-@pytest.mark.parametrize("name", ["attr", "paths", "quadratures", "patterns", "metrics", "baselines", "evaluation"])
+@pytest.mark.parametrize(
+    "name", ["attr", "paths", "quadratures", "patterns", "metrics", "baselines", "evaluation", "regions", "testing"]
+)
 def test_public_classes_and_functions_say_what_they_take(name):
     module = importlib.import_module(f"captum_ext.{name}")
     for public in module.__all__:

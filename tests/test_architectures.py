@@ -17,7 +17,7 @@ from torchvision import models
 
 from captum_ext.attr import PGIG, IntegratedGradients
 from captum_ext.patterns import fit_patterns, fold_batch_norm, pattern_backward
-from tests.conformance.methods import METHODS
+from tests.conformance.cases import METHODS, each
 
 STEPS = 2
 
@@ -136,10 +136,10 @@ def snapshot(net):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", METHODS)
-def test_path_methods(net, x, target, name):
+@each(METHODS)
+def test_path_methods(net, x, target, case):
     state, hooks, training = snapshot(net)
-    method = METHODS[name](net)
+    method = case.make(net)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         # Two steps are too few for Guided IG on some of these networks, whose weights are random.
@@ -149,10 +149,10 @@ def test_path_methods(net, x, target, name):
     assert torch.isfinite(attributions).all()
     assert (attributions.flatten(1).norm(dim=1) > 0).all()
     assert torch.isfinite(delta).all()
-    if name == "IG":
+    if case.is_captums:
         theirs = captum.attr.IntegratedGradients(net).attribute(x, target=target, n_steps=STEPS)
         assert (attributions - theirs).norm() < 1e-5 * theirs.norm()  # Captum rounds its weights to float32
-    if name.endswith("IDGI"):
+    if case.shares_changes_of_f:
         assert (delta.abs() < 1e-8 * attributions.abs().sum((1, 2, 3))).all()
     alone = method.attribute(x[1:], target=target, n_steps=STEPS, internal_batch_size=1)
     assert (alone - attributions[1:]).norm() < 1e-6 * alone.norm()

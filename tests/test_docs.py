@@ -29,6 +29,7 @@ model = torch.nn.Sequential(
 f = lambda x: model(x).softmax(1)
 x, black, data = torch.rand(2, 3, 8, 8), torch.zeros(1, 3, 8, 8), torch.rand(9, 3, 8, 8)
 loader = [torch.rand(32, 3, 8, 8)]
+batches, optimizer = [(data, torch.arange(9) % 5)], torch.optim.Adam(model.parameters())
 patterns = fit_patterns(model, loader)
 classifier = torch.nn.Sequential()
 classifier.add_module("embedding", torch.nn.Embedding(20, 4))
@@ -37,6 +38,7 @@ ids, pad_id = torch.randint(20, (2, 6)), 0
 """
 ALONE = ("README.md", "docs/index.md", "docs/output.md", "docs/inputs.md", "docs/baselines.md", "docs/own_parts.md")
 PEERS = ("docs/migration.md",)  # compared with other libraries: a test of its own
+SLOW = ("docs/attribution_priors.md",)  # trains networks: its own test runs it
 PAGES = [
     str(path.relative_to(ROOT))
     for path in [README, *sorted((ROOT / "docs").glob("*.md")), *sorted((ROOT / "docs" / "methods").glob("*.md"))]
@@ -63,7 +65,7 @@ def run(tmp_path, monkeypatch):
     return of
 
 
-@pytest.mark.parametrize("name", [name for name in PAGES if name not in PEERS])
+@pytest.mark.parametrize("name", [name for name in PAGES if name not in (*PEERS, *SLOW)])
 def test_a_pages_python_runs_from_top_to_bottom(run, name):
     run(name)
 
@@ -112,6 +114,16 @@ def test_the_page_on_outputs(run):
         torch.testing.assert_close(names["maps"][name].sum((1, 2, 3)), change, atol=1e-4, rtol=1e-3)
 
 
+def test_the_page_on_attribution_priors(run):
+    names = run("docs/attribution_priors.md")
+    plain, smooth = names["plain"], names["smooth"]
+    assert smooth["total variation"] < 0.6 * plain["total variation"]
+    assert smooth["log loss"] < plain["log loss"]
+    assert smooth["accuracy with noise"] > plain["accuracy with noise"]
+    first = (ROOT / "docs/attribution_priors.md").read_text().split("```python\n")[1].split("```")[0]
+    assert len([line for line in first.splitlines() if line]) <= 10
+
+
 def test_a_path_of_ones_own(run):
     names = run("docs/own_parts.md")
     method, x, model = names["PathAttribution"], names["x"], names["model"]
@@ -150,27 +162,27 @@ def test_a_searched_path_of_ones_own(run):
 def test_a_page_s_parts_are_short(run):
     """As the page promises: a path in 8 lines, a quadrature in 6, a search in 20."""
     page = (ROOT / "docs/own_parts.md").read_text()
-    for name, most in (("WipePath", 8), ("Simpson", 8), ("DescentPath", 20)):
-        body = page[page.index(f"class {name}") :]
+    for name, most in (("WipePath", 8), ("simpson", 6), ("DescentPath", 20)):
+        body = page[re.search(f"(class|def) {name}", page).start() :]
         lines = body[: min(body.index("\n\n\n"), body.index("```"))].splitlines()
         assert len([line for line in lines if line.strip()]) <= most, name
 
 
 def test_simpsons_rule_has_order_4(run):
-    simpson = run("docs/own_parts.md")["Simpson"]
+    simpson = run("docs/own_parts.md")["simpson"]
     x = torch.tensor([[1.5]], dtype=torch.float64)
     errors = []
     for n_steps in (4, 8, 16, 32):
-        method = PathAttribution(lambda z: z.exp().sum(1), quadrature=simpson())
+        method = PathAttribution(lambda z: z.exp().sum(1), quadrature=simpson(n_steps))
         errors.append(abs(float(method.attribute(x, n_steps=n_steps)) - (math.exp(1.5) - 1)))
     orders = [math.log2(coarse / fine) for coarse, fine in pairwise(errors)]
     assert all(3.8 < order < 4.2 for order in orders), orders
     shared = PathAttribution(lambda z: z.exp().sum(1)).attribute_each(
-        [simpson(), WeightedSum("riemann_trapezoid"), ImportantDirection()], x, n_steps=8
+        [simpson(8), WeightedSum("riemann_trapezoid"), ImportantDirection()], x, n_steps=8
     )
     torch.testing.assert_close(shared[0].item(), math.exp(1.5) - 1, rtol=1e-4, atol=0)
     (_, found), _ = PathAttribution(lambda z: z.exp().sum(1)).attribute_each(
-        [simpson(), WeightedSum("riemann_trapezoid")], x, n_steps=8, return_diagnostics=True
+        [simpson(8), WeightedSum("riemann_trapezoid")], x, n_steps=8, return_diagnostics=True
     )
     assert found.completeness_error < 1e-4
     assert bool(found.estimated_error.isnan())  # every other of its points has other weights
@@ -183,6 +195,15 @@ def test_a_quadrature_of_ones_own(run):
     method = names["PathAttribution"](lambda x: x.sin().sum(1), quadrature=names["TotalVariation"]())
     period = torch.tensor([[2 * torch.pi]])
     torch.testing.assert_close(method.attribute(period, n_steps=400), torch.tensor([[4.0]]), atol=1e-3, rtol=0)
+
+
+def test_checks_of_ones_own_parts(run, capsys):
+    names = run("docs/own_parts.md")
+    printed = capsys.readouterr().out
+    assert "DeafPath() with WeightedSum(method='gausslegendre') fails baselines_are_used_or_refused: other" in printed
+    (mark,) = names["test_wipe_path"].pytestmark
+    assert len(list(names["path_checks"](names["WipePath"]()))) > 20
+    assert mark.args[0] == "check"
 
 
 def test_a_backward_rule_of_ones_own(run):

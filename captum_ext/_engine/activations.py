@@ -135,15 +135,10 @@ class LayerHooks:
             return value
 
         output = self.run(arguments, record)
-        for layer, by_device in zip(self.layers, activations, strict=True):
-            if not by_device:
-                raise ValueError(
-                    f"layer: the layer {type(layer).__name__} did not run in forward_func, or ran where hooks are not "
-                    "called (in a scripted model, or in a thread that forward_func starts). Give a layer of the very "
-                    "model that forward_func calls, before it is scripted."
-                )
         return Activations(
-            tuple(map(self._gather, activations)), tuple(max(counts.values()) for counts in runs), output
+            tuple(self.gather(k, by_device) for k, by_device in enumerate(activations)),
+            tuple(max(counts.values()) for counts in runs),
+            output,
         )
 
     def scatter(self, tensors: Tensors) -> dict[torch.device, Tensors]:
@@ -152,7 +147,18 @@ class LayerHooks:
             return {tensors[0].device: tensors}
         return {part[0].device: part for part in scatter(tensors, self.device_ids)}
 
-    def _gather(self, by_device: dict[torch.device, Tensors]) -> Tensors:
+    def gather(self, k: int, by_device: dict[torch.device, Tensors]) -> Tensors:
+        """Layer k's activations in the order of the batch, from those on each device.
+
+        Raises:
+            ValueError: If the layer did not run, or the order of the devices is unknown.
+        """
+        if not by_device:
+            raise ValueError(
+                f"layer: the layer {type(self.layers[k]).__name__} did not run in forward_func, or ran where hooks are "
+                "not called (in a scripted model, or in a thread that forward_func starts). Give a layer of the very "
+                "model that forward_func calls, before it is scripted."
+            )
         if len(by_device) == 1:
             return next(iter(by_device.values()))
         if not self.device_ids:

@@ -228,9 +228,9 @@ class _Example:
         kept = [k for k in range(len(order) - 1) if not (is_new[k] or is_new[k + 1])]
         errors = torch.zeros(len(self._interval_errors), len(order) - 1, dtype=torch.float64, device="cpu")
         errors[:, kept] = self._interval_errors[:, [order[k] for k in kept]]  # indexed by the previous order
+        self.positions, self._nodes = [unsorted[index] for index in order], nodes
         errors[:, changed] = self._errors_of(nodes, changed)
         self._interval_errors = errors
-        self.positions, self._nodes = [unsorted[index] for index in order], nodes
         self._integrate(nodes)
 
     def _errors_of(self, nodes: _Nodes, intervals: list[int]) -> Tensor:
@@ -244,7 +244,9 @@ class _Example:
                 for before, after, move in zip(*gradients, moves, strict=True)
             ]
         ).sum(0)
-        maps = [quadrature.interval_errors(values, gradients, moves) for quadrature in self._quadratures]
+        positions = torch.tensor(self.positions, dtype=torch.float64, device="cpu")
+        ends = (positions[intervals], positions[[k + 1 for k in intervals]])
+        maps = [quadrature.interval_errors(values, gradients, moves, ends) for quadrature in self._quadratures]
         # One transfer to the host per round.
         return torch.stack([trapezoid - (right.values - left.values), *maps]).detach().cpu().double()
 
@@ -257,13 +259,13 @@ class _Example:
             partial(self._trajectory.increments, grid),
             grid,
         )
-        self.attributions = []
-        for quadrature in self._quadratures:
-            accumulator = quadrature.init()
+        accumulators = [quadrature.init() for quadrature in self._quadratures]
+        for accumulator in accumulators:
             accumulator.update(segment)
-            self.attributions.append(accumulator.result())
+        self.attributions = [accumulator.result() for accumulator in accumulators]
         flat = [torch.cat([part.detach().flatten() for part in parts]) for parts in self.attributions]
         norms, sums = (torch.stack(numbers).tolist() for numbers in ([f.norm() for f in flat], [f.sum() for f in flat]))
+        norms = [_ratio(norm, abs(float(a.error_scale))) for norm, a in zip(norms, accumulators, strict=True)]
         change = float(self.output_delta.detach())
         unexplained, maps = self._interval_errors[0], self._interval_errors[1:]
         sizes = [[abs(change) or 1.0], *([norm or 1.0] for norm in norms)]

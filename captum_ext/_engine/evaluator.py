@@ -8,14 +8,15 @@ from functools import partial
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from captum_ext._engine.activations import LayerHooks
 from captum_ext._engine.forward_args import ForwardArgs, repeated, rows_of
-from captum_ext._engine.gradients import GradientFunc, compute_gradients, select_target
+from captum_ext._engine.gradients import GradientFunc, check_outputs, compute_gradients, select_target
 from captum_ext._engine.memory_format import MemoryFormats, in_layouts
 from captum_ext._utils._captum import expand_target
 from captum_ext._utils.devices import has_float64, run
-from captum_ext._utils.tensors import Tensors, float_dtype, sum_dtype
+from captum_ext._utils.tensors import Tensors, by_example, float_dtype, sum_dtype
 from captum_ext._utils.types import TargetType
 
 
@@ -56,6 +57,16 @@ class Evaluator:
             False
         ]  # whether there was a gradient in any pass; shared with the evaluators of some rows
 
+    @property
+    def target(self) -> TargetType:
+        """The formatted target."""
+        return self._target
+
+    @property
+    def has_gradient(self) -> bool:
+        """Whether there has been a gradient so far."""
+        return self._any_gradient[0]
+
     def rows(self, rows: slice | Tensor) -> Evaluator:
         """The evaluator for some of the examples: a slice, or their indices."""
         some = copy.copy(self)
@@ -79,6 +90,23 @@ class Evaluator:
         other = Evaluator(function, compute_gradients, None, self._all_args, self._inputs, True)
         other._args = self._args
         other._any_gradient = self._any_gradient
+        return other
+
+    def at_layer(self, layer: nn.Module) -> Evaluator:
+        """The evaluator of a layer's output, flattened to (B, features)."""
+        other = copy.copy(self)
+        other._forward_func = partial(_layer_output, self._forward_func, layer)
+        other._target = None
+        return other
+
+    def of_output(self, function: Callable[..., Tensor], *arguments: Tensor) -> Evaluator:
+        """The evaluator of a function of all outputs and of tensors with one row per example."""
+        other = copy.copy(self)
+        other._forward_func = partial(_function_of_output, function, self._forward_func, len(arguments))
+        other._gradient_func = compute_gradients
+        other._args = (*(self._args or ()), *arguments)
+        other._target = None
+        other._any_gradient = [False]
         return other
 
     def __call__(self, points: Tensors, keep: bool = False) -> tuple[Tensor | None, Tensors]:
@@ -137,10 +165,19 @@ class Evaluator:
         return self._formats.attempt(lambda: self._value(points))
 
     def _value(self, points: Tensors) -> Tensor:
+        return self._widen(select_target(self._run(points), self._target, len(points[0])), points[0], True)
+
+    def outputs(self, points: Tensors) -> Tensor:
+        """All outputs at one point (B, ...) of each example, without gradient; (B, ...)."""
+        return self._formats.attempt(lambda: self._outputs(points))
+
+    def _outputs(self, points: Tensors) -> Tensor:
+        return self._widen(check_outputs(self._run(points), len(points[0])), points[0], True)
+
+    def _run(self, points: Tensors) -> Any:
         # Cloned, because a model that works in place must not change the caller's tensors.
         inputs = tuple(tensor.clone() for tensor in self._as_inputs(points))
-        output = run(self._forward_func, inputs, repeated(self._args, 1))
-        return self._widen(select_target(output, self._target, len(points[0])), points[0], True)
+        return run(self._forward_func, inputs, repeated(self._args, 1))
 
     def _as_inputs(self, flat: Tensors) -> Tensors:
         """The points in the inputs' dtypes and the chosen layouts, detached unless their graph is needed."""
@@ -187,6 +224,20 @@ class _OutputRecorder:
                 "forward_fn, as Captum's layer and neuron wrappers do. Use WeightedSum there."
             )
         return select_target(self._outputs[0], target, rows)
+
+
+def _layer_output(forward_func: Callable[..., Any], layer: nn.Module, *args: Any) -> Tensor:
+    hooks = LayerHooks(forward_func, (layer,), at_input=False)
+    with hooks.active():
+        (tensors,) = hooks.read(args).tensors
+    return torch.cat([by_example(tensor) for tensor in tensors], dim=1)
+
+
+def _function_of_output(
+    function: Callable[..., Tensor], forward_func: Callable[..., Any], count: int, *args: Any
+) -> Tensor:
+    split = len(args) - count
+    return function(forward_func(*args[:split]), *args[split:])
 
 
 def _evaluate_example(

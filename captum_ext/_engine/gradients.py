@@ -73,19 +73,8 @@ def select_target(output: object, target: TargetType, rows: int) -> Tensor:
         TypeError: If the output is not a tensor of real numbers.
         ValueError: If the target does not select one value per row.
     """
-    if not isinstance(output, Tensor):
-        raise TypeError(
-            f"forward_func: expected it to return a tensor, got {type(output).__name__}. Wrap it, as in "
-            "lambda x: model(x).logits."
-        )
-    if output.is_complex():
-        raise TypeError(f"forward_func: expected real outputs, got {output.dtype}. Explain their abs(), real or imag.")
+    output = check_outputs(output, rows)
     shape = tuple(output.shape)
-    if not shape or shape[0] != rows:
-        raise ValueError(
-            f"forward_func: expected one row of output for each of {rows} rows of input, got shape {shape}. A function "
-            "that sums over its rows can't be explained."
-        )
     if isinstance(target, Tensor):
         target = target.to(output.device)  # the outputs may be on another device than the inputs
     try:
@@ -107,6 +96,29 @@ def select_target(output: object, target: TargetType, rows: int) -> Tensor:
             "target=3 for a classifier."
         )
     return selected.reshape(rows)
+
+
+def check_outputs(output: object, rows: int) -> Tensor:
+    """Check a function's output: a tensor of real numbers with one row per row of the inputs.
+
+    Raises:
+        TypeError: If it is not a tensor of real numbers.
+        ValueError: If it has another number of rows.
+    """
+    if not isinstance(output, Tensor):
+        raise TypeError(
+            f"forward_func: expected it to return a tensor, got {type(output).__name__}. Wrap it, as in "
+            "lambda x: model(x).logits."
+        )
+    if output.is_complex():
+        raise TypeError(f"forward_func: expected real outputs, got {output.dtype}. Explain their abs(), real or imag.")
+    shape = tuple(output.shape)
+    if not shape or shape[0] != rows:
+        raise ValueError(
+            f"forward_func: expected one row of output for each of {rows} rows of input, got shape {shape}. A function "
+            "that sums over its rows can't be explained."
+        )
+    return output
 
 
 def _abbreviate_target(target: TargetType) -> str:

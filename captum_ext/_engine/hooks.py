@@ -19,7 +19,9 @@ _hook_counts: weakref.WeakKeyDictionary[nn.Module, int] = weakref.WeakKeyDiction
 
 
 @contextmanager
-def hooks(layers: Sequence[nn.Module], hook: Callable[..., Any], at_input: bool) -> Iterator[None]:
+def hooks(
+    layers: Sequence[nn.Module], hook: Callable[..., Any], at_input: bool, always: bool = False
+) -> Iterator[None]:
     """Call ``hook(k, module, ...)`` whenever layer k runs, in any thread.
 
     Compiled models run eagerly in this context: code compiled before lacks the hook, and code compiled now would keep
@@ -29,10 +31,11 @@ def hooks(layers: Sequence[nn.Module], hook: Callable[..., Any], at_input: bool)
         layers: The modules.
         hook: A forward hook, or a forward pre-hook with keyword arguments, preceded by k.
         at_input: Whether to register a pre-hook.
+        always: Whether the forward hook runs before all others, and even if the layer raises an exception.
     """
     with eager_mode(), ExitStack() as stack:
         for k, layer in enumerate(layers):
-            stack.callback(_remove, layer, _register(layer, partial(hook, k), at_input))
+            stack.callback(_remove, layer, _register(layer, partial(hook, k), at_input, always))
         yield
 
 
@@ -41,13 +44,13 @@ def runs_in(thread: int, module: nn.Module) -> bool:
     return thread in (threading.get_ident(), module.__dict__.get("_replicated_in"))
 
 
-def _register(layer: nn.Module, hook: Callable[..., Any], at_input: bool) -> Any:
+def _register(layer: nn.Module, hook: Callable[..., Any], at_input: bool, always: bool) -> Any:
     with _registration_lock:  # torch may give the same id to two hooks that are registered at the same time
         _hook_counts[layer] = _hook_counts.get(layer, 0) + 1
         layer.__dict__["_replicate_for_data_parallel"] = types.MethodType(_replicate_for_data_parallel, layer)
         if at_input:
             return layer.register_forward_pre_hook(hook, with_kwargs=True)
-        return layer.register_forward_hook(hook)
+        return layer.register_forward_hook(hook, prepend=always, always_call=always)
 
 
 def _remove(layer: nn.Module, handle: Any) -> None:

@@ -67,6 +67,7 @@ def integrate(
     with_delta: bool,
     progress: Callable[..., Any],
     create_graph: bool = False,
+    like: Callable[[], Tensors] | None = None,
 ) -> list[Result]:
     """Compute the attributions of each quadrature from one walk along the path.
 
@@ -81,6 +82,8 @@ def integrate(
         with_delta: Whether to compute the deltas.
         progress: Makes a progress bar, given its total.
         create_graph: Whether the attributions can be differentiated with respect to the inputs.
+        like: Called after the walk if the attributions are not those of the inputs; returns tensors with their number
+            and dtypes, and with their shapes if there are no examples.
     """
     ends = tuple((tensor if create_graph else tensor.detach()).to(sum_dtype(tensor)) for tensor in inputs)
     starts = path.start(ends, baselines)
@@ -105,7 +108,8 @@ def integrate(
                 output_deltas.append(walk.output_deltas())
     if plan.chunks:
         evaluator.check_gradient()
+    attributed = inputs if like is None else like()
     return [
-        concatenate_chunks(chunks, output_deltas, of_examples, inputs, with_delta)
+        concatenate_chunks(chunks, output_deltas, of_examples, attributed, with_delta)
         for chunks, of_examples in zip(attributions, records, strict=True)
     ]

@@ -44,7 +44,7 @@ class Result(NamedTuple):
 
 
 def concatenate_chunks(
-    parts: list[Tensors], output_deltas: list[Tensor], records: list[PathRecord], inputs: Tensors, with_delta: bool
+    parts: list[Tensors], output_deltas: list[Tensor], records: list[PathRecord], like: Tensors, with_delta: bool
 ) -> Result:
     """Combine the results of chunks of examples.
 
@@ -52,18 +52,18 @@ def concatenate_chunks(
         parts: The chunks' attributions.
         output_deltas: F's change on the chunks' paths, each (B,); empty without ``with_delta``.
         records: One per example, or none.
-        inputs: All inputs.
+        like: Tensors with the number and dtypes of the attributions, and with their shapes if there are no examples.
         with_delta: Whether to compute the delta.
 
     Warns:
         RuntimeWarning: If an attribution is not finite.
     """
     if not parts:  # no examples
-        empty = tuple(torch.zeros_like(tensor, dtype=sum_dtype(tensor)) for tensor in inputs)
+        empty = tuple(torch.zeros_like(tensor, dtype=sum_dtype(tensor)) for tensor in like)
         return Result(empty, empty[0].new_zeros(0) if with_delta else None, records)
     attributions = tuple(
         torch.cat(pieces).to(sum_dtype(tensor)).contiguous()
-        for pieces, tensor in zip(zip(*parts, strict=True), inputs, strict=True)
+        for pieces, tensor in zip(zip(*parts, strict=True), like, strict=True)
     )
     finite = torch.stack([torch.isfinite(by_example(tensor)).all(1) for tensor in attributions]).all(0)
     if not bool(finite.all()):

@@ -107,6 +107,10 @@ class FixedWalk:
         walked = self.plan.walked
         grid = walked.part(nodes)
         points, values, gradients = self.trajectory.visit(grid, self.evaluator)
+        if self.plan.record and values is not None:
+            self.values.append(values)
+        if self.trajectory.backward:  # walking back with F equals walking ahead with -F, for any quadrature
+            values, gradients = None if values is None else -values, tuple(-gradient for gradient in gradients)
         segment = Segment(points, values, gradients, partial(self.trajectory.increments, grid), grid)
         for accumulator, own_grid in zip(self.accumulators, self.plan.grids, strict=True):
             part = segment if own_grid == walked else self._part(segment, own_grid, nodes)
@@ -114,8 +118,6 @@ class FixedWalk:
                 part.grid
             ):  # a rule may skip all of these nodes, such as the left rule if there is only the last one
                 accumulator.update(part)
-        if self.plan.record and values is not None:
-            self.values.append(values)
         return 1
 
     def _part(self, segment: Segment, own_grid: Grid, nodes: slice) -> Segment:

@@ -1,1 +1,1 @@
-"""Helpers that know nothing of attribution: types, errors, checks, devices, the state of the user's model."""
+"""Helpers that do not depend on attribution: types, errors, checks, devices, the state of models."""

@@ -1,4 +1,4 @@
-"""Every import of a private Captum helper, in one place."""
+"""All imports of private Captum functions."""
 
 from captum._utils.common import (
     _expand_additional_forward_args as expand_additional_forward_args,

@@ -1,4 +1,4 @@
-"""The buffers of a model, put back after forward passes."""
+"""Restore the buffers of a model after forward passes."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ _COMPRESSED = {  # the two methods that give the indices of a compressed sparse 
     torch.sparse_bsc: ("ccol_indices", "row_indices"),
 }
 _LAYOUTS = (torch.strided, torch.sparse_coo, *_COMPRESSED)
-_clone_lock = threading.Lock()
+_copy_lock = threading.Lock()
 
 
 @contextmanager
 def preserve_buffers(modules: Iterable[nn.Module]) -> Iterator[None]:
-    """Put back the modules' buffers at the end, also after an exception."""
+    """Restore the modules' buffers at the end, even after an exception."""
     snapshot = BufferSnapshot(modules)
     try:
         yield
@@ -39,71 +39,69 @@ def preserve_buffers(modules: Iterable[nn.Module]) -> Iterator[None]:
 class BufferSnapshot:
     """The buffers of some modules at one moment.
 
-    Copies and comparisons take one operation per device and dtype, and so one wait each on a GPU. Large buffers on the
-    CPU are copied only when something writes to them. Buffers whose data can't be compared (meta, uninitialized,
-    quantized, tensor subclasses) are left alone, but stay in their place.
+    Copies and comparisons take one operation, and on a GPU one synchronization, per device and dtype. Large buffers on
+    the CPU are copied only if something writes to them. The data of buffers that can't be compared (meta,
+    uninitialized, quantized, tensor subclasses) is not restored, but a replaced buffer is.
 
     Args:
-        modules: The modules; submodules are not looked for.
+        modules: The modules, without their submodules.
     """
 
     def __init__(self, modules: Iterable[nn.Module]) -> None:
-        # torch's layers keep no numbers or flags about their buffers, and there may be hundreds of these layers.
-        self._modules: list[tuple[nn.Module, dict[str, Any], dict[str, Any]]] = [
-            (
-                module,
-                dict(module._buffers.items()),  # a scripted module has no plain dict
-                {} if type(module).__module__.startswith("torch.nn.") else dict(vars(module)),
-            )
-            for module in modules
-        ]
+        self._modules = [(module, dict(module._buffers.items()), _attributes(module)) for module in modules]
         buffers = {id(buffer): buffer for _, own, _ in self._modules if own for buffer in own.values()}
         small: defaultdict[tuple[torch.device, torch.dtype], list[Tensor]] = defaultdict(list)
-        self._others: list[_Parts] = []
+        self._others: list[_LargeBuffer] = []
         with torch.no_grad():
             for buffer in buffers.values():
                 if type(buffer) is Tensor and _is_small(buffer):
                     small[buffer.device, buffer.dtype].append(buffer)
                 elif buffer is not None and _is_comparable(buffer):
-                    with suppress(Exception):  # a kind of tensor that is not known here is left alone
-                        self._others.append(_Parts(buffer))
-            self._small = [_Joined(group) for group in small.values()]
+                    with suppress(Exception):  # of an unknown kind of tensor, whose data is not restored
+                        self._others.append(_LargeBuffer(buffer))
+            self._small = [_SmallBuffers(group) for group in small.values()]
 
     def restore(self) -> None:
-        """Put back what has changed.
+        """Restore the buffers that have changed.
 
         Warns:
-            UserWarning: If something can't be put back. Nothing is raised, so that finished results are not lost.
+            UserWarning: If a buffer can't be restored. It is not an exception, so that results are not lost.
         """
-        steps: list[Callable[[], None]] = [
-            partial(_restore_module, module, buffers, attributes)
-            for module, buffers, attributes in self._modules
-            if (buffers or module._buffers) and not _is_same(dict(module._buffers.items()), buffers)
-        ]
-        steps += [joined.restore for joined in self._small]
-        steps += [other.restore for other in self._others]
         errors = []
         with torch.no_grad():
-            for step in steps:
+            for step in self._steps():
                 try:
                     step()
                 except Exception as error:  # buffers may be of any kind
                     errors.append(error)
         if errors:
             warn(
-                f"A buffer that the forward passes changed could not be put back ({errors[0]}). The results are not "
-                "affected; load the model's state_dict() again if it is to be as before."
+                f"A buffer that the forward passes changed could not be restored ({errors[0]}). The attributions are "
+                "not affected. To restore the model, load its state_dict() again."
             )
+
+    def _steps(self) -> Iterator[Callable[[], None]]:
+        for module, buffers, attributes in self._modules:
+            now = module._buffers
+            if (buffers or now) and not _is_same(dict(now.items()), buffers):
+                yield partial(_restore_module, module, buffers, attributes)
+        yield from (group.restore for group in self._small)
+        yield from (other.restore for other in self._others)
 
 
 def _is_same(now: dict[str, Any], before: dict[str, Any]) -> bool:
     return now.keys() == before.keys() and all(now[name] is buffer for name, buffer in before.items())
 
 
-def _restore_module(module: nn.Module, buffers: dict[str, Any], attributes: dict[str, Any]) -> None:
-    """Give a module the buffers that it had, and the numbers and flags.
+def _attributes(module: nn.Module) -> dict[str, Any]:
+    # Layers of torch itself do not need this, and a model may have hundreds of them.
+    return {} if type(module).__module__.startswith("torch.nn.") else dict(vars(module))
 
-    Those often say what a buffer holds that the forward pass has made (``self.ready``, ``self.cached_length``).
+
+def _restore_module(module: nn.Module, buffers: dict[str, Any], attributes: dict[str, Any]) -> None:
+    """Restore a module's buffers, and its numbers and flags.
+
+    These often describe a buffer that the forward pass has created (``self.ready``, ``self.cached_length``).
     """
     for name in [name for name in module._buffers if name not in buffers]:
         del module._buffers[name]
@@ -121,40 +119,41 @@ def _restore_module(module: nn.Module, buffers: dict[str, Any], attributes: dict
 
 
 class _Missing:
-    """No attribute of this name."""
+    """The value of an attribute that does not exist."""
 
 
 _MISSING = _Missing()
 _FLAGS = (bool, int, float, str, type(None), _Missing)
 
 
-class _Joined:
-    """Small tensors of one device and dtype, copied in one operation."""
+class _SmallBuffers:
+    """Small buffers of one device and dtype, copied in one operation."""
 
     def __init__(self, tensors: list[Tensor]) -> None:
         self._tensors = tensors
         self._shapes = [tensor.shape for tensor in tensors]
-        self._values = _joined(tensors)
+        self._versions = list(map(_write_count, tensors))
+        self._values = _join(tensors)
 
     def restore(self) -> None:
         if self._values is None:
             return
         shapes = [tensor.shape for tensor in self._tensors]
-        if shapes == self._shapes and not any(map(_is_emptied, self._tensors)):
-            now = _joined(self._tensors)
+        if shapes == self._shapes and not any(map(_is_released, self._tensors)):
+            now = _join(self._tensors)
             if now is not None and now.dtype == self._values.dtype and _equal(now, self._values):
                 return
         values = self._values.split([shape.numel() for shape in self._shapes])
-        for tensor, value, shape in zip(self._tensors, values, self._shapes, strict=True):
-            _put_back(tensor, value.view(shape))
+        for tensor, value, shape, version in zip(self._tensors, values, self._shapes, self._versions, strict=True):
+            _restore_value(tensor, value.view(shape), hide=version is not None and _write_count(tensor) == version)
 
 
-class _Parts:
-    """A large tensor, or a sparse or nested one with the tensors in which it has its data."""
+class _LargeBuffer:
+    """A large, sparse or nested tensor, with the tensors that hold its data."""
 
     def __init__(self, buffer: Tensor) -> None:
         self._buffer = buffer
-        # Shares the memory, and keeps its shape and parts when the forward pass gives the buffer others.
+        # It shares the memory, and keeps its shape and parts if the forward pass changes those of the buffer.
         self._alias = buffer.detach()
         self._parts = _parts(self._alias)
         self._copies = [_copy(_without_repetitions(part)) for part in self._parts]
@@ -168,33 +167,43 @@ class _Parts:
             with torch.inference_mode(alias.is_inference()):
                 buffer.data = alias
         for part, copy in zip(map(_without_repetitions, self._parts), self._copies, strict=True):
-            if _is_emptied(part):
-                raise RuntimeError("its memory was given back")
+            if _is_released(part):
+                raise RuntimeError("its memory was released")
             if not _share_memory(part, copy):
-                _put_back(part, copy)
+                _restore_value(part, copy)
 
 
-def _put_back(tensor: Tensor, value: Tensor) -> None:
+def _write_count(tensor: Tensor) -> int | None:
+    """The number of writes that autograd has seen; ``None`` for inference tensors, which have no counter."""
+    return None if tensor.is_inference() else tensor._version
+
+
+def _restore_value(tensor: Tensor, value: Tensor, *, hide: bool = False) -> None:
+    """Write the value unless the tensor has it.
+
+    ``hide`` hides the write from autograd. BatchNorm in training mode changes its buffers with a hidden write. After a
+    visible write, autograd could not differentiate the graphs that hold them.
+    """
     same = tensor.shape == value.shape and tensor.dtype == value.dtype and tensor.device == value.device
-    same = same and not _is_emptied(tensor)
+    same = same and not _is_released(tensor)
     if same and _equal(tensor, value):
         return
     with torch.inference_mode(tensor.is_inference()):
         if same:
-            tensor.copy_(value)
+            (tensor.data if hide else tensor).copy_(value)
         else:
             tensor.data = value.clone()
 
 
-def _is_emptied(tensor: Tensor) -> bool:
-    """Whether its memory was given back, as by ``untyped_storage().resize_(0)``; reading it would end the process."""
+def _is_released(tensor: Tensor) -> bool:
+    """Whether its memory was released, as ``untyped_storage().resize_(0)`` does. Reading it would crash the process."""
     return tensor.is_cpu and tensor.numel() > 0 and tensor.untyped_storage().nbytes() == 0
 
 
 def _is_small(tensor: Tensor) -> bool:
     if tensor.layout != torch.strided or tensor.is_nested or tensor.is_quantized or tensor.is_meta:
         return False
-    # On other devices all are: a copy of 400 MB takes a GPU less than a millisecond.
+    # On other devices, all tensors count as small: a GPU copies 400 MB in less than a millisecond.
     return (tensor.nbytes <= _SMALL or not tensor.is_cpu) and tensor.is_contiguous()
 
 
@@ -205,7 +214,7 @@ def _is_comparable(buffer: Tensor) -> bool:
 
 
 def _parts(buffer: Tensor) -> list[Tensor]:
-    """The strided tensors in whose memory a buffer has its data."""
+    """The strided tensors that hold a buffer's data."""
     if buffer.is_nested:
         return list(buffer.unbind())
     if buffer.layout == torch.sparse_coo:
@@ -216,7 +225,7 @@ def _parts(buffer: Tensor) -> list[Tensor]:
 
 
 def _without_repetitions(part: Tensor) -> Tensor:
-    """An expanded tensor without the dimensions along which it is the same memory."""
+    """Drop the repetitions of an expanded tensor, which share memory."""
     if not part.is_contiguous():
         for dim, stride in enumerate(part.stride()):
             if stride == 0:
@@ -225,15 +234,15 @@ def _without_repetitions(part: Tensor) -> Tensor:
 
 
 def _copy(part: Tensor) -> Tensor:
-    """A copy that shares the memory, where torch can, until something writes to either.
+    """A copy that, if possible, shares the memory until something writes to either tensor.
 
-    A write moves the tensor written to, which CUDA graphs would miss; so this is for the CPU only.
+    This is for the CPU only: a write moves the tensor to other memory, which CUDA graphs would not notice.
     """
     if part.is_cpu:
         try:
-            with _clone_lock:  # two threads must not do this to one storage at the same time
+            with _copy_lock:  # for threads that copy the same storage
                 return torch._lazy_clone(part)
-        except (AttributeError, RuntimeError):  # the memory is NumPy's or a file's
+        except (AttributeError, RuntimeError):  # memory of NumPy or of a file
             pass
     return part.clone()
 
@@ -243,8 +252,8 @@ def _share_memory(part: Tensor, copy: Tensor) -> bool:
     return bool(address(part) == address(copy))
 
 
-def _joined(tensors: list[Tensor]) -> Tensor | None:
-    """A copy of all tensors in one, or None if torch has no such operation for them."""
+def _join(tensors: list[Tensor]) -> Tensor | None:
+    """A copy of all tensors in one, or ``None`` if torch can't join them."""
     try:
         return torch.cat([tensor if tensor.dim() == 1 else tensor.reshape(-1) for tensor in tensors])
     except RuntimeError:
@@ -252,6 +261,6 @@ def _joined(tensors: list[Tensor]) -> Tensor | None:
 
 
 def _equal(one: Tensor, other: Tensor) -> bool:
-    """Whether two tensors have the same bytes: NaN equals itself."""
+    """Whether two tensors have the same bytes; NaN equals NaN."""
     flat = (tensor.resolve_conj().resolve_neg().reshape(-1).view(torch.uint8) for tensor in (one, other))
     return torch.equal(*flat)

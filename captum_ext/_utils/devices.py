@@ -1,10 +1,10 @@
-"""The dtypes that a device has, and errors about models that are on another device than their inputs."""
+"""Differences between devices, and errors for a model and inputs on different devices."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -15,7 +15,7 @@ from captum_ext._utils.model_state import find_modules
 
 _WITHOUT_FLOAT64 = ("mps",)
 
-# The messages of torch's dispatcher, of convolutions, of MPS, of CUDA and of the meta device.
+# The messages of torch's dispatcher, convolutions, MPS, CUDA and the meta device.
 _DEVICE_MISMATCH = re.compile(
     r"same device|two devices|expected device|weight type|Placeholder storage|is on (cpu|CPU|cuda|mps|GPU)"
 )
@@ -32,7 +32,7 @@ def widest_dtype(device: torch.device) -> torch.dtype:
 
 
 def float64_device(device: torch.device) -> torch.device:
-    """The device itself, or the CPU for one without float64."""
+    """The device itself, or the CPU if it has no float64."""
     return device if has_float64(device) else torch.device("cpu")
 
 
@@ -44,10 +44,10 @@ def full_precision(device: torch.device) -> AbstractContextManager[Any]:
 
 
 def run(forward_func: Callable[..., Any], inputs: tuple[Tensor, ...], arguments: Any) -> Any:
-    """Call a function with inputs and additional arguments, and return its output.
+    """Call a function with inputs and additional arguments.
 
     Raises:
-        ValueError: If its model is on another device than one of these.
+        ValueError: If its model and one of the arguments are on different devices.
     """
     try:
         return run_forward(forward_func, inputs, None, arguments)
@@ -56,19 +56,31 @@ def run(forward_func: Callable[..., Any], inputs: tuple[Tensor, ...], arguments:
         raise
 
 
+@contextmanager
+def explain_device_mismatch(
+    forward_func: Callable[..., Any], inputs: tuple[Tensor, ...], arguments: Any
+) -> Iterator[None]:
+    """Raise a ``ValueError`` if a pass fails because its model and a tensor are on different devices."""
+    try:
+        yield
+    except RuntimeError as error:
+        raise_device_mismatch(error, forward_func, inputs, arguments)
+        raise
+
+
 def raise_device_mismatch(
     error: RuntimeError, forward_func: Callable[..., Any], inputs: tuple[Tensor, ...], arguments: Any
 ) -> None:
-    """Raise ``ValueError`` if a pass failed because the model is on another device than one of its tensors."""
+    """Raise a ``ValueError`` if this is the error of a model and a tensor on different devices."""
     if not _DEVICE_MISMATCH.search(str(error)):
         return
     modules = find_modules(forward_func).roots
-    # Sorted, so that the message is always the same.
+    # Modules are in no fixed order; sort, so that the message is always the same.
     devices = sorted({str(parameter.device) for module in modules for parameter in module.parameters()})
-    named = {"inputs": inputs[0]} if len(inputs) == 1 else {f"inputs[{k}]": tensor for k, tensor in enumerate(inputs)}
+    tensors = {"inputs": inputs[0]} if len(inputs) == 1 else {f"inputs[{k}]": tensor for k, tensor in enumerate(inputs)}
     rest = arguments if isinstance(arguments, tuple) else (arguments,)
-    named |= {f"additional_forward_args[{k}]": arg for k, arg in enumerate(rest) if isinstance(arg, Tensor)}
-    for name, tensor in named.items():
+    tensors |= {f"additional_forward_args[{k}]": arg for k, arg in enumerate(rest) if isinstance(arg, Tensor)}
+    for name, tensor in tensors.items():
         if devices and str(tensor.device) not in devices:
             raise ValueError(
                 f"{name}: expected the model's device {' or '.join(devices)}, got {tensor.device}. Write "

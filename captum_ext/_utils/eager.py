@@ -1,4 +1,4 @@
-"""A context in which compiled models run eagerly."""
+"""Run compiled models eagerly for a time."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ import torch
 
 
 class _Call:
-    """A call that needs compiled models to run eagerly; removed when the call ends, even after an interrupt."""
+    """A call during which compiled models run eagerly. The weak set drops it when the call ends, in whatever way."""
 
 
-_stance_lock = threading.RLock()  # if an interrupt leaves it locked, only other threads are blocked
+_stance_lock = threading.RLock()  # reentrant: if an interrupt left it locked, only other threads would block
 _calls: weakref.WeakSet[_Call] = weakref.WeakSet()
-_stance: list[AbstractContextManager[Any]] = []  # at most one, because all threads share torch's stance
+_stance: list[AbstractContextManager[Any]] = []  # at most one, because torch has one stance for all threads
 
 
 @contextmanager
 def eager_mode() -> Iterator[None]:
-    """Run compiled models eagerly until the last thread has left this context."""
+    """Run compiled models eagerly until the last of several threads leaves this context."""
     call = _Call()
     try:
         with _stance_lock:

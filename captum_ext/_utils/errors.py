@@ -1,10 +1,10 @@
-"""Mistakes that are told in one line."""
+"""Errors that commands print as one line."""
 
 from __future__ import annotations
 
 
 class UserError(ValueError):
-    """What a user's file, model or folder does not allow; commands show it without a traceback."""
+    """A problem with a user's file, model or folder. Commands print it without a traceback."""
 
     def __init__(self, message: str) -> None:
         """Keep the message to one line."""

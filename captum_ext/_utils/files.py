@@ -1,4 +1,4 @@
-"""Files that are replaced whole or not at all."""
+"""Replace files atomically."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from uuid import uuid4
 
 
 def replace_file(path: Path, content: bytes) -> None:
-    """Write a file under another name beside it, then rename it; after a failure, what was there before still is.
+    """Write a temporary file in the same folder, then rename it. After a failure, the old file is unchanged.
 
-    A link stays a link to its file, and a file that is replaced keeps its permissions.
+    If the path is a link, its target is replaced. The new file has the permissions of the old one.
 
     Raises:
         OSError: If it can't be written.
     """
     path = Path(os.path.realpath(path))
-    # A name of its own for each call: other threads and processes may write the same file. Cut, for names have a limit.
+    # A unique name, because other threads and processes may write the same file; short, because names have a limit.
     part = path.with_name(f".{path.name[:40]}.{uuid4().hex}.tmp")
     try:
         with part.open("xb") as file:

@@ -1,4 +1,4 @@
-"""Gaussian blur along one axis, for any padding and any width, as ``scipy.ndimage.gaussian_filter1d`` has it."""
+"""Gaussian blur along one axis, for any padding and width, as in ``scipy.ndimage.gaussian_filter1d``."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from captum_ext._utils.devices import full_precision
 PaddingMode = Literal["constant", "reflect", "replicate"]
 
 _TRUNCATE = 4.0  # scipy's: the kernel reaches this many standard deviations
-_LONG = 1024  # an axis from which on a convolution with a short kernel beats the product with a square matrix
+_LONG = 1024  # pixels; on longer axes, a convolution with a short kernel is faster than a square matrix
 
 
 def blur(tensor: Tensor, dim: int, sigma: float, padding_mode: PaddingMode, matrices: dict[int, Tensor]) -> Tensor:
-    """The tensor blurred along one dimension.
+    """Blur a tensor along one dimension.
 
     Args:
         tensor: Any floating point tensor.
         dim: The dimension.
-        sigma: The standard deviation in pixels; 0 leaves the tensor as it is.
-        padding_mode: What lies beyond the ends.
-        matrices: The matrices of this sigma and padding that were needed so far, by size: images tend to be square.
+        sigma: The standard deviation in pixels; 0 returns the tensor unchanged.
+        padding_mode: The values beyond the ends.
+        matrices: A cache of the matrices for this sigma and padding; the keys are sizes.
     """
     size, kernel = tensor.shape[dim], _kernel(sigma)
     if len(kernel) == 1 or not tensor.numel():
         return tensor
     lines = tensor.movedim(dim, -1)
-    # A product in lower precision would blur more than the image.
+    # The product needs full precision.
     with full_precision(tensor.device):
         if size > _LONG and 2 * len(kernel) < size:
             lines = _convolve(lines, kernel, padding_mode)
@@ -42,24 +42,24 @@ def blur(tensor: Tensor, dim: int, sigma: float, padding_mode: PaddingMode, matr
 
 
 def blur_matrix(size: int, sigma: float, padding_mode: PaddingMode) -> Tensor:
-    """The (size, size) float64 matrix that blurs a vector; the padding may be wider than the vector."""
+    """The (size, size) float64 matrix that blurs a vector. The padding can be wider than the vector."""
     kernel = _kernel(sigma)
     radius = len(kernel) // 2
-    here = torch.arange(size, device="cpu")  # not the default device, which may have no float64
-    away = here - here.unsqueeze(1)  # from the row's pixel to the column's
+    pixels = torch.arange(size, device="cpu")  # the default device may have no float64
+    differences = pixels - pixels.unsqueeze(1)  # from the row's pixel to the column's
 
     if padding_mode == "reflect":
-        # The mirrored image repeats every 2 * size, so the kernel can be folded onto one period.
+        # The mirrored image repeats every 2 * size, so fold the kernel onto one period.
         offsets = torch.arange(-radius, radius + 1, device="cpu") % (2 * size)
         folded = torch.zeros(2 * size, dtype=torch.float64, device="cpu").index_add_(0, offsets, kernel)
-        mirrored = -1 - here - here.unsqueeze(1)
-        return folded[away % (2 * size)] + folded[mirrored % (2 * size)]
+        mirrored = -1 - pixels - pixels.unsqueeze(1)
+        return folded[differences % (2 * size)] + folded[mirrored % (2 * size)]
 
     reach = max(radius, size - 1)
     padded = functional.pad(kernel, (reach - radius, reach - radius))
-    matrix = padded[away + reach]
+    matrix = padded[differences + reach]
     if padding_mode == "replicate":
-        edge = padded.cumsum(0)[reach - here]  # all the weight that falls on or before the first pixel
+        edge = padded.cumsum(0)[reach - pixels]  # the weight on and before the first pixel
         matrix[:, 0] = edge
         matrix[:, -1] = edge.flip(0)
         if size == 1:
@@ -78,7 +78,7 @@ def _kernel(sigma: float) -> Tensor:
 def _convolve(lines: Tensor, kernel: Tensor, padding_mode: PaddingMode) -> Tensor:
     radius = len(kernel) // 2
     flat = lines.reshape(-1, 1, lines.shape[-1])
-    if padding_mode == "reflect":  # torch's own leaves out the border pixel
+    if padding_mode == "reflect":  # torch's reflection omits the border pixel
         flat = torch.cat([flat[..., :radius].flip(-1), flat, flat[..., -radius:].flip(-1)], -1)
     else:
         flat = functional.pad(flat, (radius, radius), mode=padding_mode)

@@ -1,4 +1,4 @@
-"""Protection of the model: warnings about training mode, and buffers that are restored after forward passes."""
+"""Detect and undo the changes that a forward pass makes to a model."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from types import CodeType, FunctionType, ModuleType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -17,8 +17,9 @@ from torch import Tensor, nn
 from captum_ext._utils.buffers import preserve_buffers
 from captum_ext._utils.warnings import warn
 
-_LIBRARIES = ("torch.", "torchvision.", "captum.", "numpy.")  # their functions do not refer to the user's model
-_MAX_ITEMS = 1000  # that are searched in one container; ten times as many objects are searched in total
+_LIBRARIES = ("torch.", "torchvision.", "captum.", "numpy.")  # their functions refer to no model of a user
+_MAX_ITEMS = 1000  # larger containers are not searched
+_MAX_OBJECTS = 10 * _MAX_ITEMS  # in one search
 _ADVICE = (
     "its output depends on chance or on the other rows of a batch, and so do the attributions. Call model.eval() first"
 )
@@ -29,7 +30,7 @@ def preserve_model_state(forward_func: Callable[..., Any]) -> Iterator[None]:
     """Warn about layers in training mode, and restore the buffers that forward passes change.
 
     Warns:
-        UserWarning: If a layer is in training mode whose output then depends on chance or on the batch.
+        UserWarning: If a layer is in training mode and its output therefore depends on chance or on the batch.
     """
     modules = find_modules(forward_func).modules
     training = [module for module in modules if module.training]
@@ -52,8 +53,8 @@ class ModelModules(NamedTuple):
     """The modules that a function runs, as far as its code shows them.
 
     Attributes:
-        roots: The modules that the function is, is a method of, or refers to by name.
-        modules: The roots with all their submodules, each once.
+        roots: The modules that the function refers to: itself, its object, its variables and attributes.
+        modules: The roots and all of their submodules, each once.
     """
 
     roots: list[nn.Module]
@@ -64,30 +65,31 @@ def find_modules(function: Any) -> ModelModules:
     """Find the modules that a function runs."""
     roots: list[nn.Module] = []
     modules: dict[int, nn.Module] = {}
-    seen: set[tuple[int, int]] = set()
-    # Objects to search, and the attributes of them that the function that refers to them uses.
-    pending: list[tuple[Any, frozenset[str]]] = [(function, _NO_NAMES)]
-    while pending and len(seen) < 10 * _MAX_ITEMS:
+    visited: set[tuple[int, int]] = set()
+    # Objects to search, and the attributes used by the code that refers to them.
+    pending: list[_Reference] = [(function, _NO_NAMES)]
+    while pending and len(visited) < _MAX_OBJECTS:
         thing, names = pending.pop()
         if isinstance(thing, nn.Module):
             if id(thing) not in modules:
                 roots.append(thing)
-                pending += [(value, _NO_NAMES) for value in _add_submodules(thing, modules)]
-        elif not isinstance(thing, _UNINTERESTING):
+                pending += [(value, _NO_NAMES) for value in _add_modules(thing, modules)]
+        elif not isinstance(thing, _LEAVES):
             method = inspect.ismethod(thing)
             key = (id(thing.__func__), id(thing.__self__)) if method else (id(thing), hash(names))
-            if key not in seen:
-                seen.add(key)
-                pending += _method(thing.__self__, thing.__func__) if method else _leads(thing, names)
+            if key not in visited:
+                visited.add(key)
+                pending += _method(thing.__self__, thing.__func__) if method else _reachable(thing, names)
     return ModelModules(roots, list(modules.values()))
 
 
+_Reference: TypeAlias = tuple[Any, frozenset[str]]
 _NO_NAMES: frozenset[str] = frozenset()
-_UNINTERESTING = (Tensor, type, str, bytes, int, float, complex, type(None))
+_LEAVES = (Tensor, type, str, bytes, int, float, complex, type(None))
 
 
-def _add_submodules(root: nn.Module, modules: dict[int, nn.Module]) -> Iterator[Any]:
-    """Add a module and its submodules; yield their lists and dicts, which may hold unregistered modules."""
+def _add_modules(root: nn.Module, modules: dict[int, nn.Module]) -> Iterator[Any]:
+    """Add a module and its submodules. Yield their lists and dicts, because modules in these are not registered."""
     pending: list[nn.Module | None] = [root]
     while pending:
         module = pending.pop()
@@ -95,17 +97,17 @@ def _add_submodules(root: nn.Module, modules: dict[int, nn.Module]) -> Iterator[
             modules[id(module)] = module
             pending += module._modules.values()
             if not type(module).__module__.startswith("torch.nn."):
-                # list(): another thread may add some.
+                # A copy, because another thread may add attributes.
                 for name, value in list(vars(module).items()):
-                    if isinstance(value, dict | list | tuple) and name not in _OWN:
+                    if isinstance(value, dict | list | tuple) and name not in _MODULE_ATTRIBUTES:
                         yield value
 
 
-_OWN = frozenset(vars(nn.Module()))
+_MODULE_ATTRIBUTES = frozenset(vars(nn.Module()))
 
 
-def _leads(thing: Any, names: frozenset[str]) -> Iterable[tuple[Any, frozenset[str]]]:
-    """The objects that an object refers to, with the names of the attributes that are used of them."""
+def _reachable(thing: Any, names: frozenset[str]) -> Iterable[_Reference]:
+    """The objects that an object refers to."""
     if isinstance(thing, dict | list | tuple | set):
         values = thing.values() if isinstance(thing, dict) else thing
         return [(value, names) for value in list(values)] if len(thing) <= _MAX_ITEMS else []
@@ -113,19 +115,19 @@ def _leads(thing: Any, names: frozenset[str]) -> Iterable[tuple[Any, frozenset[s
         used = _attributes_in(thing.func)
         return [(value, used) for value in (thing.func, *thing.args, *thing.keywords.values())]
     if inspect.isfunction(thing):
-        return [] if _is_library(thing.__module__) else _referred_to(thing)
+        return [] if _is_library(thing.__module__) else _variables(thing)
     if isinstance(thing, ModuleType):
         values = () if _is_library(thing.__name__) else [vars(thing)[name] for name in names if name in vars(thing)]
         return [(value, names) for value in values]
-    leads = [lead for name in names for lead in _attribute(thing, name, names)]
+    references = [reference for name in names for reference in _attribute(thing, name, names)]
     if callable(thing) and hasattr(thing, "__dict__"):
-        leads += [(value, _NO_NAMES) for value in vars(thing).values()]
-        leads += _attribute(thing, "__call__", _NO_NAMES)
-    return leads
+        references += [(value, _NO_NAMES) for value in vars(thing).values()]
+        references += _attribute(thing, "__call__", _NO_NAMES)
+    return references
 
 
-def _attribute(thing: Any, name: str, names: frozenset[str]) -> list[tuple[Any, frozenset[str]]]:
-    """An attribute of an object, found without running its code."""
+def _attribute(thing: Any, name: str, names: frozenset[str]) -> list[_Reference]:
+    """The value of an attribute, without running code of the object."""
     own = getattr(thing, "__dict__", {})
     if name in own:
         return [(own[name], names)]
@@ -141,7 +143,7 @@ def _attribute(thing: Any, name: str, names: frozenset[str]) -> list[tuple[Any, 
     return [(value, names)]
 
 
-def _method(owner: Any, function: Any) -> list[tuple[Any, frozenset[str]]]:
+def _method(owner: Any, function: Any) -> list[_Reference]:
     return [(owner, _attributes_in(function)), (function, _NO_NAMES)]
 
 
@@ -149,21 +151,22 @@ def _attributes_in(function: Any) -> frozenset[str]:
     return _names(function.__code__)[1] if inspect.isfunction(function) else _NO_NAMES
 
 
-def _referred_to(function: FunctionType) -> list[tuple[Any, frozenset[str]]]:
+def _variables(function: FunctionType) -> list[_Reference]:
+    """The values of the variables that a function uses, and of its defaults."""
     variables, names = _names(function.__code__)
     things = [function.__globals__[name] for name in variables if name in function.__globals__]
     things += [*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()]
     for cell in function.__closure__ or ():
         try:
             things.append(cell.cell_contents)
-        except ValueError:  # not filled yet
+        except ValueError:  # an empty cell
             continue
     return [(thing, names) for thing in things]
 
 
 @functools.lru_cache(maxsize=4096)
 def _names(code: CodeType) -> tuple[frozenset[str], frozenset[str]]:
-    """The global variables and the attributes that code refers to, in the functions inside it too."""
+    """The global variables and the attributes that code and the functions in it refer to."""
     variables, attributes = set(), set()
     for instruction in dis.get_instructions(code):
         if instruction.opname in ("LOAD_GLOBAL", "LOAD_NAME"):
@@ -194,7 +197,7 @@ def _has_two_modes(layer: nn.Module) -> bool:
 
 @functools.lru_cache(maxsize=4096)
 def _may_draw(layer: type[nn.Module]) -> bool:
-    """Whether a layer's code asks for its mode or drops out, so that it may draw random numbers in training mode."""
+    """Whether a layer's code uses its mode or dropout, so that it may draw random numbers in training mode."""
     if issubclass(layer, torch.jit.ScriptModule):
         return True
     for parent in layer.__mro__:

@@ -1,4 +1,4 @@
-"""Checks of numbers and flags. Booleans do not count as numbers, although Python's are integers."""
+"""Checks of numbers from users. A boolean is not a number here, although Python counts it as an integer."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ import numpy as np
 
 
 def is_boolean(value: object) -> bool:
-    """Whether a value is True or False, Python's or NumPy's."""
+    """Whether the value is a boolean of Python or NumPy."""
     return isinstance(value, bool | np.bool_)
 
 
 def is_number(value: object) -> TypeGuard[SupportsFloat]:
-    """Whether a value is a real number."""
+    """Whether the value is a real number."""
     return isinstance(value, Real) and not isinstance(value, bool)
 
 
 def is_integer(value: object) -> TypeGuard[SupportsInt]:
-    """Whether a value is an integer."""
+    """Whether the value is an integer."""
     return isinstance(value, Integral) and not isinstance(value, bool)
 
 
@@ -27,7 +27,7 @@ def check_number(name: str, value: object, expected: str = "a number") -> None:
     """Check a real number.
 
     Raises:
-        TypeError: If it is not one.
+        TypeError: If the value is not a real number.
     """
     if not isinstance(value, Real) or isinstance(value, bool):
         raise TypeError(f"{name}: expected {expected}, got {type(value).__name__}.")
@@ -37,18 +37,18 @@ def check_integer(name: str, value: object, expected: str = "an integer") -> Non
     """Check an integer.
 
     Raises:
-        TypeError: If it is not one.
+        TypeError: If the value is not an integer.
     """
     if not is_integer(value):
         raise TypeError(f"{name}: expected {expected}, got {type(value).__name__}.")
 
 
 def check_positive(name: str, value: object) -> None:
-    """Check a count.
+    """Check a positive integer.
 
     Raises:
-        TypeError: If it is not an integer.
-        ValueError: If it is below 1.
+        TypeError: If the value is not an integer.
+        ValueError: If the value is below 1.
     """
     if not is_integer(value):
         raise TypeError(f"{name}: expected a positive integer, got {type(value).__name__}.")

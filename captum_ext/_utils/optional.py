@@ -1,4 +1,4 @@
-"""Packages that only some parts need."""
+"""Optional dependencies."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import Any
 
 
 def optional(module: str, extra: str) -> Any:
-    """A module of one of the extras.
+    """Import a module that one of the extras installs.
 
     Raises:
-        ImportError: If it is not installed; names the package and the extra.
+        ImportError: If it is not installed. The message has the command that installs it.
     """
     try:
         return import_module(module)

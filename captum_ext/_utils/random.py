@@ -1,4 +1,4 @@
-"""Random numbers: what a user passes as ``generator``."""
+"""The argument ``generator``: a seed or a random number generator."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from captum_ext._utils.numbers import check_integer
 
 
 def as_generator(generator: int | torch.Generator) -> torch.Generator:
-    """A CPU generator seeded with an integer, or the generator itself.
+    """The generator itself, or for a seed a new generator on the CPU.
 
     Raises:
         TypeError: If it is neither.
@@ -19,7 +19,7 @@ def as_generator(generator: int | torch.Generator) -> torch.Generator:
 
 
 def as_seed(generator: int | torch.Generator) -> int:
-    """The integer itself, or a seed drawn from the generator.
+    """The seed itself, or one that is drawn from the generator.
 
     Raises:
         TypeError: If it is neither.

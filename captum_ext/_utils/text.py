@@ -1,20 +1,20 @@
-"""Names of files and messages of models, which may hold any characters, as text that can be stored or printed."""
+"""Convert names of files and messages of models, with arbitrary characters, to text that can be stored or printed."""
 
 from __future__ import annotations
 
 import unicodedata
 
-# Control and format characters (which move the cursor or reverse the text), surrogates, line and paragraph separators.
+# Control and format characters, which move the cursor or reverse the text; surrogates; line and paragraph separators.
 _HIDDEN = frozenset(["Cc", "Cf", "Cs", "Zl", "Zp"])
 
 
 def as_unicode(name: str) -> str:
-    r"""A file's name as UTF-8 can store it: bytes that are not UTF-8 become ``\udcXX``."""
+    r"""Replace the bytes of a file's name that are not UTF-8 by ``\udcXX``."""
     return name.encode("utf-8", "backslashreplace").decode()
 
 
 def printable(text: str, encoding: str | None = None) -> str:
-    r"""One line for a terminal: control characters, and characters that the encoding lacks, become escapes.
+    r"""One line for a terminal. Control characters, and characters that the encoding lacks, become escapes.
 
     Example:
         >>> from captum_ext._utils.text import printable

@@ -1,4 +1,4 @@
-"""The types of Captum's arguments, which Captum, having no py.typed, does not show to type checkers."""
+"""The types of Captum's arguments. Captum has no py.typed, so type checkers do not see its own."""
 
 from __future__ import annotations
 

@@ -63,8 +63,8 @@ class PathMethod(GradientAttribution):
         return self._multiply_by_inputs
 
     def has_convergence_delta(self) -> bool:
-        """True with the ordinary gradient, whose attributions sum to F(input) - F(start)."""
-        return self._backward is None
+        """Whether the attributions sum to F(input) - F(start), which requires the ordinary gradient."""
+        return self._backward is None and self.quadrature.complete
 
     @classmethod
     def get_name(cls) -> str:
@@ -86,11 +86,8 @@ class PathMethod(GradientAttribution):
         elif method is not None:
             checked = tuple(quadrature.with_method(method) for quadrature in checked)
         check_input_factor(self._multiply_by_inputs, checked)
-        if plan.return_convergence_delta and not self.has_convergence_delta():
-            raise ValueError(
-                "return_convergence_delta is not available with a custom backward rule, whose attributions need not "
-                "sum to F(input) - F(baseline). Pass False."
-            )
+        if plan.return_convergence_delta:
+            self._check_complete(checked)
         if plan.create_graph:
             self._check_differentiable()
         return checked
@@ -115,6 +112,16 @@ class PathMethod(GradientAttribution):
         if method not in (None, rule.method):
             raise ValueError(f"method: n_steps='auto' halves steps by {rule.method}, got {method!r}. Leave it out.")
         return rule
+
+    def _check_complete(self, quadratures: Sequence[Quadrature]) -> None:
+        reasons = [quadrature.name for quadrature in quadratures if not quadrature.complete]
+        if self._backward is not None:
+            reasons = ["a custom backward rule"]
+        if reasons:
+            raise ValueError(
+                f"return_convergence_delta is not available with {reasons[0]}, whose attributions need not "
+                "sum to F(input) - F(baseline). Pass False."
+            )
 
     def _check_differentiable(self) -> None:
         if not self.path.look_ahead or self.gradient_func is not compute_gradients or self._backward is not None:
@@ -179,7 +186,7 @@ class PathMethod(GradientAttribution):
         )
         outputs = []
         for quadrature, result in zip(quadratures, results, strict=True):
-            if check_completeness and quadrature.uses_increments:
+            if check_completeness and quadrature.uses_increments and quadrature.complete:
                 check_sums(result, evaluator, arguments.inputs, plan.internal_batch_size)
             if isinstance(control, AdaptiveSteps):
                 control.warn_if_missed(result.records)
@@ -187,7 +194,7 @@ class PathMethod(GradientAttribution):
             if plan.return_convergence_delta:
                 output.append(result.delta)
             if plan.return_diagnostics:
-                complete = self.has_convergence_delta() and self._multiply_by_inputs
+                complete = self._backward is None and quadrature.complete and self._multiply_by_inputs
                 output.append(Diagnostics.of(result, complete))
             outputs.append(tuple(output) if len(output) > 1 else output[0])
         return outputs
@@ -198,6 +205,6 @@ class PathMethod(GradientAttribution):
         A guided path takes the gradient at its start, unlike other paths' default rules. A ``gradient_func`` from
         Captum's wrappers may not pass through F's output, whose values are then unknown.
         """
-        complete = self.has_convergence_delta() and any(quadrature.uses_increments for quadrature in quadratures)
+        complete = self._backward is None and any(q.uses_increments and q.complete for q in quadratures)
         visits_start = not self.path.look_ahead and self.path.ends_at_inputs
         return complete and visits_start and self.gradient_func is compute_gradients

@@ -36,7 +36,7 @@ def check_input_factor(multiply_by_inputs: bool, quadratures: Iterable[Quadratur
         ValueError: If a quadrature does not have this factor.
     """
     for quadrature in quadratures:
-        if not (multiply_by_inputs or quadrature.uses_increments):
+        if not (multiply_by_inputs or (quadrature.uses_increments and quadrature.has_input_factor)):
             raise ValueError(
                 "multiply_by_inputs=False leaves out the factor (inputs - baselines) of WeightedSum; "
                 f"{type(quadrature).__name__} has none. Use multiply_by_inputs=True."

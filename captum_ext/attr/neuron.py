@@ -14,7 +14,7 @@ from captum_ext._engine.arguments import format_arguments
 from captum_ext._engine.layer_arguments import format_layers
 from captum_ext._engine.step_plan import MAX_STEPS, TOLERANCE, StepPlan
 from captum_ext._utils._captum import select_neuron
-from captum_ext._utils.devices import raise_device_mismatch
+from captum_ext._utils.devices import explain_device_mismatch
 from captum_ext._utils.numbers import is_boolean
 from captum_ext._utils.types import BaselineType, TensorOrTuple
 from captum_ext.attr._base import PathMethod
@@ -133,20 +133,17 @@ class NeuronPathAttribution(PathMethod, NeuronAttribution):
         neuron = _Neuron(hooks, neuron_selector, needs_values)
         # A function may sum over the rows, and then there is no value per example.
         has_values = needs_values or not callable(neuron_selector)
-        with self._computation_context(plan.create_graph), hooks.active():
-            try:
-                return self._explain(
-                    neuron,
-                    checked,
-                    arguments,
-                    plan,
-                    show_progress,
-                    lambda parts: parts if isinstance(inputs, tuple) else parts[0],
-                    has_values,
-                )[0]
-            except RuntimeError as error:
-                raise_device_mismatch(error, self.forward_func, arguments.inputs, arguments.forward_args)
-                raise
+        named = explain_device_mismatch(self.forward_func, arguments.inputs, arguments.forward_args)
+        with self._computation_context(plan.create_graph), hooks.active(), named:
+            return self._explain(
+                neuron,
+                checked,
+                arguments,
+                plan,
+                show_progress,
+                lambda parts: parts if isinstance(inputs, tuple) else parts[0],
+                has_values,
+            )[0]
 
 
 def _single_layer(layer: object) -> nn.Module:
@@ -155,17 +152,22 @@ def _single_layer(layer: object) -> nn.Module:
     return format_layers(layer)[0]
 
 
+def check_selector(selector: object) -> None:
+    """Raise ``TypeError`` if this is not a ``neuron_selector``."""
+    indices = selector if isinstance(selector, tuple) else (selector,)
+    is_selector = callable(selector) or isinstance(selector, int | tuple)
+    if not is_selector or any(map(is_boolean, indices)):
+        raise TypeError(
+            "neuron_selector: expected an int, a tuple of ints and slices, or a function of the layer's tensor, "
+            f"got {selector!r:.80}."
+        )
+
+
 class _Neuron:
     """A neuron as a function of the model's arguments, with one number per row."""
 
     def __init__(self, hooks: LayerHooks, selector: NeuronSelector, needs_values: bool) -> None:
-        indices = selector if isinstance(selector, tuple) else (selector,)
-        is_selector = callable(selector) or isinstance(selector, int | tuple)
-        if not is_selector or any(map(is_boolean, indices)):
-            raise TypeError(
-                "neuron_selector: expected an int, a tuple of ints and slices, or a function of the layer's tensor, "
-                f"got {selector!r:.80}."
-            )
+        check_selector(selector)
         self._hooks = hooks
         self._selector = selector
         self._needs_values = needs_values

@@ -1,4 +1,4 @@
-"""Which vector-Jacobian product counts as the gradient."""
+"""Backward rules, which replace the gradient by another vector-Jacobian product."""
 
 from captum_ext.backward.base import BackwardRule, Bound
 

@@ -1,4 +1,4 @@
-"""What a method asks of a backward rule: the vector-Jacobian product that counts as the gradient."""
+"""The interface of backward rules."""
 
 from __future__ import annotations
 
@@ -8,15 +8,19 @@ from typing import Any, Protocol, runtime_checkable
 
 
 class Bound(Protocol):
-    """A rule for one function."""
+    """A backward rule that is bound to one function."""
 
     def active(self) -> AbstractContextManager[None]:
-        """A context in which gradients through the function are taken by the rule."""
+        """Return a context in which gradients of the function use the rule."""
 
 
 @runtime_checkable
 class BackwardRule(Protocol):
-    """A rule that any function may be bound to."""
+    """A backward rule: the vector-Jacobian product that a method uses as the gradient."""
 
     def bind(self, forward_func: Callable[..., Any]) -> Bound:
-        """The rule for this function; raises ``ValueError`` if it does not fit."""
+        """Bind the rule to a function.
+
+        Raises:
+            ValueError: If the rule does not support the function.
+        """

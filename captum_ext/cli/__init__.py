@@ -11,7 +11,7 @@ from typing import NoReturn
 
 from captum_ext import __version__
 from captum_ext._utils.errors import UserError
-from captum_ext.cli.console import complain, flush_output, open_closed_streams
+from captum_ext.cli.console import flush_output, open_closed_streams, print_error
 from captum_ext.cli.errors import CommandError
 
 
@@ -31,22 +31,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     code = 0
     try:
         with _interruptible():
-            _run(arguments)
+            _run_command(arguments)
             flush_output()
     except BrokenPipeError:
         code = 1
     except (UserError, ImportError, OSError) as error:
-        complain(f"error: {' '.join(str(error).split())}")
+        print_error(f"error: {' '.join(str(error).split())}")
         code = 2
     except KeyboardInterrupt:
-        complain("interrupted")
+        print_error("interrupted")
         code = 130
     with suppress(OSError):
         flush_output()
     return code
 
 
-def _run(arguments: Sequence[str] | None) -> None:
+def _run_command(arguments: Sequence[str] | None) -> None:
     # Imported here: torch takes seconds, in which Ctrl-C must already be handled.
     from captum_ext.cli.evaluate import EvaluateCommand
     from captum_ext.cli.explain import ExplainCommand

@@ -9,12 +9,12 @@ from contextlib import suppress
 from captum_ext._utils.text import printable
 
 
-def say(line: str) -> None:
+def print_line(line: str) -> None:
     """Print one line."""
     print(printable(line, getattr(sys.stdout, "encoding", None)))
 
 
-def complain(line: str) -> None:
+def print_error(line: str) -> None:
     """Print one line to standard error. Failures are ignored, because the exit code shows the error too."""
     with suppress(OSError):
         print(printable(f"captum-ext: {line}", getattr(sys.stderr, "encoding", None)), file=sys.stderr)

@@ -13,7 +13,7 @@ class CommandError(UserError):
 
 
 @contextmanager
-def named_failures(what: str) -> Iterator[None]:
+def command_errors(what: str) -> Iterator[None]:
     """Convert exceptions of a user-defined model or transform to an error of one line that names what failed.
 
     Raises:

@@ -10,7 +10,7 @@ import torch
 
 from captum_ext.cli import models
 from captum_ext.cli.command import Command
-from captum_ext.cli.console import say
+from captum_ext.cli.console import print_line
 from captum_ext.cli.errors import CommandError
 from captum_ext.cli.options import add_device_option, parse_count, parse_device
 from captum_ext.cli.pattern_files import load_patterns
@@ -61,32 +61,23 @@ class EvaluateCommand(Command):
             "--methods", help="comma-separated (default: ig, guided-ig, blur-ig, each with and without +idgi)"
         )
         parser.add_argument("--metrics", help="comma-separated, some with a variant: information:study:ms-ssim")
-        parser.add_argument("--steps", default="32", help="comma-separated numbers of steps (default: %(default)s)")
         parser.add_argument(
-            "--steps-protocol", default="corrected", help="corrected or reference (default: %(default)s)"
+            "--internal-batch-size", help="maximum number of rows in a forward pass (default: each method's default)"
         )
-        parser.add_argument(
-            "--target", default="label", help="label, which excludes misclassified images, or predicted"
-        )
-        parser.add_argument("--baseline", default="black", help="start of straight and guided paths (default: black)")
-        parser.add_argument("--batch-size", default="8", help="images per batch (default: %(default)s)")
-        parser.add_argument(
-            "--internal-batch-size", help="maximum number of rows in a forward pass (default: each method's own)"
-        )
-        parser.add_argument("--references", default="49", help="baselines of Expected Gradients (default: %(default)s)")
-        parser.add_argument(
-            "--smoothgrad-ig-samples", default="25", help="noisy paths of SmoothGrad-IG (default: %(default)s)"
-        )
-        parser.add_argument("--patch-size", default="9", help="side of degradation's patches (default: %(default)s)")
-        parser.add_argument(
-            "--n-patches", default="100", help="patches that degradation replaces (default: %(default)s)"
-        )
-        parser.add_argument(
-            "--patches-per-point",
-            default="1",
-            help="patches replaced between two forward passes (default: %(default)s)",
-        )
-        parser.add_argument("--seed", default="0", help="for random masks, noise and maps (default: %(default)s)")
+        for option, default, text in (
+            ("--steps", "32", "comma-separated numbers of steps"),
+            ("--steps-protocol", "corrected", "corrected or reference"),
+            ("--target", "label", "label, which excludes misclassified images, or predicted"),
+            ("--baseline", "black", "start of straight and guided paths"),
+            ("--batch-size", "8", "images per batch"),
+            ("--references", "49", "baselines of Expected Gradients"),
+            ("--smoothgrad-ig-samples", "25", "noisy paths of SmoothGrad-IG"),
+            ("--patch-size", "9", "side of degradation's patches"),
+            ("--n-patches", "100", "patches that degradation replaces"),
+            ("--patches-per-point", "1", "patches replaced between two forward passes"),
+            ("--seed", "0", "for random masks, noise and maps"),
+        ):
+            parser.add_argument(option, default=default, help=f"{text} (default: %(default)s)")
         parser.add_argument("--threads", help="threads of each process (default: torch's)")
         parser.add_argument("--first", metavar="N", help="only N images, evenly spaced by name")
         add_device_option(parser)
@@ -99,11 +90,11 @@ class EvaluateCommand(Command):
         """
         from captum_ext.evaluation import evaluate, find_images
 
-        config = _config(arguments)
+        config = _evaluation_config(arguments)
         if arguments.threads is not None:
             torch.set_num_threads(parse_count("--threads", arguments.threads, 1024))
         device = parse_device(_local_device(arguments.device))
-        names = _split(arguments.models)
+        names = _split_list(arguments.models)
         weights = _files_by_model("--weights", arguments.weights, names)
         pattern_files = _files_by_model("--patterns", arguments.patterns, names)
         patterns = {name: load_patterns(file, device) for name, file in pattern_files.items()}
@@ -125,13 +116,13 @@ class EvaluateCommand(Command):
         if os.environ.get("RANK", "0") != "0":  # one of torchrun's processes prints
             return
         for name, reason in summary.unreadable_images.items():
-            say(f"excluded: {name}: {reason}")
+            print_line(f"excluded: {name}: {reason}")
         for name in names:
-            say(
+            print_line(
                 f"{name}: {summary.n_explained[name]} images explained, {summary.n_misclassified[name]} misclassified "
                 f"and excluded, {len(summary.unreadable_images)} unreadable"
             )
-        say(f"results in {arguments.output}; tables and figures: captum-ext report {arguments.output}")
+        print_line(f"results in {arguments.output}; tables and figures: captum-ext report {arguments.output}")
 
 
 def _local_device(device: str | None) -> str | None:
@@ -141,12 +132,12 @@ def _local_device(device: str | None) -> str | None:
     return device
 
 
-def _config(arguments: argparse.Namespace) -> EvaluationConfig:
+def _evaluation_config(arguments: argparse.Namespace) -> EvaluationConfig:
     from captum_ext.evaluation import EvaluationConfig
     from captum_ext.evaluation.config import COUNTS
 
     values: dict[str, Any] = {
-        "steps": tuple(parse_count("--steps", number, _MAX_COUNT) for number in _split(arguments.steps)),
+        "steps": tuple(parse_count("--steps", number, _MAX_COUNT) for number in _split_list(arguments.steps)),
         "steps_protocol": arguments.steps_protocol,
         "target": arguments.target,
         "baseline": arguments.baseline,
@@ -159,7 +150,7 @@ def _config(arguments: argparse.Namespace) -> EvaluationConfig:
         values["internal_batch_size"] = rows
     for name in ("methods", "metrics"):
         if getattr(arguments, name) is not None:
-            values[name] = tuple(_split(getattr(arguments, name)))
+            values[name] = tuple(_split_list(getattr(arguments, name)))
     try:
         return EvaluationConfig(**values)
     except ValueError as error:
@@ -167,7 +158,7 @@ def _config(arguments: argparse.Namespace) -> EvaluationConfig:
         raise CommandError(f"--{field.replace('_', '-')}:{message}") from error
 
 
-def _split(text: str) -> list[str]:
+def _split_list(text: str) -> list[str]:
     return [part.strip() for part in text.split(",") if part.strip()]
 
 

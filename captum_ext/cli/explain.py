@@ -16,8 +16,8 @@ from captum_ext._utils.text import printable
 from captum_ext.attr import IntegratedGradients
 from captum_ext.cli import models
 from captum_ext.cli.command import Command
-from captum_ext.cli.console import say
-from captum_ext.cli.errors import CommandError, named_failures
+from captum_ext.cli.console import print_line
+from captum_ext.cli.errors import CommandError, command_errors
 from captum_ext.cli.explain_methods import TITLES, compute_map, parse_methods
 from captum_ext.cli.options import add_device_option, parse_count, parse_device, parse_output
 from captum_ext.cli.pattern_files import fold_for_patterns, load_patterns
@@ -53,7 +53,7 @@ class ExplainCommand(Command):
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         """Add the command's arguments to its parser."""
         parser.add_argument("images", nargs="*", metavar="IMAGE", help="image files")
-        models.add_model(parser)
+        models.add_model_options(parser)
         parser.add_argument(
             "--methods", help=f"comma-separated, from {','.join(TITLES)} (default: all; some need --patterns)"
         )
@@ -88,7 +88,7 @@ class ExplainCommand(Command):
             for name, picture in zip(names, pictures, strict=True)
         ]
         draw(explanations, output, f"{printable(arguments.model)}, {steps} steps, baseline {arguments.baseline}")
-        say(f"wrote {output}")
+        print_line(f"wrote {output}")
 
 
 def _explain_image(
@@ -100,10 +100,10 @@ def _explain_image(
     arguments: argparse.Namespace,
     device: torch.device,
 ) -> ImageExplanation:
-    from captum_ext.cli.figure import AttributionMap, CompletenessError, ImageExplanation, PathValues
+    from captum_ext.cli.figure import AttributionMap, ImageExplanation
 
     inputs = probe(name, picture, classifier, device)
-    target = _target(arguments.target, inputs.scores, classifier)
+    target = _parse_target(arguments.target, inputs.scores, classifier)
     baseline = STARTS[arguments.baseline](inputs.image, inputs.black, inputs.white)
     image = ImageBatch((name,), inputs.image, baseline, torch.tensor([target], device=device))
     model = ProbabilityModel(classifier.model, inputs.image[:0], None, 0)
@@ -111,29 +111,22 @@ def _explain_image(
         patterns = load_patterns(arguments.patterns, device)
         folded_model = fold_for_patterns(classifier.model, patterns, arguments.patterns, inputs.image)
         model = replace(model, patterns=patterns, folded_model=folded_model)
-    with named_failures(name):
+    with command_errors(name):
         # Warm up, so that the time of the first method does not include that of the process's first passes.
         IntegratedGradients(classifier.model).attribute(inputs.image, target=target, n_steps=min(steps, 16))
     maps = []
     for method in methods:
         title = TITLES[method]
         start = time.perf_counter()
-        with named_failures(f"{name}: {title}"):
-            attributions, delta, diagnostics = compute_map(method, model, image, steps, sys.stderr.isatty())
-        seconds = time.perf_counter() - start
-        completeness = path_values = None
-        if delta is not None:
-            completeness = CompletenessError(abs(delta.item()), attributions.sum().item() - delta.item())
-        if diagnostics is not None:
-            path_values = PathValues(diagnostics.positions[0].numpy(), diagnostics.values[0].float().cpu().numpy())
-        pixels = attributions[0].sum(0).cpu().numpy()
-        maps.append(AttributionMap(title, pixels, seconds, completeness, path_values))
-        say(f"{name}: {title}: {maps[-1].caption}")
+        with command_errors(f"{name}: {title}"):
+            result = compute_map(method, model, image, steps, sys.stderr.isatty())
+        maps.append(AttributionMap(title, result, time.perf_counter() - start))
+        print_line(f"{name}: {title}: {maps[-1].caption}")
     probability = inputs.scores[target].item()
     return ImageExplanation(name, classifier.category(target), target, probability, inputs.pixels(), maps)
 
 
-def _target(text: str | None, scores: Tensor, classifier: Classifier) -> int:
+def _parse_target(text: str | None, scores: Tensor, classifier: Classifier) -> int:
     classes = len(scores)
     if text is None:
         return int(scores.argmax())

@@ -11,43 +11,27 @@ from numpy.typing import NDArray
 
 from captum_ext._utils.files import replace_file
 from captum_ext.cli.errors import CommandError
+from captum_ext.cli.explain_methods import ImageMap
 from captum_ext.visualization import SMALL, draw_map, panels, png, set_title
 
 
 @dataclass(frozen=True)
-class CompletenessError:
-    """The difference between a map's sum and the change of the output, and this change."""
-
-    error: float
-    change: float
-
-
-@dataclass(frozen=True)
-class PathValues:
-    """The class's probability along a method's path, from its start (0) to the image (1)."""
-
-    positions: NDArray[np.floating[Any]]
-    values: NDArray[np.floating[Any]]
-
-
-@dataclass(frozen=True)
 class AttributionMap:
-    """One method's attributions (H, W) and time, and its completeness error and values on its path, if it has them."""
+    """One method's map of an image, and the seconds that it took."""
 
     title: str
-    attributions: NDArray[np.floating[Any]]
+    result: ImageMap
     seconds: float
-    completeness: CompletenessError | None
-    path_values: PathValues | None = None
 
     @property
     def caption(self) -> str:
         """The run time and the completeness error."""
-        if self.completeness is None:
+        if self.result.delta is None:
             return f"{self.seconds:.1f} s, not complete with patterns"
-        error, change = self.completeness.error, abs(self.completeness.change)
-        share = f" ({error / change:.1%})" if change > 1e-3 else ""
-        return f"{self.seconds:.1f} s, completeness error {error:.3f}{share}"
+        delta = self.result.delta.item()
+        change = abs(self.result.attributions.sum().item() - delta)
+        share = f" ({abs(delta) / change:.1%})" if change > 1e-3 else ""
+        return f"{self.seconds:.1f} s, completeness error {abs(delta):.3f}{share}"
 
 
 @dataclass(frozen=True)
@@ -68,8 +52,8 @@ def draw(explanations: list[ImageExplanation], output: Path, settings: str) -> N
     Raises:
         CommandError: If the file can't be written.
     """
-    has_path_values = any(each.path_values is not None for each in explanations[0].maps)
-    columns = 1 + len(explanations[0].maps) + has_path_values
+    has_diagnostics = any(each.result.diagnostics is not None for each in explanations[0].maps)
+    columns = 1 + len(explanations[0].maps) + has_diagnostics
     across = columns if len(explanations) > 1 or columns <= 4 else -(-columns // 2)
     down = len(explanations) * -(-columns // across)
     figure, grid = panels(down, across, (3.1 * across, 3.5 * down + 0.5), for_images=True)
@@ -80,9 +64,9 @@ def draw(explanations: list[ImageExplanation], output: Path, settings: str) -> N
         category = f"{explanation.category} ({explanation.target}), p = {explanation.probability:.3f}"
         set_title(flat[first], explanation.name, category)
         for panel, each in zip(flat[first + 1 :], explanation.maps, strict=False):
-            draw_map(panel, explanation.pixels, each.attributions)
+            draw_map(panel, explanation.pixels, each.result.attributions[0].sum(0).cpu().numpy())
             set_title(panel, each.title, each.caption)
-        if has_path_values:
+        if has_diagnostics:
             _plot_path_values(flat[first + 1 + len(explanation.maps)], explanation.maps)
     set_title(figure, settings)
     signal = any(each.title == "PatternNet" for each in explanations[0].maps)
@@ -105,11 +89,17 @@ def _plot_path_values(panel: Any, maps: list[AttributionMap]) -> None:
     panel.set_axis_on()
     by_path: dict[str, AttributionMap] = {}
     for each in maps:
-        if each.path_values is not None:
+        if each.result.diagnostics is not None:
             by_path.setdefault("IG" if each.title == "IDGI" else each.title.removesuffix(" + IDGI"), each)
     for each in by_path.values():
-        assert each.path_values is not None, "in the dictionary only if it has some"
-        panel.plot(each.path_values.positions, each.path_values.values, label=each.title, linewidth=1.2)
+        diagnostics = each.result.diagnostics
+        assert diagnostics is not None, "in the dictionary only if it has some"
+        panel.plot(
+            diagnostics.positions[0].numpy(),
+            diagnostics.values[0].float().cpu().numpy(),
+            label=each.title,
+            linewidth=1.2,
+        )
     panel.set_title("p along the paths: attributions\ncome from where it changes", fontsize=9)
     panel.set_xlabel("start of the path (0) to the image (1)", fontsize=8)
     panel.tick_params(labelsize=7)

@@ -14,8 +14,8 @@ from captum_ext._utils._captum import progress
 from captum_ext._utils.errors import UserError
 from captum_ext.cli import models
 from captum_ext.cli.command import Command
-from captum_ext.cli.console import complain, say
-from captum_ext.cli.errors import CommandError, named_failures
+from captum_ext.cli.console import print_error, print_line
+from captum_ext.cli.errors import CommandError, command_errors
 from captum_ext.cli.options import add_device_option, parse_count, parse_device, parse_output
 from captum_ext.patterns import PatternFitter, Patterns, signal_quality
 from captum_ext.patterns.fit import Choice
@@ -41,7 +41,7 @@ class FitPatternsCommand(Command):
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         """Add the command's arguments to its parser."""
-        models.add_model(parser)
+        models.add_model_options(parser)
         parser.add_argument("--images", required=True, metavar="DIR", help="a folder of images, searched to any depth")
         parser.add_argument("--output", default="patterns.safetensors", help="the file to write (default: %(default)s)")
         parser.add_argument(
@@ -68,24 +68,24 @@ class FitPatternsCommand(Command):
         classifier = models.load(arguments.model, arguments.weights)
         classifier.model.to(device)
         batches = Batches(classifier.transform, files, batch_size)
-        patterns, model = _fit(classifier.model, arguments, batches)
+        patterns, model = _fit_patterns(classifier.model, arguments, batches)
         try:
             patterns.save(output)
         except OSError as error:
             raise CommandError(f"--output {arguments.output}: can't be written ({error.strerror})") from error
-        _say_all(patterns)
+        _print_lines(patterns)
         if arguments.quality:
-            with named_failures(f"--model {arguments.model}"):
+            with command_errors(f"--model {arguments.model}"):
                 quality = signal_quality(model, patterns, batches)
-            _say_all(quality)
+            _print_lines(quality)
         assert patterns.info is not None, "patterns that were just fitted have it"
         skipped = f", {len(batches.broken)} unreadable files skipped" if batches.broken else ""
-        say(f"wrote {output}: patterns of {len(patterns)} layers from {patterns.info.inputs} images{skipped}")
+        print_line(f"wrote {output}: patterns of {len(patterns)} layers from {patterns.info.inputs} images{skipped}")
 
 
-def _say_all(table: object) -> None:
+def _print_lines(table: object) -> None:
     for line in str(table).splitlines():
-        say(line)
+        print_line(line)
 
 
 class Batches:
@@ -122,13 +122,15 @@ class Batches:
             picture = read(str(file))
         except UserError as error:
             self.broken.add(file)
-            complain(f"skipped: {error}")
+            print_error(f"skipped: {error}")
             return None
         return transformed(str(file), lambda: self._transform(picture))[0]
 
 
-def _fit(model: torch.nn.Module, arguments: argparse.Namespace, batches: Batches) -> tuple[Patterns, torch.nn.Module]:
-    with named_failures(f"--model {arguments.model}"):
+def _fit_patterns(
+    model: torch.nn.Module, arguments: argparse.Namespace, batches: Batches
+) -> tuple[Patterns, torch.nn.Module]:
+    with command_errors(f"--model {arguments.model}"):
         fitter = PatternFitter(model, arguments.estimator, fold=True)
         for batch in batches:
             fitter.update(batch)

@@ -19,7 +19,7 @@ DEFAULT_MODEL = "efficientnet-lite0"
 _LITE_SIDES = {"0": 224, "1": 240, "2": 260}
 
 
-def add_model(parser: argparse.ArgumentParser) -> None:
+def add_model_options(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of :func:`load`."""
     parser.add_argument(
         "--model",
@@ -67,8 +67,8 @@ def efficientnet_lite(name: str, weights: str | None) -> Classifier:
     from torchvision import transforms
 
     model = EfficientNet.from_name(name)
-    own = files.get_model_file_path()
-    _load_checkpoint(model, own if weights in (None, "DEFAULT") else str(weights), name)
+    packaged_weights = files.get_model_file_path()
+    _load_checkpoint(model, packaged_weights if weights in (None, "DEFAULT") else str(weights), name)
     side = _LITE_SIDES[number]
     transform = transforms.Compose(
         [

@@ -23,7 +23,7 @@ def load_patterns(name: str, device: torch.device) -> Patterns:
     except FileNotFoundError as error:
         raise CommandError(f"--patterns {name}: no such file. captum-ext fit-patterns writes one") from error
     except (ImportError, OSError, RuntimeError, ValueError) as error:
-        raise CommandError(f"--patterns {_reason(error)}") from error
+        raise CommandError(f"--patterns {_error_reason(error)}") from error
 
 
 def fold_for_patterns(model: nn.Module, patterns: Patterns, name: str, image: Tensor) -> nn.Module:
@@ -42,7 +42,7 @@ def fold_for_patterns(model: nn.Module, patterns: Patterns, name: str, image: Te
     return folded_model
 
 
-def _reason(error: Exception) -> str:
+def _error_reason(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:
         return f"{os.fspath(error.filename)}: {error.strerror}"
     return str(error)

@@ -6,7 +6,7 @@ import argparse
 
 from captum_ext import evaluation
 from captum_ext.cli.command import Command
-from captum_ext.cli.console import say
+from captum_ext.cli.console import print_line
 from captum_ext.cli.errors import CommandError
 from captum_ext.evaluation.store import ResultsError
 
@@ -39,4 +39,4 @@ class ReportCommand(Command):
             raise CommandError(str(error)) from error
         folders = [[file for file in files if file.parent.name == name] for name in ("tables", "figures")]
         counts = " and ".join(f"{len(group)} files in {group[0].parent}" for group in folders if group)
-        say(f"wrote {files[0]}, {counts}")
+        print_line(f"wrote {files[0]}, {counts}")

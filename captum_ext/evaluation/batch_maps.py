@@ -59,10 +59,10 @@ def _path_maps(
     """The maps of methods on the same path."""
     spec = PATH_METHODS[names[0]]
     method = spec.bind(model)
-    for n_steps, runs in _walks(spec.path.look_ahead, steps, truncated):
+    for n_steps, runs in _plan_walks(spec.path.look_ahead, steps, truncated):
         jobs = [(name, number, every) for name in names for number, every in runs]
         quadratures = [
-            Subsampled(_quadrature(PATH_METHODS[name].quadrature, truncated), every) for name, _, every in jobs
+            Subsampled(_run_quadrature(PATH_METHODS[name].quadrature, truncated), every) for name, _, every in jobs
         ]
         results = method.attribute_each(
             quadratures,
@@ -82,12 +82,12 @@ def _path_maps(
             yield MethodMaps(name, number, maps, delta.abs() / change.abs())
 
 
-def _quadrature(quadrature: Quadrature, truncated: bool) -> Quadrature:
+def _run_quadrature(quadrature: Quadrature, truncated: bool) -> Quadrature:
     # With the left rule, the last point of a truncated run covers the rest of the path; the trapezoid rule drops half.
     return quadrature.with_method("riemann_left") if truncated else quadrature
 
 
-def _walks(look_ahead: bool, steps: Sequence[int], truncated: bool) -> list[tuple[int, list[tuple[int, int]]]]:
+def _plan_walks(look_ahead: bool, steps: Sequence[int], truncated: bool) -> list[tuple[int, list[tuple[int, int]]]]:
     """The number of steps of each walk, and the runs that it serves: (steps of the run, every k-th point)."""
     finest = max(steps)
     if look_ahead and truncated:

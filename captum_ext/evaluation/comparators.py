@@ -23,7 +23,7 @@ from captum_ext.attr import ExpectedGradients, IntegratedGradients, PatternAttri
 from captum_ext.evaluation.inputs import ImageBatch, ProbabilityModel
 
 SAMPLES, VARIANCE, STEPS = 25, 0.15, 25
-_ROWS = 16  # in a forward pass, if the user sets no limit
+_MAX_ROWS = 16  # in a forward pass, if the user sets no limit
 
 
 def random(model: ProbabilityModel, batch: ImageBatch) -> Tensor:
@@ -38,22 +38,22 @@ def random(model: ProbabilityModel, batch: ImageBatch) -> Tensor:
 def gradient(model: ProbabilityModel, batch: ImageBatch) -> Tensor:
     """The gradient, with its sign."""
     method = captum.attr.Saliency(model.probability)
-    return _in_chunks(model, batch, partial(method.attribute, abs=False))
+    return _maps_in_chunks(model, batch, partial(method.attribute, abs=False))
 
 
 def gradient_x_input(model: ProbabilityModel, batch: ImageBatch) -> Tensor:
     """The gradient times the input."""
-    return _in_chunks(model, batch, captum.attr.InputXGradient(model.probability).attribute)
+    return _maps_in_chunks(model, batch, captum.attr.InputXGradient(model.probability).attribute)
 
 
 def vargrad(model: ProbabilityModel, batch: ImageBatch) -> Tensor:
     """The variance of gradients at noisy inputs."""
-    return _per_image(model, batch, partial(_noise_tunnel, "vargrad"))
+    return _maps_per_image(model, batch, partial(_noise_tunnel, "vargrad"))
 
 
 def smoothgrad_squared(model: ProbabilityModel, batch: ImageBatch) -> Tensor:
     """The mean square of gradients at noisy inputs."""
-    return _per_image(model, batch, partial(_noise_tunnel, "smoothgrad_sq"))
+    return _maps_per_image(model, batch, partial(_noise_tunnel, "smoothgrad_sq"))
 
 
 def _noise_tunnel(kind: str, model: ProbabilityModel, image: ImageBatch) -> Tensor:
@@ -61,7 +61,7 @@ def _noise_tunnel(kind: str, model: ProbabilityModel, image: ImageBatch) -> Tens
         image.inputs.clone(),
         nt_type=kind,
         nt_samples=SAMPLES,
-        nt_samples_batch_size=min(SAMPLES, model.internal_batch_size or _ROWS),
+        nt_samples_batch_size=min(SAMPLES, model.internal_batch_size or _MAX_ROWS),
         stdevs=VARIANCE**0.5,
         target=image.target,
         abs=False,
@@ -71,7 +71,7 @@ def _noise_tunnel(kind: str, model: ProbabilityModel, image: ImageBatch) -> Tens
 
 def smoothgrad_ig(model: ProbabilityModel, batch: ImageBatch) -> Tensor:
     """Integrated Gradients with gradients averaged over noisy inputs, times the clean input's distance."""
-    return _per_image(model, batch, _smoothgrad_ig)
+    return _maps_per_image(model, batch, _smoothgrad_ig)
 
 
 def _smoothgrad_ig(model: ProbabilityModel, image: ImageBatch) -> Tensor:
@@ -91,7 +91,7 @@ def _smoothgrad_ig(model: ProbabilityModel, image: ImageBatch) -> Tensor:
 
 def expected_gradients(model: ProbabilityModel, batch: ImageBatch) -> Tensor:
     """Expected Gradients, with as many samples as there are references."""
-    return _per_image(model, batch, _expected_gradients)
+    return _maps_per_image(model, batch, _expected_gradients)
 
 
 def _expected_gradients(model: ProbabilityModel, image: ImageBatch) -> Tensor:
@@ -114,7 +114,7 @@ def guided_backprop(model: ProbabilityModel, batch: ImageBatch) -> Tensor:
         UserError: If it equals the gradient because the model's ReLUs are not modules.
     """
     probabilities = nn.Sequential(_with_relus(model.model), nn.Softmax(1))
-    result = _in_chunks(model, batch, captum.attr.GuidedBackprop(probabilities).attribute)
+    result = _maps_in_chunks(model, batch, captum.attr.GuidedBackprop(probabilities).attribute)
     if torch.equal(result, gradient(model, batch)) and bool(result.any()):
         raise UserError(
             "guided-backprop: equals the gradient on this model, which has no nn.ReLU or nn.ReLU6 modules. Leave it "
@@ -157,10 +157,12 @@ def _with_relus(model: nn.Module) -> nn.Module:
     return model
 
 
-def _in_chunks(model: ProbabilityModel, batch: ImageBatch, attribute: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
-    """The maps of a method with one pass per image, for as many images at a time as a pass may have."""
-    rows = model.internal_batch_size or _ROWS
-    with _quiet():
+def _maps_in_chunks(
+    model: ProbabilityModel, batch: ImageBatch, attribute: Callable[[Tensor, Tensor], Tensor]
+) -> Tensor:
+    """The maps of a method that needs one row per image, in chunks of at most ``internal_batch_size`` images."""
+    rows = model.internal_batch_size or _MAX_ROWS
+    with _suppress_captum_warnings():
         parts = [
             attribute(batch.inputs[start : start + rows].clone(), batch.target[start : start + rows]).detach()
             for start in range(0, len(batch.inputs), rows)
@@ -168,14 +170,14 @@ def _in_chunks(model: ProbabilityModel, batch: ImageBatch, attribute: Callable[[
     return torch.cat(parts)
 
 
-def _per_image(
+def _maps_per_image(
     model: ProbabilityModel, batch: ImageBatch, attribute: Callable[[ProbabilityModel, ImageBatch], Tensor]
 ) -> Tensor:
     """The maps of a random method, one image at a time, so that its samples depend on no other image."""
     parts = []
     for index, name in enumerate(batch.names):
         image = ImageBatch((name,), *(tensor[index : index + 1] for tensor in batch[1:]))
-        with _global_seed(model.generator, name), _quiet():
+        with _global_seed(model.generator, name), _suppress_captum_warnings():
             parts.append(attribute(model, image).detach())
     return torch.cat(parts)
 
@@ -199,7 +201,7 @@ def _global_seed(*key: object) -> Iterator[None]:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def _suppress_captum_warnings() -> Iterator[None]:
     """Suppress Captum's warnings about the hooks that it sets and the gradients that it requires."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", category=UserWarning, module="captum")

@@ -78,7 +78,7 @@ class EvaluationConfig:
     def __post_init__(self) -> None:
         """Check all values before the run."""
         _check_names("methods", self.methods, tuple(METHODS))
-        variants = [(metric.compute, variant) for text in self.metrics for metric, variant in parse_metric(text)]
+        variants = [variant for text in self.metrics for variant in parse_metric(text)]
         for name, items in (("metrics", variants), ("steps", self.steps)):
             if not items or len(set(items)) < len(items):
                 raise ValueError(f"{name}: expected at least one, each once; got {getattr(self, name)}.")

@@ -11,13 +11,14 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from captum_ext.metrics._information_curves import CurveStatistic
+
 RESAMPLES, COVERAGE, SEED = 1000, 0.95, 0
 ROUNDING_ERROR = 1e-12
 FEWEST_IMAGES = 10
-_MOST_DRAWN = 1 << 21  # images in memory at a time
+_MAX_INDICES = 1 << 21  # images in memory at a time
 FloatArray = NDArray[np.floating[Any]]
 Draws = NDArray[np.int64]
-CurveStatistic = Literal["mean", "median"]
 Statistic = Literal["mean", "median", "minus_log10_mean", "area_under_median"]
 
 
@@ -26,10 +27,10 @@ class Estimate:
     """A value over images and its 95% bootstrap interval. ``str`` gives ``"0.512 [0.401, 0.620]"``.
 
     Attributes:
-        value: Over all images; NaN without any.
+        value: The value over all images; NaN without images.
         low: The interval's lower bound; NaN for fewer than two images.
         high: The interval's upper bound.
-        n: How many images there are.
+        n: Number of images.
     """
 
     value: float
@@ -42,14 +43,14 @@ class Estimate:
         return f"{format_number(self.value)} [{format_number(self.low)}, {format_number(self.high)}]"
 
     def side(self, bound: float = 0.0) -> int:
-        """On which side of a bound the interval lies.
+        """The side of a bound on which the interval is.
 
         Args:
             bound: Default: 0.
 
         Returns:
-            1 if the whole interval is above the bound, -1 if it is below; 0 if neither, or for fewer than 10 images.
-            (All of 4 images have the same sign by chance one time in 8.)
+            1 if the whole interval is above the bound, -1 if it is below; 0 otherwise, or for fewer than 10 images.
+            (Of 4 images, all have the same sign by chance in one of 8 cases.)
         """
         if self.n < FEWEST_IMAGES:
             return 0
@@ -58,12 +59,12 @@ class Estimate:
 
 @dataclass(frozen=True, eq=False)
 class ScoreSample:
-    """One score of one method, image by image. Images without a value are not in it.
+    """The values of one score of one method. Images without a value are not included.
 
     Attributes:
         images: The images' names, each once, (n,).
         values: Their scores, (n,).
-        curves: What the scores are the areas of, (n, points); ``None`` (default) for scores without curves.
+        curves: The curves whose areas are the scores, (n, points); ``None`` (default) for scores without curves.
         statistic: The data set's value: the ``"mean"`` (default) or ``"median"`` of the scores, ``"minus_log10_mean"``,
             or ``"area_under_median"``, the area under the curves' pointwise median.
     """
@@ -75,7 +76,7 @@ class ScoreSample:
     _subsets: dict[bytes, ScoreSample] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
-        """Check the names, by which samples are paired."""
+        """Check the names, which pair samples."""
         if len(set(self.images.tolist())) != len(self.images) or len(self.images) != len(self.values):
             raise ValueError(
                 f"images: expected one name per value, each once; got {len(self.images)} names, "
@@ -90,10 +91,10 @@ class ScoreSample:
     @cached_property
     def replicates(self) -> FloatArray:
         """The value over all images and over each resample, (1 + 1000,)."""
-        return replicates(lambda drawn: _STATISTICS[self.statistic](self, drawn), len(self.images))
+        return replicates(lambda indices: _STATISTICS[self.statistic](self, indices), len(self.images))
 
     def among(self, images: NDArray[Any]) -> ScoreSample:
-        """The sample over some of its images, in this order."""
+        """The sample over some of its images, in the order of ``images``."""
         if np.array_equal(images, self.images):
             return self
         key = images.tobytes()
@@ -112,7 +113,7 @@ def combine(samples: Sequence[ScoreSample | None], function: Callable[[FloatArra
 
     Args:
         samples: Samples of one score or several.
-        function: Takes the values (samples, 1 + resamples), of which the first column is over all images, and returns
+        function: Maps the values (samples, 1 + resamples), whose first column is over all images, to
             (1 + resamples,).
 
     Returns:
@@ -132,7 +133,7 @@ def combine(samples: Sequence[ScoreSample | None], function: Callable[[FloatArra
         return None
     images = reduce(np.intersect1d, [sample.images for sample in present])
     values = np.stack([sample.among(images).replicates for sample in present])
-    with np.errstate(invalid="ignore"):  # infinity less infinity
+    with np.errstate(invalid="ignore"):  # infinity minus infinity
         return _estimate(function(values), len(images))
 
 
@@ -140,17 +141,17 @@ def bootstrap(statistic: Callable[[Draws], FloatArray], n: int) -> Estimate:
     """Estimate a statistic of ``n`` images, with a percentile interval over 1,000 resamples (seeded).
 
     Args:
-        statistic: Takes the indices of drawn images (resamples, n) and returns its value for each, (resamples,).
-        n: How many images there are.
+        statistic: Maps the indices of resampled images (resamples, n) to its values (resamples,).
+        n: Number of images.
 
     Returns:
-        The estimate; two calls give the same.
+        The estimate, equal for repeated calls.
 
     Example:
         >>> import numpy as np
         >>> from captum_ext.evaluation import bootstrap
         >>> hits, areas = np.arange(20.0), np.arange(1.0, 21.0)
-        >>> str(bootstrap(lambda drawn: hits[drawn].sum(1) / areas[drawn].sum(1), 20))
+        >>> str(bootstrap(lambda indices: hits[indices].sum(1) / areas[indices].sum(1), 20))
         '0.905 [0.874, 0.922]'
     """
     return _estimate(replicates(statistic, n), n)
@@ -183,12 +184,12 @@ def band(
     line = transform(lines(curves, np.arange(n)[None]))[0]
     if n < 2:
         return np.stack([np.full_like(line, np.nan), line, np.full_like(line, np.nan)])
-    low, high = interval(np.concatenate([transform(lines(curves, drawn)) for drawn in draws(n)]))
+    low, high = interval(np.concatenate([transform(lines(curves, indices)) for indices in draws(n)]))
     return np.stack([low, line, high])
 
 
 def format_number(value: float) -> str:
-    """Three decimals, an exponent where they would hide the number, and a dash for NaN."""
+    """Three decimals, an exponent for values below 0.0005, and a dash for NaN."""
     if value != value:
         return "-"
     if abs(value) < ROUNDING_ERROR:
@@ -201,7 +202,7 @@ def format_number(value: float) -> str:
 def draws(n: int) -> Iterator[Draws]:
     """Resamples of n images in chunks (chunk, n), ``RESAMPLES`` together; the same for each n."""
     generator = np.random.default_rng(SEED)
-    chunk = max(1, _MOST_DRAWN // n)
+    chunk = max(1, _MAX_INDICES // n)
     for start in range(0, RESAMPLES, chunk):
         yield generator.integers(0, n, (min(chunk, RESAMPLES - start), n))
 
@@ -211,7 +212,7 @@ def replicates(statistic: Callable[[Draws], FloatArray], n: int) -> FloatArray:
     if n == 0:
         return np.full(1 + RESAMPLES, np.nan)
     with np.errstate(divide="ignore", invalid="ignore"):  # -log10 of 0
-        return np.concatenate([statistic(drawn) for drawn in chain([np.arange(n)[None]], draws(n))])
+        return np.concatenate([statistic(indices) for indices in chain([np.arange(n)[None]], draws(n))])
 
 
 def interval(values: FloatArray) -> FloatArray:
@@ -229,40 +230,25 @@ def _estimate(values: FloatArray, n: int) -> Estimate:
     return Estimate(float(values[0]), float(low), float(high), n)
 
 
-def _mean(sample: ScoreSample, drawn: Draws) -> FloatArray:
-    means: FloatArray = sample.values[drawn].mean(1)
-    return means
-
-
-def _median(sample: ScoreSample, drawn: Draws) -> FloatArray:
-    medians: FloatArray = np.median(sample.values[drawn], axis=1)
-    return medians
-
-
-def _minus_log10_mean(sample: ScoreSample, drawn: Draws) -> FloatArray:
-    logarithms: FloatArray = -np.log10(_mean(sample, drawn))
-    return logarithms
-
-
-def _area_under_median(sample: ScoreSample, drawn: Draws) -> FloatArray:
+def _area_under_median(sample: ScoreSample, indices: Draws) -> FloatArray:
     if sample.curves is None:
         raise ValueError("curves: expected (n, points), which statistic='area_under_median' needs; got None.")
-    lines = _median_curve(sample.curves, drawn)
+    lines = _median_curve(sample.curves, indices)
     areas: FloatArray = (lines.sum(1) - (lines[:, 0] + lines[:, -1]) / 2) / max(lines.shape[1] - 1, 1)
     return areas
 
 
-def _mean_curve(curves: FloatArray, drawn: Draws) -> FloatArray:
+def _mean_curve(curves: FloatArray, indices: Draws) -> FloatArray:
     """(resamples, points)."""
-    counts = np.stack([np.bincount(row, minlength=len(curves)) for row in drawn])
-    lines: FloatArray = counts @ curves.astype(np.float64) / drawn.shape[1]
+    counts = np.stack([np.bincount(row, minlength=len(curves)) for row in indices])
+    lines: FloatArray = counts @ curves.astype(np.float64) / indices.shape[1]
     return lines
 
 
-def _median_curve(curves: FloatArray, drawn: Draws) -> FloatArray:
+def _median_curve(curves: FloatArray, indices: Draws) -> FloatArray:
     """(resamples, points)."""
     points = np.ascontiguousarray(curves.T)
-    return np.stack([_medians(points.take(row, axis=1)) for row in drawn]).astype(np.float64)
+    return np.stack([_medians(points.take(row, axis=1)) for row in indices]).astype(np.float64)
 
 
 def _medians(rows: FloatArray) -> FloatArray:
@@ -274,9 +260,9 @@ def _medians(rows: FloatArray) -> FloatArray:
 
 
 _STATISTICS: dict[Statistic, Callable[[ScoreSample, Draws], FloatArray]] = {
-    "mean": _mean,
-    "median": _median,
-    "minus_log10_mean": _minus_log10_mean,
+    "mean": lambda sample, indices: sample.values[indices].mean(1),
+    "median": lambda sample, indices: np.median(sample.values[indices], axis=1),
+    "minus_log10_mean": lambda sample, indices: -np.log10(sample.values[indices].mean(1)),
     "area_under_median": _area_under_median,
 }
 CURVE_STATISTICS: dict[CurveStatistic, Callable[[FloatArray, Draws], FloatArray]] = {

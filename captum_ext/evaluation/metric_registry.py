@@ -85,20 +85,13 @@ class MapSet:
     similarity: Tensor | None = None
 
     def zero_nonfinite(self) -> tuple[MapSet, list[bool]]:
-        """Set all maps of an image to zero if one has a NaN or infinity; and which images these are."""
-        present = [maps for maps in (self.maps, self.compressed_maps, self.rival_maps) if maps is not None]
-        finite = torch.stack([torch.isfinite(maps).flatten(1).all(1) for maps in present]).all(0)
-
-        def zero(maps: Tensor) -> Tensor:
-            return torch.where(finite.reshape(-1, *(1,) * (maps.dim() - 1)), maps, 0)
-
-        zeroed = replace(
-            self,
-            maps=zero(self.maps),
-            compressed_maps=None if self.compressed_maps is None else zero(self.compressed_maps),
-            rival_maps=None if self.rival_maps is None else zero(self.rival_maps),
-        )
-        return zeroed, (~finite).tolist()
+        """Set all maps of images with a NaN or infinity in one of them to zero, and return which images have one."""
+        fields = ("maps", "compressed_maps", "rival_maps")
+        present = {name: getattr(self, name) for name in fields if getattr(self, name) is not None}
+        finite = torch.stack([torch.isfinite(maps).flatten(1).all(1) for maps in present.values()]).all(0)
+        column = finite.reshape(-1, *(1,) * (self.maps.dim() - 1))
+        zeroed = {name: torch.where(column, maps, 0) for name, maps in present.items()}
+        return replace(self, **zeroed), (~finite).tolist()
 
 
 @dataclass(frozen=True)
@@ -204,7 +197,7 @@ def _randomization(context: MetricContext, maps: MapSet, variant: str) -> Iterat
 
 _RANKINGS = ("signed", "absolute")
 _PROTOCOLS = ("corrected", "pair", "study")
-_KINDS = [f"{protocol}:{kind}" for protocol in _PROTOCOLS for kind in ("webp", "png", "ms-ssim")]
+_INFORMATION_VARIANTS = [f"{protocol}:{kind}" for protocol in _PROTOCOLS for kind in ("webp", "png", "ms-ssim")]
 METRICS = {
     "insertion": Metric(_insertion, _RANKINGS),
     "deletion": Metric(_deletion, _RANKINGS),
@@ -214,8 +207,8 @@ METRICS = {
         ("corrected",),
         (
             *_PROTOCOLS[1:],
-            *_KINDS,
-            *(f"{kind}:{ranking}" for kind in _KINDS for ranking in _RANKINGS),
+            *_INFORMATION_VARIANTS,
+            *(f"{variant}:{ranking}" for variant in _INFORMATION_VARIANTS for ranking in _RANKINGS),
         ),
         needs="pixels",
     ),
@@ -226,13 +219,8 @@ METRICS = {
 }
 
 
-def metric_name(metric: Metric) -> str:
-    """The name of a metric in the registry."""
-    return next(name for name, known in METRICS.items() if known is metric)
-
-
-def parse_metric(text: str) -> list[tuple[Metric, str]]:
-    """The metric and its variants for a name such as ``"insertion"`` or ``"information:study:ms-ssim"``.
+def parse_metric(text: str) -> list[tuple[str, str]]:
+    """The name and the variants of the metric for a name such as ``"insertion"`` or ``"information:study:ms-ssim"``.
 
     Raises:
         ValueError: If the metric or the variant is unknown.
@@ -244,4 +232,4 @@ def parse_metric(text: str) -> list[tuple[Metric, str]]:
     variants = (*metric.default_variants, *metric.other_variants)
     if variant and variant not in variants:
         raise ValueError(f"metrics: {name} takes {', '.join(variants)}; got {variant!r}.")
-    return [(metric, one) for one in ((variant,) if variant else metric.default_variants)]
+    return [(name, item) for item in ((variant,) if variant else metric.default_variants)]

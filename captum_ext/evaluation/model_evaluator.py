@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import math
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -13,7 +12,6 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from captum_ext import baselines
 from captum_ext._utils.buffers import preserve_buffers
 from captum_ext._utils.errors import UserError
 from captum_ext._utils.random import as_seed
@@ -21,20 +19,13 @@ from captum_ext.evaluation.batch_maps import MethodMaps, compute_maps
 from captum_ext.evaluation.config import EvaluationConfig
 from captum_ext.evaluation.images import LabeledImage
 from captum_ext.evaluation.inputs import ImageBatch, ProbabilityModel
-from captum_ext.evaluation.metric_registry import (
-    MapSet,
-    Metric,
-    MetricContext,
-    Patches,
-    Scores,
-    metric_name,
-    parse_metric,
-)
+from captum_ext.evaluation.metric_registry import METRICS, MapSet, MetricContext, Patches, Scores, parse_metric
 from captum_ext.evaluation.store import EXPLAINED, MISCLASSIFIED, UNREADABLE, ResultRow
 from captum_ext.metrics import model_randomization
+from captum_ext.metrics._codecs import jpeg_copy
 from captum_ext.vision.classifier import Transform
 from captum_ext.vision.pictures import read
-from captum_ext.vision.probe import transformed
+from captum_ext.vision.probe import picture_inputs, transformed
 from captum_ext.vision.starts import STARTS
 
 if TYPE_CHECKING:
@@ -71,16 +62,14 @@ class ModelEvaluator:
         Raises:
             UserError: If the model or the transform can't be used. Images that can't be read get a row that says so.
         """
-        rows, image_inputs = self._read(images)
+        rows, image_inputs = self._read_images(images)
         image_inputs, scores = self._classify(rows, image_inputs)
         if not image_inputs:
             return rows
         inputs, black, white = (torch.cat(part) for part in zip(*(each.tensors for each in image_inputs), strict=True))
         best = scores.argmax(1)
         labels = [each.image.label for each in image_inputs]
-        by_label = self.config.target == "label"
-        target = torch.tensor([label if by_label and label is not None else -1 for label in labels], device=self.device)
-        target = target if by_label else best
+        target = torch.tensor(labels, device=self.device) if self.config.target == "label" else best
         correct = target == best
         for index, each in enumerate(image_inputs):
             status = EXPLAINED if correct[index] else MISCLASSIFIED
@@ -94,21 +83,22 @@ class ModelEvaluator:
                 advance(len(image_inputs))
         return rows
 
-    def _read(self, images: Sequence[LabeledImage]) -> tuple[list[ResultRow], list[_ImageInputs]]:
+    def _read_images(self, images: Sequence[LabeledImage]) -> tuple[list[ResultRow], list[_ImageInputs]]:
         rows: list[ResultRow] = []
         image_inputs: list[_ImageInputs] = []
         for image in images:
             try:
                 picture = read(str(image.path))
-                tensors = self._as_inputs(image.name, picture)
+                tensors = picture_inputs(image.name, picture, self.transform, self.device)
             except UserError as error:
                 reason = str(error).replace(str(image.path), image.name)
                 rows.append(ResultRow(image.name, "", 0, "image", UNREADABLE, math.nan, note=reason))
                 continue
             if image_inputs and tensors[0].shape != image_inputs[0].tensors[0].shape:
+                shapes = [tuple(each[0].shape[1:]) for each in (tensors, image_inputs[0].tensors)]
                 raise UserError(
-                    f"{image.name}: the transform gives images of different shapes, {tuple(tensors[0].shape[1:])} here "
-                    f"and {tuple(image_inputs[0].tensors[0].shape[1:])} before; let it resize and crop"
+                    f"{image.name}: the transform returns images of different shapes, {shapes[0]} here and {shapes[1]} "
+                    "before; add a resize and a crop"
                 )
             image_inputs.append(_ImageInputs(image, picture, tensors))
         return rows, image_inputs
@@ -124,28 +114,17 @@ class ModelEvaluator:
         finite = torch.isfinite(logits).all(1)
         for each, is_finite in zip(images, finite.tolist(), strict=True):
             if not is_finite:
-                note = "the model gives NaN or infinite logits"
+                note = "the model returns NaN or infinite logits"
                 rows.append(ResultRow(each.image.name, "", 0, "image", UNREADABLE, math.nan, note=note))
         with_logits = [each for each, is_finite in zip(images, finite.tolist(), strict=True) if is_finite]
         return with_logits, logits[finite].softmax(1)
-
-    def _as_inputs(self, name: str, picture: Image) -> tuple[Tensor, Tensor, Tensor]:
-        image, black, white = (
-            transformed(name, make).to(self.device)
-            for make in (
-                lambda: self.transform(picture),
-                lambda: baselines.black(picture, self.transform)[0],
-                lambda: baselines.white(picture, self.transform)[0],
-            )
-        )
-        return image, black, white
 
     def _method_rows(
         self, images: list[_ImageInputs], inputs: Tensor, black: Tensor, white: Tensor, target: Tensor, rival: Tensor
     ) -> Iterator[list[ResultRow]]:
         """The rows of each method and step count."""
         metrics = [pair for text in self.config.metrics for pair in parse_metric(text)]
-        needs = {metric.needs for metric, _ in metrics}
+        needs = {METRICS[name].needs for name, _ in metrics}
         names = tuple(each.image.name for each in images)
         start = STARTS[self.config.baseline]
         baselines = [start(x[None], b[None], w[None]) for x, b, w in zip(inputs, black, white, strict=True)]
@@ -155,7 +134,7 @@ class ModelEvaluator:
             self.model.probability,
             batch,
             black,
-            _pixels(names, inputs, black, white) if "pixels" in needs else None,
+            _recover_pixels(names, inputs, black, white) if "pixels" in needs else None,
             partial(_as_model_input, black[:1], white[:1]),
             self.config.internal_batch_size,
             as_seed(self.config.generator),
@@ -163,10 +142,10 @@ class ModelEvaluator:
         )
         comparisons: dict[str, Iterator[MethodMaps]] = {}
         if "compressed_maps" in needs:
-            comparisons["compressed_maps"] = self._maps(batch._replace(inputs=self._compress(images)))
+            comparisons["compressed_maps"] = self._batch_maps(batch._replace(inputs=self._compress(images)))
         if "rival_maps" in needs:
-            comparisons["rival_maps"] = self._maps(batch._replace(target=rival))
-        for result in self._maps(batch):
+            comparisons["rival_maps"] = self._batch_maps(batch._replace(target=rival))
+        for result in self._batch_maps(batch):
             others = {name: next(results).maps for name, results in comparisons.items()}
             similarity = self._similarity(batch, result) if "similarity" in needs else None
             maps = MapSet(result.maps, completeness_error=result.completeness_error, similarity=similarity, **others)
@@ -174,12 +153,14 @@ class ModelEvaluator:
 
     def _compress(self, images: list[_ImageInputs]) -> Tensor:
         """The inputs made from the pictures after JPEG compression."""
+        pictures = [jpeg_copy(each.picture, _JPEG_QUALITY).convert("RGB") for each in images]
         inputs = [
-            transformed(each.image.name, partial(self.transform, _jpeg_compress(each.picture))) for each in images
+            transformed(each.image.name, partial(self.transform, picture))
+            for each, picture in zip(images, pictures, strict=True)
         ]
         return torch.cat(inputs).to(self.device).contiguous(memory_format=torch.channels_last)
 
-    def _maps(self, batch: ImageBatch) -> Iterator[MethodMaps]:
+    def _batch_maps(self, batch: ImageBatch) -> Iterator[MethodMaps]:
         truncated = self.config.steps_protocol == "reference"
         return compute_maps(self.model, batch, self.config.methods, self.config.steps, truncated)
 
@@ -202,23 +183,23 @@ def _score_rows(
     result: MethodMaps,
     context: MetricContext,
     maps: MapSet,
-    metrics: list[tuple[Metric, str]],
+    metrics: list[tuple[str, str]],
 ) -> Iterator[ResultRow]:
     maps, nonfinite = maps.zero_nonfinite()
     for metric, variant in metrics:
         for scores in _compute_scores(metric, context, maps, variant):
             for index, name in enumerate(names):
-                yield _row(name, result, scores, index, nonfinite[index])
+                yield _result_row(name, result, scores, index, nonfinite[index])
 
 
-def _compute_scores(metric: Metric, context: MetricContext, maps: MapSet, variant: str) -> list[Scores]:
+def _compute_scores(metric: str, context: MetricContext, maps: MapSet, variant: str) -> list[Scores]:
     try:
-        return list(metric.compute(context, maps, variant))
+        return list(METRICS[metric].compute(context, maps, variant))
     except ValueError as error:  # the metric does not suit the images or the model
-        raise UserError(f"{metric_name(metric)}: {error}") from error
+        raise UserError(f"{metric}: {error}") from error
 
 
-def _row(name: str, result: MethodMaps, scores: Scores, index: int, nonfinite: bool) -> ResultRow:
+def _result_row(name: str, result: MethodMaps, scores: Scores, index: int, nonfinite: bool) -> ResultRow:
     value, note = float(scores.values[index]), scores.notes.get(index)
     if nonfinite:
         value, note = math.nan, "the map has a NaN or infinity"
@@ -226,15 +207,7 @@ def _row(name: str, result: MethodMaps, scores: Scores, index: int, nonfinite: b
     return ResultRow(name, result.method, result.steps, scores.name, scores.variant, value, curve, note)
 
 
-def _jpeg_compress(picture: Image) -> Image:
-    from PIL import Image
-
-    buffer = io.BytesIO()
-    picture.save(buffer, "JPEG", quality=_JPEG_QUALITY)
-    return Image.open(buffer).convert("RGB")
-
-
-def _pixels(names: Sequence[str], inputs: Tensor, black: Tensor, white: Tensor) -> Tensor:
+def _recover_pixels(names: Sequence[str], inputs: Tensor, black: Tensor, white: Tensor) -> Tensor:
     """The pixels that the transform scaled to these inputs.
 
     Raises:

@@ -12,7 +12,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from captum_ext._utils.buffers import preserve_buffers
 from captum_ext._utils.errors import UserError
 from captum_ext._utils.random import as_seed
 from captum_ext._utils.text import as_unicode
@@ -23,7 +22,7 @@ from captum_ext.evaluation.model_evaluator import ModelEvaluator
 from captum_ext.patterns import Patterns, fold_batch_norm
 from captum_ext.vision.classifier import Transform
 from captum_ext.vision.pictures import read
-from captum_ext.vision.probe import transformed
+from captum_ext.vision.probe import class_logits, transformed
 
 Models = Mapping[str, tuple[nn.Module, Transform]]
 _PACKAGES = ("captum_ext", "captum", "torch", "torchvision", "numpy", "scipy", "pillow", "torchmetrics")
@@ -41,8 +40,8 @@ def check_arguments(
         raise UserError(f"expected models and images, got {len(models)} and {len(images)}")
     names = [as_unicode(image.name) for image in images]
     if len(set(names)) < len(names):
-        twice = next(name for name in names if names.count(name) > 1)
-        raise UserError(f"images: expected each once, got {twice} {names.count(twice)} times")
+        name = next(name for name in names if names.count(name) > 1)
+        raise UserError(f"images: expected each once, got {name} {names.count(name)} times")
     if config.target == "label" and any(image.label is None for image in images):
         raise UserError("the images have no labels: pass a CSV file of labels, or explain the predicted classes")
     unnamed = [name for name in models if not name or name != as_unicode(name)]
@@ -50,12 +49,12 @@ def check_arguments(
         raise UserError(f"models: expected a name in Unicode for each, got {unnamed[0]!r}")
     for name, (model, _) in models.items():
         if config.pattern_methods and name not in patterns:
-            raise UserError(f"{name}: {', '.join(config.pattern_methods)} need patterns, and there are none")
+            raise UserError(f"{name}: {', '.join(config.pattern_methods)} need patterns, got none")
         if model.training:
             raise UserError(f"{name}: is in training mode, in which its output is random: call model.eval()")
-        narrow = {p.dtype for p in model.parameters() if p.is_floating_point() and p.element_size() < 4}
-        if narrow:
-            raise UserError(f"{name}: expected float32 or float64, got {narrow.pop()}: call model.float()")
+        low_precision = {p.dtype for p in model.parameters() if p.is_floating_point() and p.element_size() < 4}
+        if low_precision:
+            raise UserError(f"{name}: expected float32 or float64, got {low_precision.pop()}: call model.float()")
 
 
 def make_evaluator(
@@ -72,7 +71,7 @@ def make_evaluator(
     """
     model, transform = model_and_transform
     device = next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
-    references = _references(images, transform, config).to(device)
+    references = _load_references(images, transform, config).to(device)
     _check_output(name, model, references[:1], images, config)
     folded_model = None
     if patterns is not None:
@@ -96,17 +95,9 @@ def make_evaluator(
 def _check_output(
     name: str, model: nn.Module, image: Tensor, images: Sequence[LabeledImage], config: EvaluationConfig
 ) -> None:
-    try:
-        with torch.no_grad(), preserve_buffers(model.modules()):
-            logits = model(image)
-    except Exception as error:  # a user's model may raise anything
-        raise UserError(f"{name}: the model fails on an input of shape {tuple(image.shape)}: {error}") from error
-    if not isinstance(logits, Tensor) or logits.dim() != 2 or len(logits) != 1 or logits.shape[1] < 2:
-        got = f"shape {tuple(logits.shape)}" if isinstance(logits, Tensor) else type(logits).__name__
-        raise UserError(f"{name}: expected the model to return logits of shape (1, 2 classes or more), got {got}")
+    classes = class_logits(name, model, image).shape[1]
     if config.target == "predicted":
         return
-    classes = logits.shape[1]
     for each in images:
         if each.label is not None and each.label >= classes:
             raise UserError(
@@ -119,7 +110,7 @@ def _check_output(
             )
 
 
-def _references(images: Sequence[LabeledImage], transform: Transform, config: EvaluationConfig) -> Tensor:
+def _load_references(images: Sequence[LabeledImage], transform: Transform, config: EvaluationConfig) -> Tensor:
     """Random images from which Expected Gradients draws its baselines; one if the method is not used."""
     count = config.references if "expected-gradients" in config.methods else 1
     generator = torch.Generator().manual_seed(as_seed(config.generator))
@@ -138,7 +129,7 @@ def _references(images: Sequence[LabeledImage], transform: Transform, config: Ev
         if len(references) == count:
             break
     if not references:
-        raise UserError(f"none of {len(images)} images can be used, the last since: {reason}")
+        raise UserError(f"none of {len(images)} images can be used; the reason for the last one: {reason}")
     return torch.cat(references)
 
 
@@ -146,15 +137,16 @@ def run_settings(
     models: Models, images: Sequence[LabeledImage], config: EvaluationConfig, patterns: Mapping[str, Patterns]
 ) -> dict[str, Any]:
     """Everything that the numbers depend on, as JSON. A run continues only with equal settings."""
+    defaults = EvaluationConfig()
     settings = {
         **asdict(config),
         "models": list(models),
-        "weights": {name: _digest(*model.state_dict().values()) for name, (model, _) in models.items()},
-        "transforms": {name: _digest(_references(images, t, EvaluationConfig())) for name, (_, t) in models.items()},
+        "weights": {name: _hash_parts(*model.state_dict().values()) for name, (model, _) in models.items()},
+        "transforms": {name: _hash_parts(_load_references(images, t, defaults)) for name, (_, t) in models.items()},
         "devices": {name: sorted({p.device.type for p in model.parameters()}) for name, (model, _) in models.items()},
-        "patterns": {name: _digest(*patterns[name].values()) for name in models if name in patterns},
+        "patterns": {name: _hash_parts(*patterns[name].values()) for name in models if name in patterns},
         "images": len(images),
-        "image_names": _digest(*(f"{image.name}={image.label}" for image in images)),
+        "image_names": _hash_parts(*(f"{image.name}={image.label}" for image in images)),
         "threads": torch.get_num_threads(),
         "versions": {name: _version(name) for name in _PACKAGES},
     }
@@ -169,7 +161,7 @@ def _version(package: str) -> str | None:
         return None
 
 
-def _digest(*parts: object) -> str:
+def _hash_parts(*parts: object) -> str:
     digest = hashlib.sha256()
     for part in parts:
         if isinstance(part, Tensor):

@@ -1,4 +1,4 @@
-"""What each score measures, and the scores of an evaluation as samples over its images."""
+"""Descriptions of all scores, and the scores of an evaluation as samples over its images."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from captum_ext.evaluation.estimates import CurveStatistic, Estimate, ScoreSample, Statistic, combine
+from captum_ext.evaluation.estimates import Estimate, ScoreSample, Statistic, combine
+from captum_ext.metrics._information_curves import CurveStatistic
 from captum_ext.metrics._protocols import PROTOCOLS
 from captum_ext.visualization import sorted_methods
 
@@ -17,35 +18,35 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _HIGHER, _LOWER = 1, -1
-_CODES = {"webp": "WebP", "png": "PNG", "ms-ssim": "MS-SSIM"}
+_INFORMATION_TITLES = {"webp": "WebP", "png": "PNG", "ms-ssim": "MS-SSIM"}
 _VARIANTS = ("signed", "absolute", "rank", "paper", "code", *PROTOCOLS)
 
 
-def _shares(points: int) -> list[float]:
+def _fractions(points: int) -> list[float]:
     return [point / max(points - 1, 1) for point in range(points)]
 
 
 @dataclass(frozen=True)
 class ScoreVariant:
-    """One column of numbers: a score, measured one way.
+    """A score with one variant of its metric.
 
     Attributes:
         title: Such as ``"AIC (study, PNG)"``.
-        better: 1 if higher is better, -1 if lower is, 0 if not known.
-        xlabel: What the score's curve runs over; empty without a curve.
-        ylabel: What the curve shows.
-        positions: From a curve's number of points to their positions.
-        statistic: The data set's value, as for :class:`ScoreSample`.
-        curve: The data set's curve.
-        name: As in the results' column ``score``.
-        variant: As in the results' column ``variant``.
+        better: 1 if higher is better, -1 if lower is better, 0 if unknown.
+        xlabel: The horizontal axis of the score's curve; empty without a curve.
+        ylabel: The vertical axis of the curve.
+        positions: Maps a curve's number of points to their positions.
+        statistic: The statistic for the data set's value, as for :class:`ScoreSample`.
+        curve: The statistic for the data set's curve.
+        name: The results' column ``score``.
+        variant: The results' column ``variant``.
     """
 
     title: str
     better: int = 0
     xlabel: str = ""
     ylabel: str = ""
-    positions: Callable[[int], Sequence[float]] = _shares
+    positions: Callable[[int], Sequence[float]] = _fractions
     statistic: Statistic = "mean"
     curve: CurveStatistic = "mean"
     name: str = ""
@@ -53,7 +54,7 @@ class ScoreVariant:
 
     @property
     def direction(self) -> str:
-        """Such as ``"higher is better"``; empty if not known."""
+        """Such as ``"higher is better"``; empty if unknown."""
         return {_HIGHER: "higher is better", _LOWER: "lower is better", 0: ""}[self.better]
 
     @property
@@ -63,23 +64,23 @@ class ScoreVariant:
 
 
 _PROBABILITY, _INFORMATION = "probability of the target", "information in the picture"
-_INSERTED = "share of the pixels inserted"
+_INSERTED_FRACTION = "fraction of pixels inserted"
 _SCORES = {
-    "insertion": ScoreVariant("Insertion, probability", _HIGHER, _INSERTED, _PROBABILITY),
+    "insertion": ScoreVariant("Insertion, probability", _HIGHER, _INSERTED_FRACTION, _PROBABILITY),
     "insertion-ratio": ScoreVariant(
-        "Insertion, probability ratio", _HIGHER, _INSERTED, "probability, over the whole image's"
+        "Insertion, probability ratio", _HIGHER, _INSERTED_FRACTION, "probability / that of the whole image"
     ),
-    "aic": ScoreVariant("AIC", _HIGHER, _INFORMATION, "share of images classified right"),
-    "sic": ScoreVariant("SIC", _HIGHER, _INFORMATION, "normalised probability"),
-    "deletion": ScoreVariant("Deletion, probability", _LOWER, "share of the pixels removed", _PROBABILITY),
+    "aic": ScoreVariant("AIC", _HIGHER, _INFORMATION, "fraction of images classified correctly"),
+    "sic": ScoreVariant("SIC", _HIGHER, _INFORMATION, "normalized probability"),
+    "deletion": ScoreVariant("Deletion, probability", _LOWER, "fraction of pixels removed", _PROBABILITY),
     "degradation": ScoreVariant("Degradation", _LOWER, "patches replaced", _PROBABILITY, range),
     "stability": ScoreVariant("Stability", _HIGHER),
     "completeness": ScoreVariant("Completeness, error", _LOWER, statistic="median"),
     "class-sensitivity": ScoreVariant("Class sensitivity", _LOWER),
     "randomization": ScoreVariant(
-        "Model randomisation",
+        "Model randomization",
         _LOWER,
-        "layers made random, from the output on",
+        "randomized layers, starting at the output",
         "rank correlation",
         lambda points: range(1, points + 1),
     ),
@@ -88,20 +89,21 @@ _SCORES = {
 
 def score_variant(name: str, variant: str) -> ScoreVariant:
     """The score of rows with this name and variant; unknown ones are averaged, without a direction."""
-    known = replace(_SCORES.get(name, ScoreVariant(name)), name=name, variant=variant)
+    score = replace(_SCORES.get(name, ScoreVariant(name)), name=name, variant=variant)
     if name in ("sic", "aic") and variant.split(":")[0] in PROTOCOLS:
         protocol_name, code, ranking = (*variant.split(":"), "", "")[:3]
         protocol = PROTOCOLS[protocol_name]
         code = code or protocol.information
-        title = f"{known.title} ({', '.join((protocol_name, _CODES.get(code, code), *filter(None, (ranking,))))})"
+        details = (protocol_name, _INFORMATION_TITLES.get(code, code), *filter(None, (ranking,)))
+        title = f"{score.title} ({', '.join(details)})"
         if protocol.aggregates[("sic", "aic").index(name)] == "median":
-            return replace(known, title=title, statistic="area_under_median", curve="median")
-        return replace(known, title=title)  # the mean of the areas is the area under the mean curve
+            return replace(score, title=title, statistic="area_under_median", curve="median")
+        return replace(score, title=title)  # the mean of the areas is the area under the mean curve
     if name == "stability":
         if variant == "rank":
-            return replace(known, title="Stability, rank correlation")
-        return replace(known, title=f"Stability, -log10 MSE ({variant})", statistic="minus_log10_mean")
-    return replace(known, title=f"{known.title} ({variant})" if variant else known.title)
+            return replace(score, title="Stability, rank correlation")
+        return replace(score, title=f"Stability, -log10 MSE ({variant})", statistic="minus_log10_mean")
+    return replace(score, title=f"{score.title} ({variant})" if variant else score.title)
 
 
 def sorted_scores(pairs: Iterable[tuple[str, str]]) -> list[ScoreVariant]:
@@ -156,7 +158,7 @@ class ScoreTable:
         for (model, method, name, variant, steps), rows in scored.groupby(
             ["model", "method", "score", "variant", "steps"]
         ):
-            self._samples[model, method, name, variant, int(steps)] = _sample(
+            self._samples[model, method, name, variant, int(steps)] = _score_sample(
                 rows, score_variant(name, variant).statistic
             )
             if steps and int(steps) not in self.steps[method]:
@@ -172,17 +174,17 @@ class ScoreTable:
         return max(self.steps[method], default=0)
 
     def sample(self, model: str, method: str, score: str, variant: str, steps: int | None = None) -> ScoreSample | None:
-        """One score of one method, image by image.
+        """The values of one score of one method.
 
         Args:
             model: A name of ``models``.
             method: A name of ``methods``.
-            score: As in the results' column ``score``.
-            variant: As in the results' column ``variant``.
+            score: The results' column ``score``.
+            variant: The results' column ``variant``.
             steps: The step count. Default ``None``: the method's largest.
 
         Returns:
-            The sample; ``None`` if this was not measured.
+            The sample; ``None`` if it was not measured.
         """
         if method not in self.steps:
             return None
@@ -193,7 +195,7 @@ class ScoreTable:
         return combine([self.sample(model, method, score.name, score.variant, steps)], lambda values: values[0])
 
 
-def _sample(rows: pd.DataFrame, statistic: Statistic) -> ScoreSample:
+def _score_sample(rows: pd.DataFrame, statistic: Statistic) -> ScoreSample:
     rows = rows[rows["value"].notna()].sort_values("image")
     curves = [curve for curve in rows["curve"] if curve is not None]
     are_complete = len(rows) > 0 and len(curves) == len(rows) and len({len(curve) for curve in curves}) == 1

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SETTINGS = "settings.json"
-_MARK, _HEX_DIGITS = b"captum_ext.sha256:", 64
-_ABANDONED = 86_400  # seconds without a change after which no process is still writing a file
+_DIGEST_MARK, _HEX_DIGITS = b"captum_ext.sha256:", 64
+_ABANDONED_SECONDS = 86_400  # a file without a change for so long is not being written
 EXPLAINED, MISCLASSIFIED, UNREADABLE = "explained", "misclassified", "unreadable"
 
 
@@ -89,8 +89,8 @@ class Results:
                 if set(self.folder.iterdir()) - set(parts):
                     raise ResultsError(f"{self.folder}: has files but no {SETTINGS}. Name an empty or a new folder.")
                 # Sorted, the digest comes last.
-                stored = {"settings": settings, "sha256": (_MARK + b"0" * _HEX_DIGITS).decode()}
-                replace_file(path, _sealed(json.dumps(stored, indent=1, sort_keys=True).encode()))
+                stored = {"settings": settings, "sha256": (_DIGEST_MARK + b"0" * _HEX_DIGITS).decode()}
+                replace_file(path, _with_digest(json.dumps(stored, indent=1, sort_keys=True).encode()))
         except OSError as error:
             raise ResultsError(f"{self.folder}: can't be written ({error.strerror or error}).") from error
         stored_settings = self.settings()
@@ -116,7 +116,7 @@ class Results:
             raise ResultsError(
                 f"{self.folder}: no results of captum-ext evaluate: {SETTINGS} can't be read ({error.strerror})."
             ) from error
-        if not _intact(content):
+        if not _is_intact(content):
             raise ResultsError(
                 f"{path}: changed, damaged, or not written by this version of captum-ext evaluate. Restore it from a "
                 "copy, or evaluate again into a new folder."
@@ -139,16 +139,20 @@ class Results:
         kinds += [pa.float64(), pa.list_(pa.float32()), pa.string()]
         names = [field.name for field in fields(ResultRow)]
         batch_of = json.dumps({"model": model, "batch": batch})
-        metadata = {b"captum_ext": batch_of.encode(), b"captum_ext.digest": _MARK + b"0" * _HEX_DIGITS}
+        metadata = {b"captum_ext": batch_of.encode(), b"captum_ext.digest": _DIGEST_MARK + b"0" * _HEX_DIGITS}
         schema = pa.schema([("model", pa.string()), *zip(names, kinds, strict=True)], metadata)
-        stored = [{key: _storable(value) for key, value in {"model": model, **asdict(row)}.items()} for row in rows]
+        stored = [
+            {key: as_unicode(value) if isinstance(value, str) else value for key, value in asdict(row).items()}
+            | {"model": as_unicode(model)}
+            for row in rows
+        ]
         buffer = pa.BufferOutputStream()
         table = pa.Table.from_pylist(stored, schema)
         parquet.write_table(table, buffer, compression="zstd", write_page_checksum=True)
         path = self._path(model, batch)
         try:
             path.parent.mkdir(exist_ok=True)
-            replace_file(path, _sealed(buffer.getvalue().to_pybytes()))
+            replace_file(path, _with_digest(buffer.getvalue().to_pybytes()))
         except OSError as error:
             raise ResultsError(
                 f"{path}: can't be written ({error.strerror or error}). What was finished before is intact; run the "
@@ -166,10 +170,8 @@ class Results:
         """
         pandas = optional("pandas", "evaluation")
         optional("pyarrow", "evaluation")  # or pandas would call each file damaged
-        frames = []
         try:
-            for file in self._files():
-                frames.append(self._read(file, columns))
+            frames = [self._read(file, columns) for file in self._files()]
         except OSError as error:
             raise ResultsError(f"{error.filename}: can't be read ({error.strerror}).") from error
         if not frames:
@@ -186,7 +188,7 @@ class Results:
     def _read(self, file: Path, columns: list[str] | None) -> pd.DataFrame:
         pandas, parquet = optional("pandas", "evaluation"), optional("pyarrow.parquet", "evaluation")
         content = file.read_bytes()
-        if not _intact(content):
+        if not _is_intact(content):
             raise ResultsError(
                 f"{file}: can't be read: damaged, or not written by this version of captum-ext evaluate. Remove it and "
                 "evaluate again."
@@ -198,9 +200,9 @@ class Results:
             )
         except Exception as error:  # of many types, such as for a missing column
             raise ResultsError(f"{file}: can't be read ({error}). Remove it and evaluate again.") from error
-        own = self._path(batch_of["model"], batch_of["batch"])
-        if own != file:
-            raise ResultsError(f"{file}: is a copy of {own}, or was renamed from it. Remove it or move it there.")
+        expected = self._path(batch_of["model"], batch_of["batch"])
+        if expected != file:
+            raise ResultsError(f"{file}: is a copy of {expected}, or was renamed from it. Remove it or move it there.")
         return frame
 
     def _path(self, model: str, batch: int) -> Path:
@@ -209,27 +211,23 @@ class Results:
         return self.folder / name / f"batch-{batch:06d}.parquet"
 
 
-def _storable(value: Any) -> Any:
-    return as_unicode(value) if isinstance(value, str) else value
-
-
-def _sealed(content: bytes) -> bytes:
-    """The content with the digest after the last mark replaced with the SHA-256 of all other bytes."""
-    head, mark, tail = content.rpartition(_MARK)
+def _with_digest(content: bytes) -> bytes:
+    """The content, in which the digest after the last mark is the SHA-256 of all other bytes."""
+    head, mark, tail = content.rpartition(_DIGEST_MARK)
     assert mark, "written with one"
     digest = hashlib.sha256(head + mark + tail[_HEX_DIGITS:]).hexdigest().encode()
     return head + mark + digest + tail[_HEX_DIGITS:]
 
 
-def _intact(content: bytes) -> bool:
+def _is_intact(content: bytes) -> bool:
     """Whether the content has a digest and no bit has changed since."""
-    return _MARK in content and _sealed(content) == content
+    return _DIGEST_MARK in content and _with_digest(content) == content
 
 
 def _remove_abandoned(part: Path) -> None:
     """Remove an unfinished file of a killed run, but not one that another process may be writing now."""
     try:
-        if time.time() - part.stat().st_mtime > _ABANDONED:
+        if time.time() - part.stat().st_mtime > _ABANDONED_SECONDS:
             part.unlink()
     except FileNotFoundError:  # renamed or removed in the meantime
         pass

@@ -21,14 +21,14 @@ _MS_SSIM_SIDE = 176  # torchmetrics halves the sides four times, rounding down, 
 
 
 def information(kind: str, picture: Picture, original: Picture) -> float:
-    """The information in a picture: its size in bytes, or its MS-SSIM with the original for ``"ms-ssim"``."""
+    """The size in bytes, or for ``"ms-ssim"`` the similarity to the original."""
     return ms_ssim(picture, original) if kind == "ms-ssim" else float(encoded_bytes(kind, picture))
 
 
 def encoded_bytes(kind: str, picture: Picture) -> int:
     """The size of the picture's lossless file, ``"webp"`` or ``"png"``."""
     buffer = io.BytesIO()
-    _pil(picture).save(buffer, **_WRITERS[kind])
+    to_pil(picture).save(buffer, **_WRITERS[kind])
     return buffer.tell()
 
 
@@ -56,11 +56,18 @@ def check_sides(kind: str, index: int, height: int, width: int) -> None:
         raise ValueError(f"images: expected sides of at least 2 pixels, image {index} has {height} x {width}.")
 
 
-def gaussian_blurred(picture: Picture, radius: float) -> Picture:
+def gaussian_blur(picture: Picture, radius: float) -> Picture:
     """Pillow's Gaussian blur."""
     filters = optional("PIL.ImageFilter", "metrics")
-    return np.asarray(_pil(picture).filter(filters.GaussianBlur(radius)), dtype=np.uint8).reshape(picture.shape)
+    return np.asarray(to_pil(picture).filter(filters.GaussianBlur(radius)), dtype=np.uint8).reshape(picture.shape)
 
 
-def _pil(picture: Picture) -> Any:
+def jpeg_copy(image: Any, quality: int) -> Any:
+    """A PIL image after JPEG compression."""
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", quality=quality)
+    return optional("PIL.Image", "metrics").open(buffer)
+
+
+def to_pil(picture: Picture) -> Any:
     return optional("PIL.Image", "metrics").fromarray(picture[:, :, 0] if picture.shape[2] == 1 else picture)

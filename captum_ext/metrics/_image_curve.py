@@ -7,11 +7,11 @@ from concurrent.futures import Executor, Future
 import numpy as np
 from numpy.typing import NDArray
 
-from captum_ext.metrics._codecs import Picture, gaussian_blurred, information
-from captum_ext.metrics._interpolation import Mask, interpolated, random_mask, top_pixels
+from captum_ext.metrics._codecs import Picture, gaussian_blur, information
+from captum_ext.metrics._interpolation import Mask, interpolate, random_mask, top_pixels
 from captum_ext.metrics._protocols import InformationProtocol
 
-FloatArray = NDArray[np.float64]
+Float64Array = NDArray[np.float64]
 
 
 class ImageCurve:
@@ -29,7 +29,7 @@ class ImageCurve:
     def __init__(
         self,
         original: Picture,
-        scores: FloatArray,
+        scores: Float64Array,
         mask: Mask | None,
         seed: int,
         protocol: InformationProtocol,
@@ -40,9 +40,9 @@ class ImageCurve:
         self._protocol = protocol
         if protocol.blur is None:
             self._mask = random_mask(original, protocol.mask_fraction, seed) if mask is None else mask
-            self.uninformative = interpolated(original, self._mask)
+            self.uninformative = interpolate(original, self._mask)
         else:
-            self.uninformative = gaussian_blurred(original, protocol.blur)
+            self.uninformative = gaussian_blur(original, protocol.blur)
         self._low, self._high = self._measure(self.uninformative), self._measure(original)
         self._pool = pool
         self._information: list[Future[float]] = []  # of the pictures of all steps so far
@@ -54,7 +54,7 @@ class ImageCurve:
         """The picture of a step; call it for each step in order."""
         top = top_pixels(self._scores, self._protocol.fractions[step], self._protocol.exact)
         if self._protocol.blur is None:
-            picture = interpolated(self.original, top | self._mask)
+            picture = interpolate(self.original, top | self._mask)
         else:
             picture = np.where(top[:, :, None], self.original, self.uninformative)
         self._information.append(self._pool.submit(self._measure, picture))  # codecs release the interpreter lock
@@ -88,7 +88,7 @@ class ImageCurve:
             )
         return None
 
-    def curve(self, scores: FloatArray, grid: FloatArray) -> FloatArray:
+    def curve(self, scores: Float64Array, grid: Float64Array) -> Float64Array:
         """The normalized score as a function of the information.
 
         Args:
@@ -112,6 +112,6 @@ class ImageCurve:
         x, y = x[order], y[order]
         if self._protocol.monotone == "information":
             y = np.maximum.accumulate(y)
-        curve: FloatArray = np.interp(grid, x, y)
+        curve: Float64Array = np.interp(grid, x, y)
         curve[-1] = 1.0
         return curve

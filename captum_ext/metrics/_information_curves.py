@@ -12,7 +12,7 @@ from torch import Tensor
 
 from captum_ext.metrics._protocols import PROTOCOLS
 
-Statistic = Literal["median", "mean"]
+CurveStatistic = Literal["median", "mean"]
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class AggregateCurves:
 
 
 def aggregate(
-    curves: InformationCurves | Sequence[InformationCurves], statistic: Statistic | None = None
+    curves: InformationCurves | Sequence[InformationCurves], statistic: CurveStatistic | None = None
 ) -> AggregateCurves:
     """Aggregate the curves of all images that have one.
 
@@ -98,8 +98,8 @@ def aggregate(
     kinds = {(part.protocol, len(part.information)) for part in parts}
     if len(kinds) > 1:
         raise ValueError(f"curves: expected one protocol, got {sorted({part.protocol for part in parts})}.")
-    if statistic not in (None, *get_args(Statistic)):
-        raise ValueError(f"statistic: expected one of {get_args(Statistic)} or None, got {statistic!r}.")
+    if statistic not in (None, *get_args(CurveStatistic)):
+        raise ValueError(f"statistic: expected one of {get_args(CurveStatistic)} or None, got {statistic!r}.")
     axis = parts[0].information
     results = {}
     for name, default in zip(("sic", "aic"), PROTOCOLS[parts[0].protocol].aggregates, strict=True):

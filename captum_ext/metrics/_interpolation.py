@@ -47,7 +47,7 @@ def top_pixels(scores: NDArray[np.float64], fraction: float, exact: bool) -> Mas
     return mask.reshape(scores.shape)
 
 
-def interpolated(picture: Picture, known: Mask) -> Picture:
+def interpolate(picture: Picture, known: Mask) -> Picture:
     """The picture from some of its pixels and its corners, linear in each triangle between them.
 
     One triangulation serves all channels. The triangle of each pixel is found by rasterizing the triangles in integers:

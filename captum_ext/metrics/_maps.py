@@ -26,7 +26,7 @@ def position_scores(inputs: Tensor, attributions: object, ranking: str) -> Tenso
     """
     if ranking not in get_args(Ranking):
         raise ValueError(f"ranking: expected one of {get_args(Ranking)}, got {ranking!r}.")
-    maps = checked_maps("attributions", attributions)
+    maps = check_maps("attributions", attributions)
     has_channels = inputs.dim() > 2
     spatial = (len(inputs), *inputs.shape[2:]) if has_channels else tuple(inputs.shape)
     if has_channels and maps.shape == spatial:
@@ -43,7 +43,7 @@ def position_scores(inputs: Tensor, attributions: object, ranking: str) -> Tenso
     return maps.sum(1) if has_channels else maps
 
 
-def checked_maps(name: str, maps: object) -> Tensor:
+def check_maps(name: str, maps: object) -> Tensor:
     """Attributions in float64, or float32 on a device without it.
 
     Raises:

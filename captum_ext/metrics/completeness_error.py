@@ -15,7 +15,7 @@ from captum_ext._engine.evaluator import Evaluator
 from captum_ext._engine.gradients import compute_gradients
 from captum_ext._utils.model_state import preserve_model_state
 from captum_ext._utils.types import BaselineType, TargetType, TensorOrTuple
-from captum_ext.metrics._maps import checked_maps
+from captum_ext.metrics._maps import check_maps
 
 
 @dataclass(frozen=True)
@@ -96,5 +96,5 @@ def completeness(
             at_input, at_baseline = (chunk_evaluator.value(tensors) for tensors in ends)
             output_deltas.append(at_input - at_baseline)
     change = torch.cat(output_deltas) if output_deltas else arguments.inputs[0].new_zeros(0)
-    total = torch.stack([checked_maps("attributions", m).flatten(1).sum(1) for m in maps]).sum(0)
+    total = torch.stack([check_maps("attributions", m).flatten(1).sum(1) for m in maps]).sum(0)
     return Completeness((total - change.to(total)).to(change), change)

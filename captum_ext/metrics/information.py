@@ -17,7 +17,7 @@ from captum_ext._utils.model_state import preserve_model_state
 from captum_ext._utils.numbers import check_number, check_positive
 from captum_ext._utils.random import as_seed
 from captum_ext.metrics._codecs import check_sides
-from captum_ext.metrics._image_curve import FloatArray, ImageCurve
+from captum_ext.metrics._image_curve import Float64Array, ImageCurve
 from captum_ext.metrics._information_curves import InformationCurves
 from captum_ext.metrics._maps import Ranking
 from captum_ext.metrics._pixels import (
@@ -157,17 +157,17 @@ def information_curve(
             for image, score, mask in zip(pixels, scores, known, strict=True)
         ]
         bar = progress if show_progress else NullProgress
-        sic, aic, exclusions = _curves(image_curves, classify, preset, grid, bar)
+        sic, aic, exclusions = _compute_curves(image_curves, classify, preset, grid, bar)
     axis = torch.from_numpy(grid)
     sic_area, aic_area = torch.trapezoid(sic, axis), torch.trapezoid(aic, axis)
     return InformationCurves(axis, sic, aic, sic_area, aic_area, *exclusions, protocol)
 
 
-def _curves(
+def _compute_curves(
     images: list[ImageCurve],
     classify: PictureClassifier,
     preset: InformationProtocol,
-    grid: FloatArray,
+    grid: Float64Array,
     bar: Callable[..., Any],
 ) -> tuple[Tensor, Tensor, tuple[dict[int, str], dict[int, str]]]:
     """SIC and AIC (B, P), and the reasons for images without one."""

@@ -82,7 +82,7 @@ def insertion(
     (x,), start = arguments.inputs, _expand_baselines(inputs, baselines, arguments)
     plan = _position_plan(start, x, scores, n_points)
     curve = perturbation_curve(forward_func, plan, arguments, internal_batch_size, show_progress, "insertion")
-    return _normalized(curve, curve.scores[:, -1:]) if normalize else curve
+    return _normalize_curve(curve, curve.scores[:, -1:]) if normalize else curve
 
 
 def deletion(
@@ -132,7 +132,7 @@ def deletion(
     (x,), end = arguments.inputs, _expand_baselines(inputs, baselines, arguments)
     plan = _position_plan(x, end, scores, n_points)
     curve = perturbation_curve(forward_func, plan, arguments, internal_batch_size, show_progress, "deletion")
-    return _normalized(curve, curve.scores[:, :1]) if normalize else curve
+    return _normalize_curve(curve, curve.scores[:, :1]) if normalize else curve
 
 
 def degradation(
@@ -252,6 +252,6 @@ def _position_plan(start: Tensor, end: Tensor, scores: Tensor, points: int) -> P
     return PerturbationPlan(start, end, ranks, regions.unsqueeze(0) if has_channels else regions, counts, positions)
 
 
-def _normalized(curve: PerturbationCurve, input_scores: Tensor) -> PerturbationCurve:
+def _normalize_curve(curve: PerturbationCurve, input_scores: Tensor) -> PerturbationCurve:
     scores = curve.scores / input_scores
     return replace(curve, scores=scores, area=torch.trapezoid(scores, curve.fractions))

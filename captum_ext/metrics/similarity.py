@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from typing import Literal, get_args
 
 import numpy as np
@@ -10,8 +9,8 @@ import torch
 from torch import Tensor
 
 from captum_ext._utils.numbers import check_positive
-from captum_ext._utils.optional import optional
-from captum_ext.metrics._maps import Ranking, checked_maps
+from captum_ext.metrics._codecs import jpeg_copy, to_pil
+from captum_ext.metrics._maps import Ranking, check_maps
 
 Normalization = Literal["signed", "absolute"]
 
@@ -46,9 +45,9 @@ def stability_error(attributions: Tensor, others: Tensor, normalize: Normalizati
     """
     if normalize not in get_args(Normalization):
         raise ValueError(f"normalize: expected one of {get_args(Normalization)}, got {normalize!r}.")
-    first, second = _as_rows(attributions, others)
+    first, second = _flatten_maps(attributions, others)
     scales = [maps.abs().sum(1) if normalize == "absolute" else maps.sum(1) for maps in (first, second)]
-    # A map of zeros has no scale; it is left as it is.
+    # A map of zeros has no scale and is left unchanged.
     scaled = [
         maps / torch.where(scale == 0, 1, scale).unsqueeze(1)
         for maps, scale in zip((first, second), scales, strict=True)
@@ -80,7 +79,7 @@ def rank_correlation(attributions: Tensor, others: Tensor, ranking: Ranking = "s
     """
     if ranking not in get_args(Ranking):
         raise ValueError(f"ranking: expected one of {get_args(Ranking)}, got {ranking!r}.")
-    first, second = _as_rows(attributions, others, ranking == "absolute")
+    first, second = _flatten_maps(attributions, others, ranking == "absolute")
     ranks = [torch.stack([_average_ranks(row) for row in maps]) if len(maps) else maps for maps in (first, second)]
     a, b = (rank - rank.mean(1, keepdim=True) for rank in ranks)
     norms = a.norm(dim=1) * b.norm(dim=1)
@@ -138,20 +137,16 @@ def jpeg_compress(images: Tensor, quality: int = 75) -> Tensor:
     check_positive("quality", quality)
     if quality > 100:
         raise ValueError(f"quality: expected 1 to 100, got {quality}.")
-    pil = optional("PIL.Image", "metrics")
     outputs = torch.empty_like(images, device="cpu")
     for k, image in enumerate(images.cpu()):
-        pixels = image.permute(1, 2, 0).numpy()
-        file = io.BytesIO()
-        pil.fromarray(pixels if len(image) == 3 else pixels[..., 0]).save(file, "JPEG", quality=quality)
-        read = torch.from_numpy(np.array(pil.open(file)))
-        outputs[k] = read.permute(2, 0, 1) if len(image) == 3 else read
+        decoded = torch.from_numpy(np.array(jpeg_copy(to_pil(image.permute(1, 2, 0).numpy()), quality)))
+        outputs[k] = decoded.permute(2, 0, 1) if len(image) == 3 else decoded
     return outputs.to(images.device)
 
 
-def _as_rows(attributions: Tensor, others: Tensor, magnitude: bool = False) -> tuple[Tensor, Tensor]:
+def _flatten_maps(attributions: Tensor, others: Tensor, magnitude: bool = False) -> tuple[Tensor, Tensor]:
     """Both sets of maps as (B, positions)."""
-    first, second = checked_maps("attributions", attributions), checked_maps("others", others)
+    first, second = check_maps("attributions", attributions), check_maps("others", others)
     if first.shape != second.shape:
         raise ValueError(f"others: expected the attributions' shape {tuple(first.shape)}, got {tuple(second.shape)}.")
     if magnitude:

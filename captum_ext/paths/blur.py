@@ -16,7 +16,7 @@ from captum_ext.paths.base import Path
 Schedule = Literal["linear", "square", "sqrt"]
 _POWERS = {"linear": 1.0, "square": 2.0, "sqrt": 0.5}
 
-_WIDEST = 1e5  # pixels: beyond, the kernel itself would not fit
+_MAX_SIGMA = 1e5  # pixels; the kernel of a larger one would not fit in memory
 
 
 @dataclass(frozen=True)
@@ -26,35 +26,35 @@ class BlurPath(Path):
     Args:
         max_sigma: The standard deviation of the strongest blur, in pixels (samples, voxels). Default: 50, the
             paper's for photographs of about 224 x 224.
-        schedule: How sigma falls from the baseline (alpha 0) to the input (alpha 1): ``"linear"``,
-            max_sigma (1 - alpha) (default, the paper's); ``"square"``, max_sigma (1 - alpha)^2, whose points
-            are dense where the image is nearly sharp and F changes; or ``"sqrt"``, max_sigma sqrt(1 - alpha),
-            whose points are not. (PAIR's ``sqrt=True`` reaches only sqrt(max_sigma).) The integral is the same.
-        padding_mode: What lies beyond the border: ``"constant"``, zeros (default, PAIR's); ``"reflect"``,
-            the mirror image (d c b a | a b c d), or ``"replicate"``, the last value. The padding may be wider
+        schedule: How sigma decreases from the baseline (alpha = 0) to the input (alpha = 1): ``"linear"``,
+            max_sigma (1 - alpha) (default, the paper's); ``"square"``, max_sigma (1 - alpha)^2, with more points
+            where the image is nearly sharp and F changes; or ``"sqrt"``, max_sigma sqrt(1 - alpha), with fewer
+            points there. (PAIR's ``sqrt=True`` starts at sqrt(max_sigma).) All schedules have the same integral.
+        padding_mode: The values beyond the border: ``"constant"``, zeros (default, PAIR's); ``"reflect"``,
+            the mirror image (d c b a | a b c d); or ``"replicate"``, the last value. The padding can be wider
             than the image.
-        spatial_dims: The dimensions to blur, counted with the batch as 0, as in ``(2, 3)`` or ``(-2, -1)``.
-            Default: all dimensions after (batch, channel), of which there must be 1, 2 or 3.
+        spatial_dims: The dimensions to blur, such as ``(2, 3)`` or ``(-2, -1)``; 0 is the batch. Default: all
+            dimensions after (batch, channel), of which there must be 1, 2 or 3.
 
     Note:
-        The rule that :class:`~captum_ext.quadratures.WeightedSum` takes here unless told otherwise is
-        ``gausslegendre``, chosen by its completeness error at 50 steps: the median over 24 photographs of
-        the absolute convergence delta, F the softmax of EfficientNet-Lite0's predicted
-        class (median .75), sigma 50:
+        On this path, the default rule of :class:`~captum_ext.quadratures.WeightedSum` is ``gausslegendre``,
+        which has the smallest completeness error with the paper's schedule. The table has the median of the
+        absolute convergence delta over 24 photographs at 50 steps. F is EfficientNet-Lite0's softmax
+        probability of the predicted class (median 0.75), and max_sigma is 50:
 
         ============= ============= ====== ========= ===== =====
         schedule      gausslegendre middle trapezoid right left
         ============= ============= ====== ========= ===== =====
-        ``"linear"``  .097          .157   .212      .264  .283
-        ``"square"``  .039          .036   .056      .120  .085
-        ``"sqrt"``    .262          .579   .752      .691  .658
+        ``"linear"``  0.097         0.157  0.212     0.264 0.283
+        ``"square"``  0.039         0.036  0.056     0.120 0.085
+        ``"sqrt"``    0.262         0.579  0.752     0.691 0.658
         ============= ============= ====== ========= ===== =====
 
-        Most of F's change happens in the last few pixels of sigma, where 50 steps of the paper's schedule are
-        coarse. (``python -m benchmarks.blur_rules FOLDER`` measures this on any photographs.)
+        F changes most at the smallest values of sigma, where 50 steps of the paper's schedule are coarse.
+        (``python -m benchmarks.blur_rules FOLDER`` measures this for a folder of photographs.)
 
     Raises:
-        ValueError, TypeError: If a setting is none of these, or the inputs have no such dimensions.
+        ValueError, TypeError: If a setting is invalid, or the inputs do not have these dimensions.
 
     Reference:
         Xu, Venugopalan, Sundararajan: Attribution in Scale and Space. CVPR 2020.
@@ -79,8 +79,8 @@ class BlurPath(Path):
     def __post_init__(self) -> None:
         """Check the settings."""
         check_number("max_sigma", self.max_sigma, "a number of pixels")
-        if not 0 < self.max_sigma <= _WIDEST:
-            raise ValueError(f"max_sigma: expected a number of pixels in (0, {_WIDEST:.0f}], got {self.max_sigma}.")
+        if not 0 < self.max_sigma <= _MAX_SIGMA:
+            raise ValueError(f"max_sigma: expected a number of pixels in (0, {_MAX_SIGMA:.0f}], got {self.max_sigma}.")
         if self.schedule not in get_args(Schedule):
             raise ValueError(f"schedule: expected one of {get_args(Schedule)}, got {self.schedule!r}.")
         if self.padding_mode not in get_args(PaddingMode):
@@ -95,21 +95,21 @@ class BlurPath(Path):
         """The fully blurred inputs.
 
         Raises:
-            ValueError: If baselines are given, since this path makes its own.
+            ValueError: If there are baselines, because this path computes its own start.
         """
         if baselines is not None:
             raise ValueError(
-                "baselines: BlurPath starts from the blurred input, so it takes baselines=None. "
-                "To start from an image of your own, use StraightPath or GuidedPath."
+                "baselines: BlurPath starts from the blurred input. Pass baselines=None. "
+                "To start from another image, use StraightPath or GuidedPath."
             )
         return self.point(inputs, (), 0.0)
 
     def sigma(self, alpha: float) -> float:
-        """The blur at a point of the path, in pixels."""
+        """The standard deviation of the blur at a position of the path, in pixels."""
         return float(self.max_sigma * max(1 - alpha, 0.0) ** _POWERS[self.schedule])
 
     def point(self, inputs: Tensors, start: Tensors, alpha: float) -> Tensors:
-        """The inputs, blurred as at this position; the start takes no part."""
+        """The inputs with the blur of this position; the start is not used."""
         matrices: dict[int, Tensor] = {}
         blurred = []
         for tensor in inputs:
@@ -123,15 +123,15 @@ class BlurPath(Path):
         if self.spatial_dims is None:
             if not 3 <= rank <= 5:
                 raise ValueError(
-                    f"BlurPath blurs the dimensions after (batch, channel), of which there must be 1 to 3; got "
-                    f"an input of shape {tuple(tensor.shape)}. Name the dimensions to blur with spatial_dims, and give "
-                    "inputs that can't be blurred as additional_forward_args."
+                    f"BlurPath: expected inputs with 1 to 3 dimensions after (batch, channel), got shape "
+                    f"{tuple(tensor.shape)}. Pass spatial_dims to choose the dimensions to blur, and pass inputs "
+                    "that can't be blurred as additional_forward_args."
                 )
             return list(range(2, rank))
         dims = [dim + rank if dim < 0 else dim for dim in self.spatial_dims]
         if not dims or len(set(dims)) < len(dims) or not all(1 <= dim < rank for dim in dims):
             raise ValueError(
-                f"spatial_dims: expected different dimensions after the batch, from 1 to {rank - 1}, for an "
-                f"input of shape {tuple(tensor.shape)}; got {self.spatial_dims}."
+                f"spatial_dims: expected distinct dimensions from 1 to {rank - 1} for an input of shape "
+                f"{tuple(tensor.shape)}, got {self.spatial_dims}."
             )
         return dims

@@ -29,16 +29,16 @@ class StraightPath(Path):
     """
 
     def point(self, inputs: Tensors, start: Tensors, alpha: float) -> Tensors:
-        """The point on the line."""
-        # lerp meets both ends exactly.
+        """The point at this position of the line."""
+        # lerp returns both ends exactly.
         return tuple(torch.lerp(begin, end, alpha) for begin, end in zip(start, inputs, strict=True))
 
     def without_input_factor(self) -> Path:
-        """The straight line whose increments are those of its parameter."""
+        """The straight line whose moves are those of its position alpha."""
         return _LocalStraightPath()
 
     def trajectory(self, inputs: Tensors, start: Tensors, grid: Grid, evaluator: PathEvaluator) -> Trajectory:
-        """Lay the line out, on which all nodes are computed at once."""
+        """A trajectory that computes all nodes at once."""
         moves = tuple(end - begin for begin, end in zip(start, inputs, strict=True))
         return _StraightTrajectory(start, inputs, moves)
 

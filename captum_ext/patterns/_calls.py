@@ -23,9 +23,7 @@ _TRANSPOSED: dict[object, int] = {
 }
 _CONV_NAMES = ("input", "weight", "bias", "stride", "padding", "dilation", "groups")
 _TRANSPOSED_NAMES = ("input", "weight", "bias", "stride", "padding", "output_padding", "groups", "dilation")
-
-
-_PATCHES = 2**20  # values: 4 MB
+_MAX_PATCH_VALUES = 2**20  # 4 MB
 
 
 @dataclass(frozen=True)
@@ -36,7 +34,7 @@ class Call:
         input: Its input, padded if the function's padding is asymmetric.
         weight: Its weight.
         dims: The number of spatial dimensions, 0 for a linear function.
-        cropped: The padding that was added to the input, in the format of ``F.pad``.
+        input_padding: The padding that was added to the input, in the format of ``F.pad``.
     """
 
     input: Tensor
@@ -48,14 +46,14 @@ class Call:
     groups: int = 1
     transposed: bool = False
     output_padding: tuple[int, ...] = ()
-    cropped: tuple[int, ...] = ()
+    input_padding: tuple[int, ...] = ()
 
     def input_gradient(self, grad_output: Tensor, weight: Tensor) -> Tensor:
         """The vector-Jacobian product with another weight instead of the call's weight."""
         if self.dims == 0:
             return grad_output @ weight
         gradient: Tensor = self._backward(grad_output, weight, (True, False, False))[0]
-        return functional.pad(gradient, [-size for size in self.cropped]) if self.cropped else gradient
+        return functional.pad(gradient, [-size for size in self.input_padding]) if self.input_padding else gradient
 
     def weight_gradient(self, grad_output: Tensor) -> Tensor:
         """The sum over all samples (rows, or patches) of sample times output gradient, in the weight's shape."""
@@ -64,7 +62,7 @@ class Call:
     def weight_gradients(self, one: Tensor, other: Tensor) -> tuple[Tensor, Tensor]:
         """The weight gradients for two output gradients of a convolution, from one pass over the samples."""
         if not self.transposed and (self.groups > 1 or self.weight.shape[2:].numel() == 1):
-            return self._products(one, other)
+            return self._gradients_from_patches(one, other)
         # Put each group's units side by side, as in a layer with twice as many units.
         groups = self.groups
         doubled = torch.cat([part.unflatten(1, (groups, -1)) for part in (one, other)], 2).flatten(1, 2)
@@ -77,7 +75,7 @@ class Call:
         first, second = both.unflatten(0, (groups, 2, -1)).unbind(1)
         return first.flatten(0, 1), second.flatten(0, 1)
 
-    def _products(self, one: Tensor, other: Tensor) -> tuple[Tensor, Tensor]:
+    def _gradients_from_patches(self, one: Tensor, other: Tensor) -> tuple[Tensor, Tensor]:
         # The kernels for grouped and for 1 x 1 convolutions are several times slower than a product with the patches.
         x = functional.pad(self.input, [side for size in reversed(self.padding) for side in (size, size)])
         for axis, size in enumerate(self.weight.shape[2:]):
@@ -87,9 +85,9 @@ class Call:
         patches = x.unflatten(1, (self.groups, -1)).permute(0, 1, 2, *kernel, *out)
         units = torch.cat([part.unflatten(1, (self.groups, -1)).flatten(3) for part in (one, other)], 2)
         # Process as many groups at a time as have patches that fit into the caches.
-        step = max(1, _PATCHES // patches[:, :1].numel())
+        step = max(1, _MAX_PATCH_VALUES // patches[:, :1].numel())
         both = torch.cat(
-            [_product(units[:, k : k + step], patches[:, k : k + step]) for k in range(0, self.groups, step)]
+            [_patch_products(units[:, k : k + step], patches[:, k : k + step]) for k in range(0, self.groups, step)]
         )
         first, second = both.chunk(2, 1)
         return first.reshape(self.weight.shape), second.reshape(self.weight.shape)
@@ -121,7 +119,7 @@ class Call:
     def _rows(tensor: Tensor) -> Tensor:
         return tensor.reshape(-1, tensor.shape[-1])
 
-    def _backward(self, grad_output: Tensor, weight: Tensor, wanted: tuple[bool, bool, bool]) -> Any:
+    def _backward(self, grad_output: Tensor, weight: Tensor, output_mask: tuple[bool, bool, bool]) -> Any:
         return torch.ops.aten.convolution_backward(
             grad_output,
             self.input,
@@ -133,11 +131,11 @@ class Call:
             self.transposed,
             self.output_padding,
             self.groups,
-            wanted,
+            output_mask,
         )
 
 
-def _product(units: Tensor, patches: Tensor) -> Tensor:
+def _patch_products(units: Tensor, patches: Tensor) -> Tensor:
     """The products of units (B, groups, units, samples) and patches (B, groups, ..., samples), summed over examples."""
     features = patches.flatten(0, 1).reshape(units.shape[0] * units.shape[1], -1, units.shape[3])
     products: Tensor = torch.bmm(units.flatten(0, 1), features.transpose(1, 2)).unflatten(0, units.shape[:2]).sum(0)
@@ -152,35 +150,35 @@ def called_weight(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[
     return None
 
 
-def parse(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call | None:
+def parse_call(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call | None:
     """The call of ``func``, or ``None`` if it is not a linear or convolution function."""
     if func is functional.linear:
-        given = dict(zip(("input", "weight", "bias"), args, strict=False)) | kwargs
-        return Call(given["input"], given["weight"])
+        arguments = dict(zip(("input", "weight", "bias"), args, strict=False)) | kwargs
+        return Call(arguments["input"], arguments["weight"])
     transposed = func in _TRANSPOSED
     dims = _TRANSPOSED[func] if transposed else _CONVOLUTIONS.get(func, 0)
     if not dims:
         return None
-    given = dict(zip(_TRANSPOSED_NAMES if transposed else _CONV_NAMES, args, strict=False)) | kwargs
-    if given["input"].dim() != dims + 2:
+    arguments = dict(zip(_TRANSPOSED_NAMES if transposed else _CONV_NAMES, args, strict=False)) | kwargs
+    if arguments["input"].dim() != dims + 2:
         raise ValueError(
-            f"Patterns need batched convolutions, (B, C, ...); got an input of shape {tuple(given['input'].shape)}."
+            f"Patterns need batched convolutions, (B, C, ...); got an input of shape {tuple(arguments['input'].shape)}."
         )
-    dilation = _tuple(given.get("dilation", 1), dims)
+    dilation = _per_dimension(arguments.get("dilation", 1), dims)
     call = Call(
-        given["input"],
-        given["weight"],
+        arguments["input"],
+        arguments["weight"],
         dims,
-        stride=_tuple(given.get("stride", 1), dims),
+        stride=_per_dimension(arguments.get("stride", 1), dims),
         dilation=dilation,
-        groups=given.get("groups", 1),
+        groups=arguments.get("groups", 1),
         transposed=transposed,
-        output_padding=_tuple(given.get("output_padding", 0), dims),
+        output_padding=_per_dimension(arguments.get("output_padding", 0), dims),
     )
-    padding = given.get("padding", 0)
+    padding = arguments.get("padding", 0)
     if padding == "same":
         return _pad_same(call)
-    return replace(call, padding=_tuple(0 if padding == "valid" else padding, dims))
+    return replace(call, padding=_per_dimension(0 if padding == "valid" else padding, dims))
 
 
 def _pad_same(call: Call) -> Call:
@@ -194,24 +192,24 @@ def _pad_same(call: Call) -> Call:
         call,
         input=functional.pad(call.input, sides),
         padding=(0,) * call.dims,
-        cropped=tuple(sides),
+        input_padding=tuple(sides),
     )
 
 
-def _tuple(value: Any, dims: int) -> tuple[int, ...]:
+def _per_dimension(value: Any, dims: int) -> tuple[int, ...]:
     values = (value,) if isinstance(value, int) else tuple(value)
     return values * dims if len(values) == 1 else values
 
 
-class Watch(TorchFunctionMode):
+class LayerObserver(TorchFunctionMode):
     """Observes the calls of some layers while it is active."""
 
     def __init__(self, names: dict[int, str]) -> None:
-        """Watch layers, given as their names by the ids of their weights."""
+        """Observe layers; ``names`` maps the ids of their weights to their names."""
         super().__init__()
         self._names = names
 
-    def saw(self, name: str, call: Call, output: Tensor) -> None:
+    def observe(self, name: str, call: Call, output: Tensor) -> None:
         """Process a call of one of the layers."""
         raise NotImplementedError
 
@@ -227,7 +225,7 @@ class Watch(TorchFunctionMode):
         result = func(*args, **kwargs)
         name = self._names.get(id(called_weight(func, args, kwargs)))
         if name is not None:
-            call = parse(func, args, kwargs)
+            call = parse_call(func, args, kwargs)
             assert call is not None, "it has a weight"
-            self.saw(name, call, result)
+            self.observe(name, call, result)
         return result

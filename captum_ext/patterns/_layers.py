@@ -11,7 +11,7 @@ from captum_ext._utils.warnings import warn
 LAYER_TYPES = (nn.Linear, nn.modules.conv._ConvNd)
 
 
-def chosen_weights(model: nn.Module, layers: list[str] | None) -> dict[str, Tensor]:
+def weights_to_fit(model: nn.Module, layers: list[str] | None) -> dict[str, Tensor]:
     """The weights of the layers to fit, or of all layers for ``None``.
 
     Raises:
@@ -77,7 +77,7 @@ def check_not_tied(weights: dict[str, Tensor]) -> None:
             )
 
 
-def inputs_of(batch: Any) -> Tensor:
+def first_input(batch: Any) -> Tensor:
     """The model's input in a batch.
 
     Raises:
@@ -89,7 +89,7 @@ def inputs_of(batch: Any) -> Tensor:
     return inputs
 
 
-def unwrapped(model: nn.Module) -> nn.Module:
+def unwrap(model: nn.Module) -> nn.Module:
     """The module inside DataParallel, DistributedDataParallel or torch.compile, to which layer names refer."""
     parallel = (nn.DataParallel, nn.parallel.DistributedDataParallel)
     while isinstance(model, parallel) or hasattr(model, "_orig_mod"):
@@ -97,7 +97,7 @@ def unwrapped(model: nn.Module) -> nn.Module:
     return model
 
 
-def versions(weights: dict[str, Tensor]) -> list[tuple[int, int]]:
+def weight_versions(weights: dict[str, Tensor]) -> list[tuple[int, int]]:
     """Numbers that change when a weight is replaced or written to."""
     # Inference tensors have no version, and other tensors can't change them.
     return [(id(weight), 0 if weight.is_inference() else weight._version) for weight in weights.values()]

@@ -11,11 +11,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from captum_ext.patterns._calls import Call, Watch
+from captum_ext.patterns._calls import Call, LayerObserver
 
 
 @dataclass
-class Samples:
+class LayerSamples:
     """The sample of one layer.
 
     Attributes:
@@ -38,30 +38,32 @@ class Samples:
             return {}
         return dict(zip(sorted(set(self.groups)), self.rows.unbind(1), strict=True))
 
-    def add(self, call: Call, output: Tensor, most: int, generator: torch.Generator) -> None:
+    def add(self, call: Call, output: Tensor, max_samples: int, generator: torch.Generator) -> None:
         """Draw samples from the inputs of a call."""
         total = output.numel() // output.shape[1 if call.dims else -1]
         keys = torch.cat([self.keys, torch.rand(total, generator=generator, device="cpu")])
-        order = keys.argsort()[:most]
+        order = keys.argsort()[:max_samples]
         old, new = order[order < len(self.keys)], order[order >= len(self.keys)] - len(self.keys)
-        rows = _take(call, output, new, sorted(set(self.groups))).float().cpu()
+        rows = _gather(call, output, new, sorted(set(self.groups))).float().cpu()
         self.rows = rows if self.rows is None else torch.cat([self.rows[old], rows])
         self.keys = torch.cat([keys[old], keys[new + len(self.keys)]])
 
 
-class Sample(Watch):
-    """Draws samples from the inputs of layers that run inside :meth:`drawing`."""
+class InputSampler(LayerObserver):
+    """Draws samples from the inputs of layers that run inside :meth:`sampling`."""
 
-    def __init__(self, units: dict[str, Tensor], weights: dict[str, Tensor], model: nn.Module, most: int) -> None:
+    def __init__(
+        self, units: dict[str, Tensor], weights: dict[str, Tensor], model: nn.Module, max_samples: int
+    ) -> None:
         """Keep at most ``most`` samples of each layer."""
         names: dict[int, str] = {}
         super().__init__(names)
-        self.layers: dict[str, Samples] = {}
-        self._most = most
+        self.layers: dict[str, LayerSamples] = {}
+        self._max_samples = max_samples
         self._generator = torch.Generator()
-        for name, chosen in units.items():
+        for name, layer_units in units.items():
             layer = model.get_submodule(name)
-            if getattr(layer, "transposed", False) or not len(chosen):
+            if getattr(layer, "transposed", False) or not len(layer_units):
                 continue
             per_group = len(weights[name]) // getattr(layer, "groups", 1)
             bias = (
@@ -69,31 +71,33 @@ class Sample(Watch):
                 if isinstance(layer.bias, Tensor)
                 else torch.zeros(len(weights[name]), device="cpu")
             )
-            self.layers[name] = Samples(chosen, [int(unit) // per_group for unit in chosen], bias.double())
+            self.layers[name] = LayerSamples(
+                layer_units, [int(unit) // per_group for unit in layer_units], bias.double()
+            )
             names[id(weights[name])] = name
 
     @contextmanager
-    def drawing(self, generator: torch.Generator) -> Iterator[None]:
+    def sampling(self, generator: torch.Generator) -> Iterator[None]:
         """Draw samples from the forward passes inside the context."""
         self._generator = generator
         with self:
             yield
 
-    def saw(self, name: str, call: Call, output: Tensor) -> None:
+    def observe(self, name: str, call: Call, output: Tensor) -> None:
         """Draw samples from the call's input."""
-        self.layers[name].add(call, output, self._most, self._generator)
+        self.layers[name].add(call, output, self._max_samples, self._generator)
 
 
-def _take(call: Call, output: Tensor, chosen: Tensor, groups: list[int]) -> Tensor:
+def _gather(call: Call, output: Tensor, positions: Tensor, groups: list[int]) -> Tensor:
     """Samples of a call for some groups, given by the positions in its output: (samples, groups, features)."""
     if call.dims == 0:
-        return call.input.reshape(-1, 1, call.input.shape[-1])[chosen.to(call.input.device)]
+        return call.input.reshape(-1, 1, call.input.shape[-1])[positions.to(call.input.device)]
     x = functional.pad(call.input, [side for size in reversed(call.padding) for side in (size, size)])
     x = x.unflatten(1, (call.groups, -1))[:, groups].movedim((1, 2), (-2, -1))
-    example, *places = torch.unravel_index(chosen.to(x.device), (len(output), *output.shape[2:]))
+    example, *places = torch.unravel_index(positions.to(x.device), (len(output), *output.shape[2:]))
     parts = []
     for offset in product(*map(range, call.weight.shape[2:])):
         steps = zip(places, call.stride, call.dilation, offset, strict=True)
-        at = (example, *(place * stride + dilation * step for place, stride, dilation, step in steps))
-        parts.append(x[at])  # (samples, groups, channels)
+        index = (example, *(place * stride + dilation * step for place, stride, dilation, step in steps))
+        parts.append(x[index])  # (samples, groups, channels)
     return torch.stack(parts, -1).flatten(2)

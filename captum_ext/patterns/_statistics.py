@@ -13,13 +13,11 @@ from captum_ext.patterns._calls import Call
 
 Estimator = Literal["positive", "linear"]
 Mean = Literal["preactivation", "rectified"]
+_SUM_NAMES = ("x", "xy", "y", "rectified")
+_MAX_CHUNK_VALUES = 2**20  # 4 MB
 
 
-_SUMS = ("x", "xy", "y", "rectified")
-_CHUNK = 2**20  # values: 4 MB
-
-
-class Fit(NamedTuple):
+class LayerPattern(NamedTuple):
     """A pattern with the weight's shape, and a mask (out,) of the units that have none."""
 
     pattern: Tensor
@@ -51,34 +49,34 @@ class Statistics:
         """Add other sums in place, keeping the dtype."""
         self.samples += other.samples
         self.noise = max(self.noise, other.noise)
-        for name in _SUMS:
-            mine = getattr(self, name)
-            mine.add_(getattr(other, name).to(mine.device))
+        for name in _SUM_NAMES:
+            own_sum = getattr(self, name)
+            own_sum.add_(getattr(other, name).to(own_sum.device))
 
-    def take(self, inputs: Tensor, outputs: Tensor, estimator: Estimator) -> None:
+    def add_samples(self, inputs: Tensor, outputs: Tensor, estimator: Estimator) -> None:
         """Add the samples of a linear layer, a few units at a time because its sums may need most of the memory."""
         x, y = (tensor.reshape(-1, tensor.shape[-1]) for tensor in (inputs, outputs))
         mask, rectified = (y > 0).to(y.dtype), y.clamp(min=0)
         self.samples += len(y)
-        self.noise = max(self.noise, _noise(y))
-        here = self.y.device
-        self.y.add_(y.sum(0).to(here))
-        self.rectified.add_(rectified.sum(0).to(here))
+        self.noise = max(self.noise, _rounding_error(y))
+        device = self.y.device
+        self.y.add_(y.sum(0).to(device))
+        self.rectified.add_(rectified.sum(0).to(device))
         if estimator == "linear":
-            self.x.add_(x.sum(0).to(here))
-        step = max(1, _CHUNK // max(x.shape[1], 1))
+            self.x.add_(x.sum(0).to(device))
+        step = max(1, _MAX_CHUNK_VALUES // max(x.shape[1], 1))
         for first in range(0, y.shape[1], step):
             units = slice(first, first + step)
             if estimator == "positive":
-                self.x[units].add_((mask[:, units].T @ x).to(here))
-            self.xy[units].add_(((rectified if estimator == "positive" else y)[:, units].T @ x).to(here))
+                self.x[units].add_((mask[:, units].T @ x).to(device))
+            self.xy[units].add_(((rectified if estimator == "positive" else y)[:, units].T @ x).to(device))
 
     def double(self) -> Statistics:
         """A copy in float64, on the CPU if the device has no float64."""
         device = float64_device(self.y.device)
-        return replace(self, **{name: getattr(self, name).to(device, torch.float64, copy=True) for name in _SUMS})
+        return replace(self, **{name: getattr(self, name).to(device, torch.float64, copy=True) for name in _SUM_NAMES})
 
-    def fit(self, weight: Tensor, estimator: Estimator, mean: Mean, layout: Layout) -> Fit:
+    def fit(self, weight: Tensor, estimator: Estimator, mean: Mean, layout: UnitLayout) -> LayerPattern:
         """The pattern (E[x y] - E[x] E[y]) / (w . numerator), in float64.
 
         The number of samples of x and x y cancels between numerator and denominator, so sums are sufficient. A
@@ -95,10 +93,10 @@ class Statistics:
         size = (weight.abs() * (xy.abs() + means.abs())).flatten(1).sum(1)
         dead = denominator.abs() <= self.noise * size
         pattern = numerator / torch.where(dead, 1, denominator).reshape(column)
-        return Fit(layout.as_weight(torch.where(dead.reshape(column), 0, pattern)), dead)
+        return LayerPattern(layout.as_weight(torch.where(dead.reshape(column), 0, pattern)), dead)
 
 
-class Layout(NamedTuple):
+class UnitLayout(NamedTuple):
     """The position of a layer's units in its weight."""
 
     groups: int
@@ -119,24 +117,24 @@ class Layout(NamedTuple):
         return weight
 
 
-def measure(call: Call, output: Tensor, estimator: Estimator) -> Statistics:
+def call_statistics(call: Call, output: Tensor, estimator: Estimator) -> Statistics:
     """One call's sums, computed in the call's dtype (float32 at least)."""
     dtype = torch.promote_types(output.dtype, torch.float32)
     call, output = call.to(dtype), output.detach().to(dtype)
     if not call.dims:
-        total = zeros(call, estimator, dtype)
-        total.take(call.input, output, estimator)
+        total = empty_statistics(call, estimator, dtype)
+        total.add_samples(call.input, output, estimator)
         return total
     # A few examples at a time, so that intermediate results fit into the caches.
-    step = max(1, _CHUNK * len(output) // max(output.numel(), 1))
-    total = _measure(call.rows(slice(step)), output[:step], estimator)
+    step = max(1, _MAX_CHUNK_VALUES * len(output) // max(output.numel(), 1))
+    total = _chunk_statistics(call.rows(slice(step)), output[:step], estimator)
     for first in range(step, len(output), step):
         rows = slice(first, first + step)
-        total.merge(_measure(call.rows(rows), output[rows], estimator))
+        total.merge(_chunk_statistics(call.rows(rows), output[rows], estimator))
     return total
 
 
-def zeros(call: Call, estimator: Estimator, dtype: torch.dtype = torch.float64) -> Statistics:
+def empty_statistics(call: Call, estimator: Estimator, dtype: torch.dtype = torch.float64) -> Statistics:
     """Empty sums for a linear layer, on the CPU if its device does not support the dtype."""
     device = float64_device(call.weight.device) if dtype == torch.float64 else call.weight.device
     weight = call.weight.new_zeros(call.weight.shape, dtype=dtype, device=device)
@@ -145,7 +143,7 @@ def zeros(call: Call, estimator: Estimator, dtype: torch.dtype = torch.float64) 
     return Statistics(0, x, weight, y, rectified, 0.0)
 
 
-def _measure(call: Call, y: Tensor, estimator: Estimator) -> Statistics:
+def _chunk_statistics(call: Call, y: Tensor, estimator: Estimator) -> Statistics:
     others = [dim for dim in range(y.dim()) if dim != 1]
     samples = y.numel() // max(y.shape[1], 1)
     if estimator == "positive":
@@ -155,9 +153,9 @@ def _measure(call: Call, y: Tensor, estimator: Estimator) -> Statistics:
     else:
         rectified = y.clamp(min=0)
         x, xy = call.sample_sum(y), call.weight_gradient(y)
-    return Statistics(samples, x, xy, y.sum(others), rectified.sum(others), _noise(y))
+    return Statistics(samples, x, xy, y.sum(others), rectified.sum(others), _rounding_error(y))
 
 
-def _noise(y: Tensor) -> float:
+def _rounding_error(y: Tensor) -> float:
     # Rounding errors in a long sum partly cancel; 100 epsilon is a conservative bound.
     return 100 * torch.finfo(y.dtype).eps

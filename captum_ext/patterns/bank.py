@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -15,8 +14,9 @@ import torch
 from torch import Tensor, nn
 
 from captum_ext import __version__
+from captum_ext._utils.files import replace_file
 from captum_ext._utils.warnings import warn
-from captum_ext.patterns._layers import check_not_tied, layer_weights, unwrapped
+from captum_ext.patterns._layers import check_not_tied, layer_weights, unwrap
 
 _FORMAT = "captum_ext.patterns/2"
 
@@ -88,7 +88,8 @@ class Patterns(Mapping[str, Tensor]):
             raise ValueError("patterns: expected the pattern of at least one layer, got none.")
         for name, tensor in tensors.items():
             if not isinstance(tensor, Tensor) or not tensor.is_floating_point():
-                raise TypeError(f"patterns: expected floating-point tensors, got {_kind(tensor)} for {name!r}.")
+                kind = f"a {tensor.dtype} tensor" if isinstance(tensor, Tensor) else type(tensor).__name__
+                raise TypeError(f"patterns: expected floating-point tensors, got {kind} for {name!r}.")
             if not bool(torch.isfinite(tensor).all()):
                 raise ValueError(f"patterns: the pattern of {name!r} contains a NaN or infinity.")
         if info is not None and info.layers.keys() != tensors.keys():
@@ -141,18 +142,9 @@ class Patterns(Mapping[str, Tensor]):
         metadata = {"format": _FORMAT}
         if self.info is not None:
             metadata["info"] = json.dumps(asdict(self.info))
-        metadata["digest"] = _digest(self._tensors, metadata.get("info"))
+        metadata["digest"] = _content_digest(self._tensors, metadata.get("info"))
         content = save({name: tensor.contiguous() for name, tensor in self._tensors.items()}, metadata)
-        path = Path(path)
-        partial = path.with_name(f".{uuid.uuid4().hex}.partial")
-        try:
-            with partial.open("xb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())  # otherwise a power failure may leave the new name with an empty file
-            partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
+        replace_file(Path(path), content)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], device: torch.device | str = "cpu") -> Patterns:
@@ -176,13 +168,13 @@ class Patterns(Mapping[str, Tensor]):
         size = int.from_bytes(content[:8], "little")
         metadata = json.loads(content[8 : 8 + size]).get("__metadata__") or {}
         _check_format(metadata.get("format"), path)
-        if metadata.get("digest") != _digest(tensors, metadata.get("info")):
+        if metadata.get("digest") != _content_digest(tensors, metadata.get("info")):
             raise ValueError(
                 f"{os.fspath(path)}: damaged, because its content does not match its digest. Save or copy the patterns "
                 "again."
             )
         try:
-            info = _info(json.loads(metadata["info"])) if "info" in metadata else None
+            info = _parse_report(json.loads(metadata["info"])) if "info" in metadata else None
             # In the model's order, since safetensors sorts by name; the constructor compares the names.
             ordered = {name: tensors[name] for name in info.layers if name in tensors} if info else {}
             return cls({name: tensor.to(device) for name, tensor in (ordered | tensors).items()}, info)
@@ -198,7 +190,7 @@ class Patterns(Mapping[str, Tensor]):
         Warns:
             UserWarning: If weights changed since the patterns were fitted.
         """
-        model = unwrapped(model)
+        model = unwrap(model)
         weights = layer_weights(model)
         check_not_tied({name: weights[name] for name in self if name in weights})
         missing = [name for name in self if name not in weights]
@@ -214,7 +206,7 @@ class Patterns(Mapping[str, Tensor]):
                     f"{tuple(weights[name].shape)}."
                 )
         self._check_batch_norm(model)
-        changed = [name for name in self if not self._fits(name, weights[name])]
+        changed = [name for name in self if not self._matches_fit(name, weights[name])]
         if changed:
             warn(
                 f"The weights of {len(changed)} of {len(self)} layers changed since their patterns were fitted "
@@ -225,16 +217,16 @@ class Patterns(Mapping[str, Tensor]):
     def _check_batch_norm(self, model: nn.Module) -> None:
         if self.info is None:
             return
-        left = [name for name in batch_norms(model) if name not in self.info.unfolded]
-        if left:
+        unfolded = [name for name in batch_norms(model) if name not in self.info.unfolded]
+        if unfolded:
             raise ValueError(
                 "The patterns were fitted to a model whose BatchNorm was folded, but this model has "
-                f"{len(left)} BatchNorm layers that are not folded (the first is {left[0]!r}). Explain "
+                f"{len(unfolded)} BatchNorm layers that are not folded (the first is {unfolded[0]!r}). Explain "
                 "captum_ext.patterns.fold_batch_norm(model); it folds BatchNorm after linear layers only with "
                 "example_inputs=."
             )
 
-    def _fits(self, name: str, weight: Tensor) -> bool:
+    def _matches_fit(self, name: str, weight: Tensor) -> bool:
         if self.info is None or weight.dtype != self[name].dtype:
             return True  # the model was cast, so its fingerprint differs
         return fingerprint(weight) == self.info.layers[name].weight
@@ -260,31 +252,31 @@ def _safetensors() -> Any:
     return safetensors
 
 
-def _digest(tensors: Mapping[str, Tensor], info: str | None) -> str:
-    """A digest of a file's contents: the info as written, and the tensors' names, dtypes, shapes, and bits."""
+def _content_digest(tensors: Mapping[str, Tensor], info: str | None) -> str:
+    """A digest of a file's contents: the JSON text of the info, and the tensors' names, dtypes, shapes, and bits."""
     parts = [[name, str(t.dtype), list(t.shape), fingerprint(t)] for name, t in sorted(tensors.items())]
     return hashlib.blake2b(json.dumps([info, parts]).encode(), digest_size=16).hexdigest()
 
 
-def _check_format(written: str | None, path: str | os.PathLike[str]) -> None:
-    if written is None or not written.startswith(_FORMAT.rpartition("/")[0]):
+def _check_format(file_format: str | None, path: str | os.PathLike[str]) -> None:
+    if file_format is None or not file_format.startswith(_FORMAT.rpartition("/")[0]):
         raise ValueError(f"{os.fspath(path)}: contains no patterns of this library. Patterns.save writes them.")
-    if written != _FORMAT:
+    if file_format != _FORMAT:
         raise ValueError(
-            f"{os.fspath(path)}: expected the format {_FORMAT!r}, got {written!r} from another version of this "
+            f"{os.fspath(path)}: expected the format {_FORMAT!r}, got {file_format!r} from another version of this "
             "library. Fit the patterns again."
         )
 
 
-def _info(plain: Any) -> FitReport:
+def _parse_report(plain: Any) -> FitReport:
     """The info in a file's metadata.
 
     Raises:
         TypeError: If a field is missing, unknown or has another type.
         ValueError: If a field's value is invalid.
     """
-    info = dict(_checked(FitReport, plain))
-    info["layers"] = {name: LayerInfo(**_checked(LayerInfo, layer)) for name, layer in info["layers"].items()}
+    info = dict(_checked_fields(FitReport, plain))
+    info["layers"] = {name: LayerInfo(**_checked_fields(LayerInfo, layer)) for name, layer in info["layers"].items()}
     info["unfolded"] = tuple(info["unfolded"])
     if any(not isinstance(name, str) for name in info["unfolded"]):
         raise TypeError(f"unfolded: expected names, got {info['unfolded']}")
@@ -292,10 +284,10 @@ def _info(plain: Any) -> FitReport:
 
 
 _JSON_TYPES = {"str": str, "int": int, "dict[str, LayerInfo]": dict, "tuple[str, ...]": list}
-_VALUES = {"mean": ("preactivation", "rectified"), "estimator": ("positive", "linear")}
+_FIELD_VALUES = {"mean": ("preactivation", "rectified"), "estimator": ("positive", "linear")}
 
 
-def _checked(cls: type[FitReport | LayerInfo], plain: Any) -> dict[str, Any]:
+def _checked_fields(cls: type[FitReport | LayerInfo], plain: Any) -> dict[str, Any]:
     expected = {item.name: _JSON_TYPES[str(item.type)] for item in fields(cls)}
     if not isinstance(plain, dict) or plain.keys() != expected.keys():
         raise TypeError(f"expected the fields {list(expected)}, got {plain!r:.200}")
@@ -304,10 +296,6 @@ def _checked(cls: type[FitReport | LayerInfo], plain: Any) -> dict[str, Any]:
             raise TypeError(f"{name}: expected {expected[name].__name__}, got {value!r:.200}")
         if isinstance(value, int) and value < 0:
             raise ValueError(f"{name}: expected 0 or more, got {value}")
-        if name in _VALUES and value not in _VALUES[name]:
-            raise ValueError(f"{name}: expected {' or '.join(map(repr, _VALUES[name]))}, got {value!r:.200}")
+        if name in _FIELD_VALUES and value not in _FIELD_VALUES[name]:
+            raise ValueError(f"{name}: expected {' or '.join(map(repr, _FIELD_VALUES[name]))}, got {value!r:.200}")
     return plain
-
-
-def _kind(value: object) -> str:
-    return f"a {value.dtype} tensor" if isinstance(value, Tensor) else type(value).__name__

@@ -12,12 +12,12 @@ from captum_ext._utils._captum import progress
 from captum_ext._utils.buffers import preserve_buffers
 from captum_ext._utils.model_state import preserve_model_state
 from captum_ext._utils.warnings import warn
-from captum_ext.patterns._collect import Collect
-from captum_ext.patterns._follow import follow
-from captum_ext.patterns._layers import chosen_weights, inputs_of, layer_weights, unwrapped, versions
-from captum_ext.patterns._statistics import Estimator, Layout, Mean, Statistics, zeros
+from captum_ext.patterns._collector import StatisticsCollector
+from captum_ext.patterns._layer_uses import trace_uses
+from captum_ext.patterns._layers import first_input, layer_weights, unwrap, weight_versions, weights_to_fit
+from captum_ext.patterns._statistics import Estimator, Mean, Statistics, UnitLayout, empty_statistics
 from captum_ext.patterns.bank import FitReport, LayerInfo, Patterns, batch_norms, fingerprint
-from captum_ext.patterns.fold import fold, foldable
+from captum_ext.patterns.fold import fold, foldable_pairs
 
 Choice = Literal["auto", "positive", "linear"]
 
@@ -68,17 +68,17 @@ class PatternFitter:
         for name, value, choices in (("estimator", estimator, Choice), ("mean", mean, Mean)):
             if value not in get_args(choices):
                 raise ValueError(f"{name}: expected one of {get_args(choices)}, got {value!r}.")
-        self.model = unwrapped(model)
+        self.model = unwrap(model)
         self._estimator = estimator
         self._mean: Mean = mean
         if isinstance(layers, str):
             raise TypeError(f"layers: expected a list of names, got the string {layers!r}. Write [{layers!r}].")
         self._layers = None if layers is None else list(layers)
         self._fold = fold
-        self._weights = chosen_weights(self.model, self._layers)
+        self._weights = weights_to_fit(self.model, self._layers)
         # Fitters to be merged must agree in these; the weights of the folded model follow from the model's.
-        prints = {name: fingerprint(weight) for name, weight in self._weights.items()}
-        self._settings = (prints, estimator, mean, fold)
+        fingerprints = {name: fingerprint(weight) for name, weight in self._weights.items()}
+        self._settings = (fingerprints, estimator, mean, fold)
         self._versions: list[tuple[int, int]] = []
         self._estimators: dict[str, Estimator] = {}
         self._unfolded: tuple[str, ...] = ()
@@ -99,25 +99,28 @@ class PatternFitter:
         Warns:
             UserWarning: If the model is in training mode, or a chosen layer does not run.
         """
-        inputs = inputs_of(batch)
+        inputs = first_input(batch)
         if not bool(torch.isfinite(inputs).all()):
             raise ValueError("batch: contains a NaN or infinity.")
         weight = next(iter(self._weights.values()))
         inputs = inputs.to(weight.device)
         with torch.inference_mode(False), torch.no_grad(), preserve_model_state(self.model):
             if not self._estimators:
-                self._look(inputs)
-            self._check_unchanged()
-            collected = Collect({id(self._weights[name]): name for name in self._estimators}, self._estimators)
-            with preserve_buffers(self.model.modules()), collected:  # _look may have replaced the model
+                self._inspect_model(inputs)
+            if self._versions != weight_versions(self._weights):
+                raise ValueError("The model's weights changed since the first batch. Create a new fitter.")
+            collector = StatisticsCollector(
+                {id(self._weights[name]): name for name in self._estimators}, self._estimators
+            )
+            with preserve_buffers(self.model.modules()), collector:  # _look may have replaced the model
                 self.model(inputs.clone())  # the model may change its inputs
             # Only now, because a forward pass that fails must not leave some layers with more samples than others.
-            for name, statistics in collected.statistics.items():
-                self._add(name, statistics)
-            for name, call, output in collected.samples:
+            for name, statistics in collector.statistics.items():
+                self._add_statistics(name, statistics)
+            for name, call, output in collector.samples:
                 if name not in self._statistics:
-                    self._statistics[name] = zeros(call, self._estimators[name])
-                self._statistics[name].take(call.input, output, self._estimators[name])
+                    self._statistics[name] = empty_statistics(call, self._estimators[name])
+                self._statistics[name].add_samples(call.input, output, self._estimators[name])
         self._inputs += len(inputs)
 
     def merge(self, other: PatternFitter) -> None:
@@ -126,19 +129,19 @@ class PatternFitter:
         Raises:
             ValueError: If the other fitter has another model or other settings.
         """
-        fresh = not self._inputs
+        is_empty = not self._inputs
         if self._settings != other._settings or not (
-            fresh or not other._inputs or (self._estimators, self._unfolded) == (other._estimators, other._unfolded)
+            is_empty or not other._inputs or (self._estimators, self._unfolded) == (other._estimators, other._unfolded)
         ):
             raise ValueError("merge: expected a fitter of the same model, layers, estimator, mean and fold.")
         if not other._inputs:
             return
-        if fresh:
+        if is_empty:
             self._estimators, self._unfolded = dict(other._estimators), other._unfolded
             self.model, self._weights, self._versions = other.model, other._weights, other._versions
         with torch.inference_mode(False), torch.no_grad():
             for name, statistics in other._statistics.items():
-                self._add(name, statistics)
+                self._add_statistics(name, statistics)
         self._inputs += other._inputs
 
     def patterns(self) -> Patterns:
@@ -155,7 +158,9 @@ class PatternFitter:
         for name in filter(self._statistics.__contains__, self._weights):  # in the model's order
             weight, estimator = self._weights[name].detach(), self._estimators[name]
             statistics = self._statistics[name]
-            fit = statistics.fit(weight, estimator, self._mean, _layout(self.model.get_submodule(name)))
+            layer = self.model.get_submodule(name)
+            layout = UnitLayout(getattr(layer, "groups", 1), getattr(layer, "transposed", False))
+            fit = statistics.fit(weight, estimator, self._mean, layout)
             tensors[name] = fit.pattern.to(weight)
             if bool(fit.dead.all()):
                 warn(
@@ -165,10 +170,10 @@ class PatternFitter:
             layers[name] = LayerInfo(estimator, statistics.samples, int(fit.dead.sum()), fingerprint(weight))
         return Patterns(tensors, FitReport(self._mean, self._inputs, layers, self._unfolded))
 
-    def _look(self, inputs: Tensor) -> None:
+    def _inspect_model(self, inputs: Tensor) -> None:
         """Determine from the first batch which functions follow each layer."""
-        seen = follow(self.model, layer_weights(self.model), inputs)
-        pairs = foldable(self.model, seen)
+        tracer = trace_uses(self.model, layer_weights(self.model), inputs)
+        pairs = foldable_pairs(self.model, tracer)
         if pairs and not self._fold:
             layer, norm = next(iter(pairs.items()))
             raise ValueError(
@@ -177,37 +182,29 @@ class PatternFitter:
             )
         if pairs:
             self.model = fold(self.model, pairs, inputs)
-            self._weights = chosen_weights(self.model, self._layers)
-            seen = follow(self.model, layer_weights(self.model), inputs)
-        silent = [name for name in self._weights if not seen.uses[name].calls]
-        if silent:
+            self._weights = weights_to_fit(self.model, self._layers)
+            tracer = trace_uses(self.model, layer_weights(self.model), inputs)
+        idle = [name for name in self._weights if not tracer.uses[name].calls]
+        if idle:
             warn(
-                f"No pattern for {silent}: these layers do not run in a forward pass, or only inside another function, "
+                f"No pattern for {idle}: these layers do not run in a forward pass, or only inside another function, "
                 "as the projections of nn.MultiheadAttention do."
             )
-        self._versions = versions(self._weights)
+        self._versions = weight_versions(self._weights)
         self._unfolded = batch_norms(self.model)
-        running = [name for name, count in seen.norm_calls.items() if count]
-        if running:
-            warn(f"BatchNorm that can't be folded keeps its ordinary gradient: {', '.join(running)}.")
+        unfolded = [name for name, count in tracer.norm_calls.items() if count]
+        if unfolded:
+            warn(f"BatchNorm that can't be folded keeps its ordinary gradient: {', '.join(unfolded)}.")
         for name in self._weights:
-            if name not in silent:
-                automatic: Estimator = "positive" if seen.uses[name].only_rectified else "linear"
+            if name not in idle:
+                automatic: Estimator = "positive" if tracer.uses[name].only_rectified else "linear"
                 self._estimators[name] = automatic if self._estimator == "auto" else self._estimator
 
-    def _check_unchanged(self) -> None:
-        if self._versions != versions(self._weights):
-            raise ValueError("The model's weights changed since the first batch. Create a new fitter.")
-
-    def _add(self, name: str, statistics: Statistics) -> None:
+    def _add_statistics(self, name: str, statistics: Statistics) -> None:
         if name in self._statistics:
             self._statistics[name].merge(statistics)
         else:
             self._statistics[name] = statistics.double()
-
-
-def _layout(layer: nn.Module) -> Layout:
-    return Layout(getattr(layer, "groups", 1), getattr(layer, "transposed", False))
 
 
 def fit_patterns(

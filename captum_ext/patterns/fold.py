@@ -13,11 +13,11 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 from captum_ext._utils.buffers import preserve_buffers
 from captum_ext._utils.model_state import preserve_model_state
 from captum_ext.patterns._calls import called_weight
-from captum_ext.patterns._follow import Follow, follow
+from captum_ext.patterns._layer_uses import UseTracer, trace_uses
 from captum_ext.patterns._layers import LAYER_TYPES, computes_weight, layer_weights
 
 _NORM = nn.modules.batchnorm._BatchNorm
-_STOCK = (_NORM.forward, nn.SyncBatchNorm.forward)
+_STANDARD_FORWARDS = (_NORM.forward, nn.SyncBatchNorm.forward)
 
 
 def fold_batch_norm(model: nn.Module, example_inputs: Tensor | None = None) -> nn.Module:
@@ -50,8 +50,8 @@ def fold_batch_norm(model: nn.Module, example_inputs: Tensor | None = None) -> n
         return copy.deepcopy(model)
     if example_inputs is None:
         return fold(model, _pairs_by_tracing(model))
-    _check_mode(model)  # before the example changes the statistics of BatchNorm
-    return fold(model, foldable(model, follow(model, layer_weights(model), example_inputs)), example_inputs)
+    _check_eval_mode(model)  # before the example changes the statistics of BatchNorm
+    return fold(model, foldable_pairs(model, trace_uses(model, layer_weights(model), example_inputs)), example_inputs)
 
 
 def fold(model: nn.Module, pairs: dict[str, str], example_inputs: Tensor | None = None) -> nn.Module:
@@ -60,7 +60,7 @@ def fold(model: nn.Module, pairs: dict[str, str], example_inputs: Tensor | None 
     Raises:
         ValueError: If a BatchNorm is in training mode, or the copy has another output for the example.
     """
-    _check_mode(model)
+    _check_eval_mode(model)
     folded = copy.deepcopy(model)
     for layer_name, norm_name in pairs.items():
         layer, norm = folded.get_submodule(layer_name), folded.get_submodule(norm_name)
@@ -70,28 +70,29 @@ def fold(model: nn.Module, pairs: dict[str, str], example_inputs: Tensor | None 
         else:
             assert isinstance(layer, nn.modules.conv._ConvNd), "pairs are a layer and a BatchNorm"
             fused = fuse_conv_bn_eval(layer, norm, transpose=layer.transposed)
-        _replace(folded, layer_name, fused)
-        _replace(folded, norm_name, nn.Identity())
+        folded.set_submodule(layer_name, fused)
+        folded.set_submodule(norm_name, nn.Identity())
     if example_inputs is not None:
-        _check_same(model, folded, example_inputs)
+        _check_equal_outputs(model, folded, example_inputs)
     return folded
 
 
-def _check_mode(model: nn.Module) -> None:
+def _check_eval_mode(model: nn.Module) -> None:
     training = [name for name, module in model.named_modules() if isinstance(module, _NORM) and module.training]
     if training:
         raise ValueError(f"BatchNorm {training[0]!r} is in training mode. Call model.eval() first.")
 
 
-def foldable(model: nn.Module, seen: Follow) -> dict[str, str]:
+def foldable_pairs(model: nn.Module, tracer: UseTracer) -> dict[str, str]:
     """The BatchNorm by layer name, for layers whose output only one BatchNorm uses in a forward pass."""
     return {
         name: uses.batch_norms[0]
-        for name, uses in seen.uses.items()
+        for name, uses in tracer.uses.items()
         if uses.calls == len(uses.batch_norms) == 1
-        and _is_channel_axis(model.get_submodule(name), uses.dims)
+        # BatchNorm normalizes axis 1, which holds a linear layer's units only if the input has two dimensions.
+        and (uses.dims == {2} or not isinstance(model.get_submodule(name), nn.Linear))
         and not (uses.rectified or uses.others)
-        and seen.norm_calls[uses.batch_norms[0]] == 1
+        and tracer.norm_calls[uses.batch_norms[0]] == 1
         and _can_fold(model, name, uses.batch_norms[0])
     }
 
@@ -116,7 +117,7 @@ def _pairs_by_tracing(model: nn.Module) -> dict[str, str]:
         if (
             layer is not None
             and isinstance(source, fx.Node)
-            and sum(not _only_reads(user) for user in source.users) == targets.count(norm) == 1
+            and sum(not _reads_metadata(user) for user in source.users) == targets.count(norm) == 1
             and sum(_layer_of(other, modules) == layer for other in graph.nodes) == 1
             and not isinstance(modules[layer], nn.Linear)
             and _can_fold(model, layer, norm)
@@ -145,7 +146,7 @@ def _layer_of(node: object, modules: dict[str, nn.Module]) -> str | None:
     return None
 
 
-def _only_reads(user: fx.Node) -> bool:
+def _reads_metadata(user: fx.Node) -> bool:
     """Whether a use of a value reads only its shape, dtype or device."""
     reads = ("shape", "ndim", "dtype", "device")
     return (user.op == "call_method" and user.target in ("size", "dim")) or (
@@ -155,10 +156,10 @@ def _only_reads(user: fx.Node) -> bool:
 
 def _can_fold(model: nn.Module, layer_name: str, norm_name: str) -> bool:
     layer, norm = model.get_submodule(layer_name), model.get_submodule(norm_name)
-    if not isinstance(norm, _NORM) or norm.running_mean is None or type(norm).forward not in _STOCK:
+    if not isinstance(norm, _NORM) or norm.running_mean is None or type(norm).forward not in _STANDARD_FORWARDS:
         return False
     modules = list(model.named_modules(remove_duplicate=False))
-    if any(_hooked(part) or sum(part is module for _, module in modules) > 1 for part in (layer, norm)):
+    if any(_has_hooks(part) or sum(part is module for _, module in modules) > 1 for part in (layer, norm)):
         return False  # folding changes what hooks receive, and only one name of a shared module would be replaced
     if computes_weight(layer):
         return False
@@ -168,18 +169,13 @@ def _can_fold(model: nn.Module, layer_name: str, norm_name: str) -> bool:
     return isinstance(layer, nn.modules.conv._ConvNd) and not (layer.transposed and layer.groups > 1)
 
 
-def _is_channel_axis(layer: nn.Module, dims: set[int]) -> bool:
-    # BatchNorm normalizes axis 1, which holds a linear layer's units only if the input has two dimensions.
-    return not isinstance(layer, nn.Linear) or dims == {2}
-
-
-def _hooked(module: nn.Module) -> bool:
+def _has_hooks(module: nn.Module) -> bool:
     return bool(module._forward_hooks or module._forward_pre_hooks)
 
 
-def _check_same(model: nn.Module, folded: nn.Module, inputs: Tensor) -> None:
+def _check_equal_outputs(model: nn.Module, folded: nn.Module, inputs: Tensor) -> None:
     with torch.no_grad(), preserve_model_state(model), preserve_buffers(folded.modules()):
-        before, after = (list(_tensors(network(inputs.clone()))) for network in (model, folded))
+        before, after = (list(_output_tensors(network(inputs.clone()))) for network in (model, folded))
     for one, other in zip(before, after, strict=True):
         tolerance = 0.1 if one.element_size() < 4 else 0.01
         if (one - other).abs().max() > tolerance * one.abs().max():
@@ -189,16 +185,11 @@ def _check_same(model: nn.Module, folded: nn.Module, inputs: Tensor) -> None:
             )
 
 
-def _tensors(output: Any) -> Iterator[Tensor]:
+def _output_tensors(output: Any) -> Iterator[Tensor]:
     if isinstance(output, Tensor):
         if output.is_floating_point() and output.numel():
             yield output
         return
     parts = output.values() if isinstance(output, Mapping) else output if isinstance(output, tuple | list) else ()
     for part in parts:
-        yield from _tensors(part)
-
-
-def _replace(model: nn.Module, name: str, module: nn.Module) -> None:
-    parent, _, child = name.rpartition(".")
-    setattr(model.get_submodule(parent), child, module)
+        yield from _output_tensors(part)

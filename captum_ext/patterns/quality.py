@@ -14,14 +14,13 @@ from captum_ext._utils._captum import progress
 from captum_ext._utils.model_state import preserve_model_state
 from captum_ext._utils.numbers import check_positive
 from captum_ext._utils.random import as_seed
-from captum_ext.patterns._layers import inputs_of, unwrapped
-from captum_ext.patterns._sample import Sample, Samples
+from captum_ext.patterns._layers import first_input, unwrap
+from captum_ext.patterns._sample import InputSampler, LayerSamples
 from captum_ext.patterns.bank import Patterns
 
 _ESTIMATORS = ("pattern", "weight", "random")
-_RIDGE = (
-    1e-6  # relative to the mean variance: larger values ignore directions of low variance, smaller ones are unstable
-)
+# Relative to the mean variance: larger values ignore directions of low variance, smaller ones are unstable.
+_RIDGE = 1e-6
 
 
 @dataclass(frozen=True)
@@ -95,13 +94,12 @@ def signal_quality(
     Args:
         model: The model to which the patterns were fitted, in evaluation mode.
         patterns: The patterns.
-        loader: Batches, as for :func:`~captum_ext.patterns.fit_patterns`; better not those that were fitted.
-        samples: How many of a layer's inputs (rows or patches) to keep, drawn evenly from all. Default: 20,000. For
-            a layer whose units have more than half as many weights v is found badly, and rho is too high in all
-            columns.
-        units: How many units of a layer to look at, drawn at random. Default: 32.
-        generator: For the draws and the random direction: an integer seed, or a generator, from which one is drawn.
-            Default: 0.
+        loader: Batches, as for :func:`~captum_ext.patterns.fit_patterns`; preferably other data than in the fit.
+        samples: Number of a layer's inputs (rows or patches) to keep, a uniform sample. Default: 20,000. If a unit has
+            more weights than half this number, v is estimated poorly, and rho is too high for all estimators.
+        units: Number of units of a layer to evaluate, chosen at random. Default: 32.
+        generator: For the choice of samples and units, and for the random direction: an integer seed, or a generator,
+            from which one is drawn. Default: 0.
         show_progress: Whether to show a progress bar on a terminal. Default: False.
 
     Returns:
@@ -126,29 +124,29 @@ def signal_quality(
     """
     check_positive("samples", samples)
     check_positive("units", units)
-    model = unwrapped(model)
+    model = unwrap(model)
     weights = patterns.weights(model)
     source = torch.Generator().manual_seed(as_seed(generator))
-    sample = Sample({name: _choose(patterns[name], units, source) for name in patterns}, weights, model, samples)
+    sampler = InputSampler(
+        {name: _choose_units(patterns[name], units, source) for name in patterns}, weights, model, samples
+    )
     bar = progress(loader, desc="signal quality", disable=None if show_progress else True)
     with torch.no_grad(), preserve_model_state(model):
         for batch in bar:
-            inputs = inputs_of(batch)
-            with sample.drawing(source):
-                model(inputs.to(next(iter(weights.values())).device).clone())  # which the model may change
+            inputs = first_input(batch)
+            with sampler.sampling(source):
+                model(inputs.to(next(iter(weights.values())).device).clone())  # the model may change its inputs
     rho = {}
-    for name, drawn in sample.layers.items():
+    for name, layer in sampler.layers.items():
         positive = patterns.info is not None and patterns.info.layers[name].estimator == "positive"
-        if drawn.rows is None:
-            continue
-        halves = {group: _Halves(x.double()) for group, x in drawn.by_group().items()}
-        measured = [
-            _unit(drawn, k, halves[group], patterns[name], weights[name], positive, source)
-            for k, group in enumerate(drawn.groups)
+        halves = {group: _SampleHalves(x.double()) for group, x in layer.by_group().items() if len(x) >= 4}
+        values = [
+            _unit_rho(layer, k, halves[group], patterns[name], weights[name], positive, source)
+            for k, group in enumerate(layer.groups)
+            if group in halves
         ]
-        kept = [values for values in measured if values is not None]
-        if kept:
-            rho[name] = dict(zip(_ESTIMATORS, torch.tensor(kept, device="cpu").T, strict=True))
+        if values:
+            rho[name] = dict(zip(_ESTIMATORS, torch.tensor(values, device="cpu").T, strict=True))
     if not rho:
         raise ValueError(
             "loader: too little data to evaluate a layer. Pass an iterable of batches with at least four inputs; a "
@@ -157,20 +155,24 @@ def signal_quality(
     return SignalQuality(rho)
 
 
-def _choose(pattern: Tensor, units: int, generator: torch.Generator) -> Tensor:
+def _choose_units(pattern: Tensor, units: int, generator: torch.Generator) -> Tensor:
     alive = pattern.flatten(1).abs().amax(1).nonzero().flatten().cpu()
     return alive[torch.randperm(len(alive), generator=generator, device="cpu")[:units]]
 
 
-def _unit(
-    drawn: Samples, k: int, halves: _Halves, pattern: Tensor, weight: Tensor, positive: bool, generator: torch.Generator
-) -> list[float] | None:
-    """Rho of the three estimators for one unit, or None if it has too few samples."""
-    if len(halves.search) < 2:
-        return None
-    unit = int(drawn.units[k])
+def _unit_rho(
+    layer: LayerSamples,
+    k: int,
+    halves: _SampleHalves,
+    pattern: Tensor,
+    weight: Tensor,
+    positive: bool,
+    generator: torch.Generator,
+) -> list[float]:
+    """Rho of the three estimators for one unit."""
+    unit = int(layer.units[k])
     w, a = (tensor[unit].detach().flatten().cpu().double() for tensor in (weight, pattern))
-    y = halves.x @ w + drawn.bias[unit]
+    y = halves.x @ w + layer.bias[unit]
     random = torch.randn(len(w), dtype=torch.float64, generator=generator, device="cpu")
     # A signal estimator's parts of y, (samples, parts), and the direction of each, (parts, features).
     whole = y.unsqueeze(1)
@@ -179,20 +181,20 @@ def _unit(
         half = len(halves.search)
         other = _negative_part(halves.x[:half], y[:half], w)
         signals[0] = (torch.stack([y.clamp(min=0), y.clamp(max=0)], 1), torch.stack([a, other]))
-    return [1 - halves.left_behind(y, parts, directions) for parts, directions in signals]
+    return [1 - halves.residual_correlation(y, parts, directions) for parts, directions in signals]
 
 
 def _negative_part(x: Tensor, y: Tensor, w: Tensor) -> Tensor:
     """The two-component estimator's direction where the unit does not fire."""
-    silent = y <= 0
-    if not silent.any():
+    negative = y <= 0
+    if not negative.any():
         return torch.zeros_like(w)
-    numerator = (x[silent] * y[silent].unsqueeze(1)).mean(0) - x[silent].mean(0) * y.mean()
+    numerator = (x[negative] * y[negative].unsqueeze(1)).mean(0) - x[negative].mean(0) * y.mean()
     denominator = w @ numerator
     return numerator / torch.where(denominator == 0, 1, denominator)
 
 
-class _Halves:
+class _SampleHalves:
     """A layer's samples x (samples, features): one half to fit v, the other to compute the correlation."""
 
     def __init__(self, x: Tensor) -> None:
@@ -203,26 +205,26 @@ class _Halves:
         self._primal = x.shape[1] <= half
         self._products = self.search.T @ self.search if self._primal else self.search @ self.search.T
 
-    def left_behind(self, y: Tensor, parts: Tensor, directions: Tensor) -> float:
+    def residual_correlation(self, y: Tensor, parts: Tensor, directions: Tensor) -> float:
         """The correlation of y with its best prediction from the remainder, x minus the signal parts @ directions."""
         half = len(self.search)
-        wanted, found = y[:half] - y[:half].mean(), y[half:] - y[half:].mean()
+        y_search, y_check = y[:half] - y[:half].mean(), y[half:] - y[half:].mean()
         z, z_check = (part - part.mean(0) for part in (parts[:half], parts[half:]))
         if self._primal:  # the covariance of the remainder, from that of x
             cross = (self.search.T @ z) @ directions
             products = self._products - cross - cross.T + directions.T @ (z.T @ z) @ directions
-            v = _solve(products, self.search.shape, self.search.T @ wanted - directions.T @ (z.T @ wanted))
+            v = _solve_ridge(products, self.search.shape, self.search.T @ y_search - directions.T @ (z.T @ y_search))
         else:
             cross = (self.search @ directions.T) @ z.T
             products = self._products - cross - cross.T + z @ (directions @ directions.T) @ z.T
-            u = _solve(products, self.search.shape, wanted)
+            u = _solve_ridge(products, self.search.shape, y_search)
             v = self.search.T @ u - directions.T @ (z.T @ u)
-        read = self.check @ v - z_check @ (directions @ v)
-        norms = found.norm() * read.norm()
-        return max(0.0, float(found @ read / norms)) if norms > 0 else 0.0
+        prediction = self.check @ v - z_check @ (directions @ v)
+        norms = y_check.norm() * prediction.norm()
+        return max(0.0, float(y_check @ prediction / norms)) if norms > 0 else 0.0
 
 
-def _solve(products: Tensor, shape: torch.Size, right: Tensor) -> Tensor:
+def _solve_ridge(products: Tensor, shape: torch.Size, right: Tensor) -> Tensor:
     ridge = _RIDGE * products.trace() / shape.numel() * shape[0] + torch.finfo(products.dtype).tiny
     solution: Tensor = torch.linalg.solve(
         products + ridge * torch.eye(len(products), dtype=products.dtype, device=products.device), right

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
@@ -12,9 +12,9 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from captum_ext._utils.eager import eager_mode
-from captum_ext.patterns._calls import Call, called_weight, parse
-from captum_ext.patterns._layers import layer_weights, unwrapped
+from captum_ext._engine.hooks import hooks, runs_in
+from captum_ext.patterns._calls import Call, called_weight, parse_call
+from captum_ext.patterns._layers import layer_weights, unwrap
 from captum_ext.patterns.bank import Patterns
 
 Mode = Literal["attribution", "signal"]
@@ -76,7 +76,7 @@ class PatternRule:
                 "The layers of the patterns can't be found in a function. Pass their module as model=, as in "
                 "PGIG(lambda x: model(x).softmax(1), patterns, model=model)."
             )
-        return BoundPatterns(unwrapped(model), self.patterns, self.mode)
+        return BoundPatterns(unwrap(model), self.patterns, self.mode)
 
 
 class BoundPatterns:
@@ -98,11 +98,8 @@ class BoundPatterns:
         Raises:
             ValueError: If layers ran for a gradient, or a gradient was taken, and no layer with a pattern ran.
         """
-        calls = _Calls()
-        with eager_mode(), ExitStack() as stack:
-            for handle in self._in_replicas(calls):
-                stack.callback(handle.remove)
-            stack.enter_context(self._substitute(self._model, calls))
+        calls = _CallCounts()
+        with self._replica_modes(calls), self._substitution(self._model, calls):
             yield
         if not calls.patterned and (calls.others or (calls.gradients and not calls.without_gradient)):
             raise ValueError(
@@ -111,33 +108,35 @@ class BoundPatterns:
                 "original model."
             )
 
-    def _substitute(self, model: nn.Module, calls: _Calls) -> _Substitute:
+    def _substitution(self, model: nn.Module, calls: _CallCounts) -> _WeightSubstitution:
         weights = layer_weights(model)
         substitutes = {}
         for name, pattern in self._patterns.items():
             weight = weights[name].detach()
             pattern = pattern.to(weight)
             substitutes[id(weights[name])] = pattern * weight if self._mode == "attribution" else pattern
-        return _Substitute(substitutes, list(weights.values()), calls)
+        return _WeightSubstitution(substitutes, list(weights.values()), calls)
 
-    def _in_replicas(self, calls: _Calls) -> list[torch.utils.hooks.RemovableHandle]:
-        # DataParallel runs copies of the model, with copied weights, in other threads, in which the mode of this thread
-        # is not active. The hooks affect only such copies.
-        modes = threading.local()
+    @contextmanager
+    def _replica_modes(self, calls: _CallCounts) -> Iterator[None]:
+        """Substitute weights also in the copies of the model that DataParallel makes in this thread.
 
-        def enter(module: nn.Module, args: Any) -> None:
-            if getattr(module, "_is_replica", False):
-                modes.here = self._substitute(module, calls)
-                modes.here.__enter__()
+        They have copied weights and run in other threads, in which the mode of this thread is not active.
+        """
+        caller, current = threading.get_ident(), threading.local()
 
-        def leave(module: nn.Module, args: Any, output: Any) -> None:
-            if getattr(module, "_is_replica", False):
-                modes.here.__exit__(None, None, None)
+        def enter(_: int, module: nn.Module, args: Any, kwargs: Any = None) -> None:
+            if getattr(module, "_is_replica", False) and runs_in(caller, module):
+                current.mode = self._substitution(module, calls)
+                current.mode.__enter__()
 
-        return [
-            self._model.register_forward_pre_hook(enter),
-            self._model.register_forward_hook(leave, prepend=True, always_call=True),
-        ]
+        def leave(_: int, module: nn.Module, args: Any, output: Any) -> None:
+            mode = current.__dict__.pop("mode", None)
+            if mode is not None:
+                mode.__exit__(None, None, None)
+
+        with hooks([self._model], enter, at_input=True), hooks([self._model], leave, at_input=False, always=True):
+            yield
 
 
 @contextmanager
@@ -177,7 +176,7 @@ def pattern_backward(model: nn.Module, patterns: Patterns, mode: Mode = "attribu
 
 
 @dataclass
-class _Calls:
+class _CallCounts:
     """Counts of calls while a rule is active, in all of DataParallel's threads.
 
     Attributes:
@@ -193,10 +192,10 @@ class _Calls:
     gradients: int = 0
 
 
-class _Substitute(TorchFunctionMode):
+class _WeightSubstitution(TorchFunctionMode):
     """Replaces the vector-Jacobian product of calls with one of these weights."""
 
-    def __init__(self, substitutes: dict[int, Tensor], keep: list[Tensor], calls: _Calls) -> None:
+    def __init__(self, substitutes: dict[int, Tensor], keep: list[Tensor], calls: _CallCounts) -> None:
         super().__init__()
         self._calls = calls
         self._substitutes = substitutes
@@ -223,11 +222,11 @@ class _Substitute(TorchFunctionMode):
             return func(*args, **kwargs)
         self._calls.patterned += 1
         with torch.no_grad():
-            call = parse(func, args, kwargs)
-        return _Vjp.apply(inputs, lambda: func(*args, **kwargs), call, substitute)
+            call = parse_call(func, args, kwargs)
+        return _PatternVjp.apply(inputs, lambda: func(*args, **kwargs), call, substitute)
 
 
-class _Vjp(torch.autograd.Function):
+class _PatternVjp(torch.autograd.Function):
     """A layer's output, with a gradient for its input through another weight, and none for its own weight."""
 
     @staticmethod

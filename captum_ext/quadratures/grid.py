@@ -1,4 +1,4 @@
-"""Where along a path the gradient is taken, and which part of the path each gradient answers for."""
+"""Grids: the positions at which gradients are taken, and the part of the path that each represents."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
-_CLOSE = 1e-12
+_NODE_TOLERANCE = 1e-12
 
 
 @dataclass(frozen=True)
 class Grid:
-    """Nodes in [0, 1], each inside its cell of the path.
+    """Nodes in [0, 1], each in its cell of the path.
 
     Attributes:
-        nodes: Where the gradient is taken, increasing.
-        lower: Where the cell of each node starts.
-        upper: Where it ends.
-        steps: The n of a closed grid 0, 1/n, ..., 1, whose cells reach from neighbor to neighbor; ``None`` for an open
+        nodes: The positions at which gradients are taken, increasing.
+        lower: The start of each node's cell.
+        upper: The end of each node's cell.
+        steps: The n of a closed grid 0, 1/n, ..., 1, whose cells extend to the neighboring nodes; ``None`` for an open
             grid, whose cells meet between the nodes.
-        rule: The name of the rule that asked for the grid, for error messages.
+        rule: The name of the grid's rule, for error messages.
     """
 
     nodes: tuple[float, ...]
@@ -32,18 +32,18 @@ class Grid:
         return len(self.nodes)
 
     def part(self, nodes: slice) -> Grid:
-        """Some of the nodes."""
+        """The grid of some of the nodes."""
         return replace(self, nodes=self.nodes[nodes], lower=self.lower[nodes], upper=self.upper[nodes])
 
 
 def closed_grid(steps: int, rule: str = "", *, first: bool = True, last: bool = True) -> Grid:
-    """The nodes 0, 1/n, ..., 1 with cells that reach from neighbor to neighbor.
+    """The nodes 0, 1/n, ..., 1 with cells that extend to the neighboring nodes.
 
     Args:
         steps: n.
-        rule: The name of the rule that asks for the grid, for error messages.
-        first: Whether the node 0 is one of them; leave it out where a rule gives it no weight.
-        last: Whether the node 1 is one of them.
+        rule: The name of the rule, for error messages.
+        first: Whether to include the node 0. A rule that gives it no weight does not need it.
+        last: Whether to include the node 1.
 
     Returns:
         The grid.
@@ -65,19 +65,19 @@ def closed_grid(steps: int, rule: str = "", *, first: bool = True, last: bool = 
 
 
 def open_grid(nodes: Sequence[float], weights: Sequence[float], rule: str = "") -> Grid:
-    """Nodes of one's own, with cells that are as long as their weights and follow one another.
+    """Custom nodes. Their cells follow one another and are as long as the weights.
 
     Args:
         nodes: Positions in [0, 1], increasing.
-        weights: One positive number per node; together they are 1.
-        rule: The name of the rule that asks for the grid, for error messages.
+        weights: One positive number per node; they sum to 1.
+        rule: The name of the rule, for error messages.
 
     Returns:
         The grid.
 
     Raises:
-        ValueError: If there are not as many weights as nodes, the nodes do not increase within [0, 1], or the weights
-            are not positive with a sum of 1.
+        ValueError: If the numbers of nodes and weights differ, the nodes do not increase in [0, 1], or the weights
+            are not positive or do not sum to 1.
 
     Example:
         >>> from captum_ext.quadratures import open_grid
@@ -86,7 +86,7 @@ def open_grid(nodes: Sequence[float], weights: Sequence[float], rule: str = "") 
     """
     nodes, weights = tuple(map(float, nodes)), tuple(map(float, weights))
     if len(nodes) != len(weights) or not nodes:
-        raise ValueError(f"weights: expected one for each of {len(nodes)} nodes, got {len(weights)}.")
+        raise ValueError(f"weights: expected one per node ({len(nodes)}), got {len(weights)}.")
     if not (nodes[0] >= 0 and nodes[-1] <= 1 and all(before < after for before, after in pairwise(nodes))):
         raise ValueError(f"nodes: expected increasing positions in [0, 1], got {nodes[:5]}{' ...' * (len(nodes) > 5)}.")
     if not (min(weights) > 0 and abs(sum(weights) - 1) < 1e-6):
@@ -94,24 +94,24 @@ def open_grid(nodes: Sequence[float], weights: Sequence[float], rule: str = "") 
     edges = [0.0]
     for weight in weights:
         edges.append(edges[-1] + weight)
-    edges[-1] = 1.0  # the last cell ends at the input itself, whatever the sum's rounding
+    edges[-1] = 1.0  # the last cell ends at the input exactly
     lower, upper = zip(*pairwise(edges), strict=True)
     return Grid(nodes, lower, upper, rule=rule)
 
 
 def shared_grid(grids: Sequence[Grid]) -> Grid:
-    """The one grid whose nodes serve all the rules.
+    """The grid that contains the nodes of all grids.
 
-    Grids share a walk if their nodes are equal, the ends 0 and 1 of the path aside.
+    Rules can share gradients if their nodes are equal, except for the ends 0 and 1 of the path.
 
     Raises:
-        ValueError: If they have other nodes.
+        ValueError: If other nodes differ.
     """
     longest = max(grids, key=len)
     if all(grid == longest for grid in grids):
         return longest
     inner = [_inner(grid) for grid in grids]
-    same = all(len(nodes) == len(inner[0]) and _close(nodes, inner[0]) for nodes in inner)
+    same = all(len(nodes) == len(inner[0]) and _are_equal(nodes, inner[0]) for nodes in inner)
     if not same:
         rules = ", ".join(f"{grid.rule} ({len(grid)} nodes)" for grid in grids)
         raise ValueError(
@@ -127,14 +127,14 @@ def shared_grid(grids: Sequence[Grid]) -> Grid:
     return Grid(nodes, (0.0, *nodes[:-1]), (*nodes[1:], 1.0), rule=longest.rule)
 
 
-def offset(grid: Grid, walked: Grid) -> int:
-    """Which node of the grid that is walked is this grid's first."""
-    return int(walked.nodes[0] == 0 and grid.nodes[0] != 0)
+def offset(grid: Grid, shared: Grid) -> int:
+    """The index of the grid's first node in the shared grid."""
+    return int(shared.nodes[0] == 0 and grid.nodes[0] != 0)
 
 
 def _inner(grid: Grid) -> tuple[float, ...]:
     return tuple(node for node in grid.nodes if 0 < node < 1)
 
 
-def _close(nodes: Sequence[float], others: Sequence[float]) -> bool:
-    return all(abs(a - b) <= _CLOSE for a, b in zip(nodes, others, strict=True))
+def _are_equal(nodes: Sequence[float], others: Sequence[float]) -> bool:
+    return all(abs(a - b) <= _NODE_TOLERANCE for a, b in zip(nodes, others, strict=True))

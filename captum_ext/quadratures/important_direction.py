@@ -1,22 +1,21 @@
-"""IDGI's quadrature: the change of F, spread over the squared gradient."""
+"""IDGI's quadrature: the change of F on each step, shared in proportion to the squared gradient."""
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
 
-from captum_ext._utils.tensors import Tensors, by_example, per_node, squared_norms
+from captum_ext._utils.tensors import Tensors, by_example, by_node, per_node, squared_norms, sum_dtype
 from captum_ext._utils.types import TensorOrTuple
 from captum_ext.quadratures.base import Accumulator, Pair, Quadrature
 from captum_ext.quadratures.grid import Grid, closed_grid
 from captum_ext.quadratures.segment import Segment
 
-# How much of the step (that leads to a point, that leaves it) the direction at that point is given; the points
-# of the grid take these in turn.
+# The shares of the step to a point and of the step from it that the direction at that point gets. The points of the
+# grid cycle through these pairs.
 _SHARES = {
     "riemann_left": ((0.0, 1.0),),
     "riemann_right": ((1.0, 0.0),),
@@ -29,27 +28,26 @@ _SHARES = {
 class ImportantDirection(Quadrature):
     r"""IDGI's quadrature: :math:`\sum_j \frac{g_j^2}{\|g_j\|^2} (F_{j+1} - F_j)`.
 
-    Each step's change of F goes to the features in proportion to their squared gradient, whatever the
-    direction in which the path itself moved.
+    The features share the change of F on each step in proportion to their squared gradients. The direction of the path
+    does not matter.
 
     Args:
-        method: Where on its step the direction is taken. With ``n_steps=N``:
+        method: The position on each step at which the direction is taken. With ``n_steps=N``:
 
-            - ``"riemann_left"`` (default): at the start of the step, the published rule; N + 1 points;
-            - ``"riemann_right"``: at its end; N + 1 points;
-            - ``"riemann_trapezoid"``: the mean of the directions at both ends; N + 1 points, about half the
-              error of the published rule on a smooth F;
-            - ``"riemann_middle"``: half way; 2 N + 1 points.
+            - ``"riemann_left"`` (default): the start, the published rule; N + 1 points;
+            - ``"riemann_right"``: the end; N + 1 points;
+            - ``"riemann_trapezoid"``: both ends, whose directions are averaged; N + 1 points, about half the
+              error of the published rule for a smooth F;
+            - ``"riemann_middle"``: the middle; 2 N + 1 points.
 
     Note:
-        A step whose gradient is zero adds nothing (the reference code divides 0 by 0; for the trapezoid, a
-        step both of whose ends have a zero gradient). The attributions therefore sum to F(end) - F(start) less
-        F's change over such steps *whatever the number of steps*: the convergence delta reports only that loss
-        and says nothing about how close the attributions are to their limit. To judge that, compare runs with
-        n and 2n steps.
+        A step whose gradient is zero adds nothing (the reference code divides 0 by 0). With the trapezoid rule, both
+        ends of the step must have a zero gradient. *For any number of steps*, the attributions sum to
+        F(end) - F(start) minus the change of F on such steps. The convergence delta measures only these steps and
+        not the distance of the attributions from their limit; to estimate that, compare n with 2n steps.
 
     Raises:
-        ValueError: If ``method`` is none of the four.
+        ValueError: If ``method`` is not one of the four.
 
     Reference:
         Yang, Wang, Bilgic: IDGI: A Framework to Eliminate Explanation Noise from Integrated Gradients.
@@ -71,28 +69,30 @@ class ImportantDirection(Quadrature):
     uses_increments: ClassVar[bool] = False
 
     def grid(self, n_steps: int) -> Grid:
-        """All points 0, 1/n, ..., 1; half steps too for the middle rule."""
+        """All points 0, 1/n, ..., 1; for the middle rule, also the points halfway between them."""
         return closed_grid(n_steps * len(_SHARES[self.method]), self.method)
 
     def init(self) -> Accumulator:
-        """An empty accumulator, for one walk."""
+        """Create the accumulator of one integration."""
         return _DirectionSum(_SHARES[self.method])
 
     def for_adaptive_steps(self) -> Quadrature:
-        """The mean of the directions at both ends, which are points that stay when steps are halved."""
+        """The trapezoid rule, whose points remain when steps are halved."""
         return self.with_method("riemann_trapezoid")
 
-    def interval_errors(self, values: Pair, gradients: tuple[Tensors, Tensors], moves: Tensors) -> Tensor:
-        """How far the two ends' directions, each with F's whole change, are from their mean."""
-        apart = [before - after for before, after in zip(*map(_directions, gradients), strict=True)]
-        return (values[1] - values[0]).abs() * squared_norms(apart).sqrt() / 2
+    def interval_errors(
+        self, values: Pair, gradients: tuple[Tensors, Tensors], moves: Tensors, positions: Pair
+    ) -> Tensor:
+        """The distance from the mean of the two ends' attributions, each with the whole change of F, to either."""
+        differences = [before - after for before, after in zip(*map(_directions, gradients), strict=True)]
+        return (values[1] - values[0]).abs() * squared_norms(differences).sqrt() / 2
 
 
 class _Points(NamedTuple):
-    """K consecutive points, as IDGI needs them."""
+    """The squared gradients at K consecutive points."""
 
-    squares: Tensors  # squared gradients, scaled so that each point's largest is 1; each (K, B, ...)
-    norm: Tensor  # their sum over all features, (K, B): at least 1, or 0 where there is no gradient
+    squares: Tensors  # scaled so that the largest of each point is 1; one (K, B, ...) per input
+    norm: Tensor  # the sum over all features, (K, B): at least 1, or 0 for a zero gradient
     values: Tensor  # F, (K, B)
     arriving: Tensor  # the share of the step that leads to the point, (K, 1)
     leaving: Tensor  # the share of the step that starts there, (K, 1)
@@ -104,7 +104,7 @@ class _Points(NamedTuple):
 class _DirectionSum(Accumulator):
     def __init__(self, shares: tuple[tuple[float, float], ...]) -> None:
         self._shares = shares
-        self._seen = 0
+        self._n_points = 0
         self._previous: _Points | None = None
         self._total: Tensors | None = None
 
@@ -112,10 +112,10 @@ class _DirectionSum(Accumulator):
         new = self._points(segment)
         if self._previous is None:
             self._total = tuple(torch.zeros_like(square[0]) for square in new.squares)
-            self._take((new,))
+            self._add((new,))
         else:
-            # A step between two segments needs F at its far end, which only the later one has.
-            self._take((self._previous, new))
+            # The step between two segments needs F at the first point of the later one.
+            self._add((self._previous, new))
         self._previous = new.last()
 
     def _points(self, segment: Segment) -> _Points:
@@ -124,21 +124,21 @@ class _DirectionSum(Accumulator):
         for gradient in segment.gradients:
             dtype = torch.promote_types(dtype, gradient.dtype)
         gradients = tuple(gradient.to(dtype) for gradient in segment.gradients)
-        # Scaled before squaring: the square of a small float32 gradient would underflow.
+        # Scale before squaring, because the square of a small float32 gradient would underflow.
         largest = torch.zeros_like(segment.values, dtype=dtype)
         for gradient in gradients:
             if gradient.numel():
-                largest = torch.maximum(largest, _features(gradient).abs().amax(2))
+                largest = torch.maximum(largest, by_node(gradient).abs().amax(2))
         scale = torch.where(largest == 0, 1, largest)
         scaled = (gradient / per_node(scale.detach(), gradient) for gradient in gradients)
         squares = tuple(part.square() if part.requires_grad else part.square_() for part in scaled)
-        norm = torch.stack([_features(square).sum(2) for square in squares]).sum(0)
-        turns = [self._shares[(self._seen + k) % len(self._shares)] for k in range(len(norm))]
-        self._seen += len(norm)
-        arriving, leaving = norm.new_tensor(turns).unsqueeze(1).unbind(2)
+        norm = torch.stack([by_node(square).sum(2) for square in squares]).sum(0)
+        pairs = [self._shares[(self._n_points + k) % len(self._shares)] for k in range(len(norm))]
+        self._n_points += len(norm)
+        arriving, leaving = norm.new_tensor(pairs).unsqueeze(1).unbind(2)
         return _Points(squares, norm, segment.values.to(dtype), arriving, leaving)
 
-    def _take(self, parts: tuple[_Points, ...]) -> None:
+    def _add(self, parts: tuple[_Points, ...]) -> None:
         """Add the steps between the consecutive points of the parts."""
         norm, values, arriving, leaving = (torch.cat(pieces) for pieces in list(zip(*parts, strict=True))[1:])
         changes = values[1:] - values[:-1]
@@ -160,7 +160,7 @@ class _DirectionSum(Accumulator):
 
 
 def _directions(gradients: Tensors) -> Tensors:
-    """The shares that K squared gradients (K, ...) give to each feature, which sum to 1, or to 0 without a gradient."""
+    """Each feature's share of K squared gradients (K, ...). The shares sum to 1, or to 0 for a zero gradient."""
     largest = [by_example(part).abs().amax(1) for part in gradients if part.numel()]
     scale = torch.stack(largest).amax(0) if largest else gradients[0].new_ones(len(gradients[0]))
     scale = torch.where(scale == 0, 1, scale)
@@ -169,21 +169,16 @@ def _directions(gradients: Tensors) -> Tensors:
     return tuple(part / per_node(total, part) for part in squares)
 
 
-def _features(tensor: Tensor) -> Tensor:
-    """(K, B, ...) as (K, B, number of features)."""
-    return tensor.reshape(*tensor.shape[:2], math.prod(tensor.shape[2:]))
-
-
 def idgi(gradients: TensorOrTuple, values: Tensor, method: str = "riemann_left") -> TensorOrTuple:
-    """IDGI from gradients and values that were stored along some path: the interface of the published code.
+    """Compute IDGI from stored gradients and values along any path, with the interface of the published code.
 
     Args:
-        gradients: The gradient of F at the N points of the path in order, (N, ...), or
+        gradients: The gradients of F at the N points of the path in order, (N, ...), or
             (N, B, ...) for B examples at once; or a tuple of such tensors for several inputs.
         values: F at the points, (N,) or (N, B).
-        method: One of the rules of :class:`ImportantDirection`. ``riemann_middle`` takes the points as ends and
-            middles of steps in turn, so it wants an odd number of them. Default: the published
-            ``riemann_left``, which leaves the last gradient unused.
+        method: A rule of :class:`ImportantDirection`. For ``riemann_middle`` the points are alternately ends and
+            middles of steps, so their number is odd. Default: the published ``riemann_left``, which does not use
+            the last gradient.
 
     Returns:
         The attributions, (...) or (B, ...), a tuple if ``gradients`` is one.
@@ -213,20 +208,14 @@ def idgi(gradients: TensorOrTuple, values: Tensor, method: str = "riemann_left")
         )
     quadrature = ImportantDirection(method)
     if method == "riemann_middle" and len(values) % 2 == 0:
-        raise ValueError(f"riemann_middle needs an odd number of points, got {len(values)}.")
+        raise ValueError(f"method: riemann_middle needs an odd number of points, got {len(values)}.")
     one_example = values.dim() == 1
-    running = quadrature.init()
-    batched = tuple(part.unsqueeze(1) for part in parts) if one_example else parts
-    wide = tuple(part.to(torch.promote_types(part.dtype, torch.float32)) for part in batched)
-    wide_values = values.to(torch.promote_types(values.dtype, torch.float32))
-    running.update(
-        Segment(
-            wide,
-            wide_values.unsqueeze(1) if one_example else wide_values,
-            wide,
-            lambda *_: wide,
-            closed_grid(len(values) - 1),
-        )
-    )
-    result = tuple(part[0] if one_example else part for part in running.result())
+    accumulator = quadrature.init()
+    stored = [part.to(sum_dtype(part)) for part in (values, *parts)]
+    in_batches = [part.unsqueeze(1) for part in stored] if one_example else stored
+    path_values, path_gradients = in_batches[0], tuple(in_batches[1:])
+    # IDGI uses neither the points nor the moves.
+    segment = Segment((), path_values, path_gradients, lambda *_: (), closed_grid(len(values) - 1))
+    accumulator.update(segment)
+    result = tuple(part[0] if one_example else part for part in accumulator.result())
     return result if isinstance(gradients, tuple) else result[0]

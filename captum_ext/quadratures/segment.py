@@ -1,4 +1,4 @@
-"""What a quadrature gets: consecutive points of a path with F, its gradient and the path's moves."""
+"""Segments of a path: the data that a quadrature consumes."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ class Segment(NamedTuple):
     Attributes:
         points: The points, one tensor (K, B, ...) per input.
         values: F at the points, (K, B); ``None`` unless a quadrature of the walk needs values.
-        gradients: The gradient of F at the points, shaped as ``points``. The next forward pass may overwrite it: copy
-            what you keep.
-        increments: ``increments(before, after)`` is how far the path moves on the cell of each point: ``before`` times
-            the way from the start of the cell to the point plus ``after`` times the way from the point to the end of
-            the cell, shaped as ``points``.
-        grid: The points' positions and cells; :attr:`positions` and :attr:`widths` give them as tensors.
+        gradients: The gradients of F, with the points' shapes. The next forward pass may overwrite them; copy what
+            you keep.
+        increments: ``increments(before, after)`` returns the path's move on each point's cell, with the points' shapes:
+            ``before`` times the move from the start of the cell to the point, plus ``after`` times the move from the
+            point to the end of the cell.
+        grid: The positions and cells of the points; :attr:`positions` and :attr:`widths` are these as tensors.
     """
 
     points: Tensors
@@ -34,16 +34,16 @@ class Segment(NamedTuple):
 
     @property
     def positions(self) -> Tensor:
-        """Where on the path the points are, from 0 to 1, (K,) in the gradients' dtype and on their device."""
+        """The positions of the points on the path, from 0 to 1, (K,), with the gradients' dtype and device."""
         return self._on_device(self.grid.nodes)
 
     @property
     def widths(self) -> Tensor:
-        """How long the points' cells are, as shares of the path, (K,)."""
+        """The widths of the points' cells, as fractions of the path, (K,)."""
         return self._on_device([upper - lower for lower, upper in zip(self.grid.lower, self.grid.upper, strict=True)])
 
     def of(self, grid: Grid, start: int, increments: Callable[[float, float], Tensors]) -> Segment:
-        """The part of the segment that another grid has, with that grid's cells, from node ``start`` on."""
+        """The part of the segment at another grid's nodes, which start at index ``start``, with that grid's cells."""
         part = slice(start, start + len(grid))
         return Segment(
             tuple(point[part] for point in self.points),

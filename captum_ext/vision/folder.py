@@ -21,8 +21,8 @@ def image_files(option: str, name: str) -> list[Path]:
         if not Path(name).is_dir():
             raise UserError(f"{option} {name}: no such folder")
         # Path.rglob would silently skip folders that can't be read.
-        found = (Path(folder) / file for folder, _, files in os.walk(name, onerror=_raise) for file in files)
-        files = sorted(path for path in found if path.suffix.lower() in _SUFFIXES and path.is_file())
+        paths = (Path(folder) / file for folder, _, files in os.walk(name, onerror=_raise) for file in files)
+        files = sorted(path for path in paths if path.suffix.lower() in _SUFFIXES and path.is_file())
     except OSError as error:
         raise UserError(f"{option} {error.filename or name}: can't be read ({error.strerror or error})") from error
     if not files:

@@ -6,18 +6,19 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from captum_ext import baselines
+from captum_ext._utils.buffers import preserve_buffers
 from captum_ext._utils.errors import UserError
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-    from captum_ext.vision.classifier import Classifier
+    from captum_ext.vision.classifier import Classifier, Transform
 
 
-class Seen(NamedTuple):
+class ClassifiedImage(NamedTuple):
     """An image and a black and a white picture as inputs of the model (1, C, H, W), and the image's probabilities."""
 
     image: Tensor
@@ -32,37 +33,62 @@ class Seen(NamedTuple):
         return colors.permute(1, 2, 0).numpy()
 
 
-def probe(name: str, picture: Image, classifier: Classifier, device: torch.device) -> Seen:
+def probe(name: str, picture: Image, classifier: Classifier, device: torch.device) -> ClassifiedImage:
     """Transform a picture and classify it.
 
     Raises:
-        UserError: If the transform or the model fails or returns something that can't be explained.
+        UserError: If the transform or the model fails or returns an unsupported value.
     """
-    image = transformed(name, lambda: classifier.transform(picture)).to(device)
-    black, white = (
-        transformed(name, lambda make=make: make(picture, classifier.transform)[0]).to(device)
-        for make in (baselines.black, baselines.white)
-    )
+    image, black, white = picture_inputs(name, picture, classifier.transform, device)
     if not image.shape == black.shape == white.shape:
         raise UserError(f"{name}: the transform returns tensors of different shapes for images of the same size")
-    try:
-        with torch.no_grad():
-            scores = classifier.model(image)
-    except Exception as error:
-        raise UserError(f"{name}: the model fails on an input of shape {tuple(image.shape)}: {error}") from error
-    if not isinstance(scores, Tensor) or scores.dim() != 2 or len(scores) != 1 or scores.shape[1] < 2:
-        got = f"shape {tuple(scores.shape)}" if isinstance(scores, Tensor) else type(scores).__name__
-        raise UserError(f"{name}: expected the model to return logits (1, classes) for at least 2 classes, got {got}")
+    scores = class_logits(name, classifier.model, image)
     if not bool(torch.isfinite(scores).all()):
         raise UserError(f"{name}: the model returns NaN or infinite logits")
-    return Seen(image, black, white, scores.softmax(1)[0])
+    return ClassifiedImage(image, black, white, scores.softmax(1)[0])
+
+
+def picture_inputs(
+    name: str, picture: Image, transform: Transform, device: torch.device
+) -> tuple[Tensor, Tensor, Tensor]:
+    """A picture, and a black and a white one of its size, as inputs of the model (1, C, H, W).
+
+    Raises:
+        UserError: If the transform fails or returns something that can't be explained.
+    """
+    image, black, white = (
+        transformed(name, make).to(device)
+        for make in (
+            lambda: transform(picture),
+            lambda: baselines.black(picture, transform)[0],
+            lambda: baselines.white(picture, transform)[0],
+        )
+    )
+    return image, black, white
+
+
+def class_logits(name: str, model: nn.Module, image: Tensor) -> Tensor:
+    """The model's logits (1, classes) of an image.
+
+    Raises:
+        UserError: If the model fails or returns something else.
+    """
+    try:
+        with torch.no_grad(), preserve_buffers(model.modules()):
+            logits = model(image)
+    except Exception as error:  # users' models raise arbitrary exceptions
+        raise UserError(f"{name}: the model fails on an input of shape {tuple(image.shape)}: {error}") from error
+    if not isinstance(logits, Tensor) or logits.dim() != 2 or len(logits) != 1 or logits.shape[1] < 2:
+        got = f"shape {tuple(logits.shape)}" if isinstance(logits, Tensor) else type(logits).__name__
+        raise UserError(f"{name}: expected the model to return logits (1, classes) for at least 2 classes, got {got}")
+    return logits
 
 
 def transformed(name: str, transform: Any) -> Tensor:
     """The result of a transform, as a batch of one.
 
     Raises:
-        UserError: If the transform fails or returns something that can't be explained.
+        UserError: If the transform fails or returns an unsupported value.
     """
     try:
         image = transform()

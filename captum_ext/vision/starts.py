@@ -1,4 +1,4 @@
-"""The starts of paths, by name."""
+"""Named baselines for images."""
 
 from __future__ import annotations
 

@@ -244,12 +244,12 @@ def test_an_inference_tensor():
 
 
 def test_a_buffer_that_cannot_be_put_back_loses_no_result(monkeypatch):
-    def fail(tensor, value):
+    def fail(tensor, value, **_):
         raise RuntimeError("no room")
 
-    monkeypatch.setattr(buffers, "_put_back", fail)
+    monkeypatch.setattr(buffers, "_restore_value", fail)
     model = Model(torch.zeros(3), add_one)
-    with pytest.warns(UserWarning, match=r"could not be put back \(no room\).*state_dict") as caught:
+    with pytest.warns(UserWarning, match=r"could not be restored \(no room\).*state_dict") as caught:
         attributions = IntegratedGradients(model).attribute(X, target=0, n_steps=3)
     assert [warning.filename for warning in caught] == [__file__]
     assert attributions.shape == X.shape

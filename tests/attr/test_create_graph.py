@@ -1,5 +1,7 @@
 """Attributions that can be differentiated, with respect to the inputs and to the model's parameters."""
 
+import copy
+
 import pytest
 import torch
 
@@ -167,3 +169,33 @@ def test_layers_are_detached_by_default():
     x = torch.rand(2, 12, dtype=torch.float64, requires_grad=True)
     assert not LayerIDGI(net, net.layer).attribute(x, target=1).requires_grad
     assert not NeuronIntegratedGradients(net, net.layer).attribute(x, 3).requires_grad
+
+
+@pytest.mark.parametrize("loss_first", [True, False])
+def test_batch_normalization_in_training_mode(loss_first):
+    """The buffers are restored, and the graphs of the passes that changed them can still be differentiated."""
+    torch.manual_seed(0)
+    net = torch.nn.Sequential(
+        torch.nn.Linear(4, 8), torch.nn.BatchNorm1d(8), torch.nn.Softplus(), torch.nn.Linear(8, 2)
+    )
+    plain = copy.deepcopy(net)
+    x = torch.rand(6, 4)
+
+    def middle(x):  # Integrated Gradients with one step: the gradient halfway, in one pass
+        half = (x / 2).requires_grad_()
+        (gradient,) = torch.autograd.grad(plain(half)[:, 1].sum(), half, create_graph=True)
+        return x * gradient
+
+    method = IntegratedGradients(net)
+    loss = net(x).square().mean() if loss_first else None
+    with pytest.warns(UserWarning, match="training mode"):
+        maps = method.attribute(x, target=1, n_steps=1, method="riemann_middle", create_graph=True)
+    loss = net(x).square().mean() if loss is None else loss
+    (loss + maps.square().sum()).backward()
+    (plain(x).square().mean() + middle(x).square().sum()).backward()
+    for ours, theirs in zip(net.parameters(), plain.parameters(), strict=True):
+        torch.testing.assert_close(ours.grad, theirs.grad, atol=1e-5, rtol=1e-4)
+    once = torch.nn.BatchNorm1d(8)
+    once(plain[0](x))  # the buffers have seen the loss's pass only
+    torch.testing.assert_close(net[1].running_mean, once.running_mean)
+    assert net[1].num_batches_tracked == 1

@@ -11,37 +11,30 @@ from torch import nn
 
 from captum_ext import baselines
 from captum_ext.attr import IDGI, Expected, ExpectedGradients, IntegratedGradients, SharedArgument
-from tests.conformance.methods import METHODS, TAKES_BASELINES
+from tests.conformance.cases import TAKES_BASELINES, each
+from tests.helpers import close, normal
 
 STEPS = 6
-
-
-def close(got, expected, tolerance=1e-10):
-    torch.testing.assert_close(got, expected, atol=tolerance, rtol=0)
 
 
 def seeded(seed=0):
     return torch.Generator().manual_seed(seed)
 
 
-def normal(*shape, seed=0):
-    return torch.randn(*shape, dtype=torch.float64, generator=seeded(seed))
-
-
-@pytest.mark.parametrize("name", TAKES_BASELINES)
-def test_the_mean_over_a_set_is_that_of_a_loop(name, net, images):
+@each(TAKES_BASELINES)
+def test_the_mean_over_a_set_is_that_of_a_loop(case, net, images):
     each = normal(4, 3, 6, 5)
     results = [
-        METHODS[name](net).attribute(images, each[k : k + 1], [0, 1, 2], n_steps=STEPS, return_convergence_delta=True)
+        case.make(net).attribute(images, each[k : k + 1], [0, 1, 2], n_steps=STEPS, return_convergence_delta=True)
         for k in range(4)
     ]
     for form in (each, [each[k : k + 1] for k in range(4)], [each[k : k + 1].expand(3, -1, -1, -1) for k in range(4)]):
-        got, delta = Expected(METHODS[name](net), form).attribute(
+        got, delta = Expected(case.make(net), form).attribute(
             images, [0, 1, 2], n_steps=STEPS, return_convergence_delta=True, internal_batch_size=2
         )
         close(got, torch.stack([attributions for attributions, _ in results]).mean(0))
         close(delta, torch.stack([one for _, one in results]).mean(0))
-    if name != "IG, local":
+    if case.complete:
         rise = net(images) - net(each).mean(0)
         close(delta, got.sum((1, 2, 3)) - rise[torch.arange(3), torch.tensor([0, 1, 2])])
 

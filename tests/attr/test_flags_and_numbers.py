@@ -7,7 +7,11 @@ import torch
 
 from captum_ext import baselines
 from captum_ext.attr import (
+    EIG,
+    IDG,
     IDGI,
+    IGOS,
+    MAGIG,
     PGIG,
     BlurIG,
     Expected,
@@ -19,6 +23,7 @@ from captum_ext.attr import (
     LayerIDGI,
     LayerIntegratedGradients,
     LayerPathAttribution,
+    LeftIG,
     NeuronBlurIG,
     NeuronGuidedIG,
     NeuronIDGI,
@@ -27,6 +32,7 @@ from captum_ext.attr import (
     PathAttribution,
     PatternAttribution,
     PatternNet,
+    SmoothTaylor,
 )
 from captum_ext.evaluation import EvaluationConfig
 from captum_ext.metrics import degradation, deletion, information_curve, insertion, jpeg_compress, model_randomization
@@ -130,6 +136,7 @@ def test_a_positional_flag_of_captums_is_told_its_keyword(method):
 # multiply_by_inputs --------------------------------------------------------------------------------------------------
 
 WITHOUT_FACTOR = {
+    "IDG": (lambda **flag: IDG(MODEL, **flag), "DecisionGradients has none"),
     "IDGI": (lambda **flag: IDGI(MODEL, **flag), "ImportantDirection has none"),
     "GuidedIG": (lambda **flag: GuidedIG(MODEL, **flag), "GuidedPath moves every feature at its own pace"),
     "BlurIG": (lambda **flag: BlurIG(MODEL, **flag), "BlurPath moves every feature at its own pace"),
@@ -141,6 +148,10 @@ WITHOUT_FACTOR = {
     "NeuronBlurIG": (lambda **flag: NeuronBlurIG(MODEL, MODEL[0], **flag), "BlurPath moves every"),
     "PatternNet": (lambda **flag: PatternNet(MODEL, PATTERNS, **flag), "PatternNet does not have"),
     "PatternAttribution": (lambda **flag: PatternAttribution(MODEL, PATTERNS, **flag), "PatternAttribution does not"),
+    "EIG": (lambda **flag: EIG(MODEL, torch.clone, torch.clone, **flag), "LatentPath moves every"),
+    "MAGIG": (lambda **flag: MAGIG(MODEL, torch.clone, torch.clone, **flag), "LatentPath moves every"),
+    "SmoothTaylor": (lambda **flag: SmoothTaylor(MODEL, **flag), "SmoothTaylor does not have"),
+    "IGOS": (lambda **flag: IGOS(MODEL, **flag), "IGOS does not have"),
     "Expected": (
         lambda **flag: Expected(IG, [0], **flag),
         r"as in Expected\(IntegratedGradients\(model,",
@@ -148,6 +159,7 @@ WITHOUT_FACTOR = {
 }
 WITH_FACTOR = {
     "IntegratedGradients": lambda **flag: IntegratedGradients(MODEL, **flag),
+    "LeftIG": lambda **flag: LeftIG(MODEL, **flag),
     "PathAttribution": lambda **flag: PathAttribution(MODEL, **flag),
     "PGIG": lambda **flag: PGIG(MODEL, PATTERNS, **flag),
     "ExpectedGradients": lambda **flag: ExpectedGradients(MODEL, X, **flag),
@@ -189,5 +201,8 @@ def test_other_arguments_in_its_place_are_refused(name, value):
 def test_every_public_class_is_in_these_lists():
     import captum_ext.attr as attr
 
-    classes = {name for name in attr.__all__ if issubclass(getattr(attr, name), captum.attr.Attribution)}
+    public = {name: getattr(attr, name) for name in attr.__all__}
+    classes = {
+        n for n, thing in public.items() if isinstance(thing, type) and issubclass(thing, captum.attr.Attribution)
+    }
     assert classes == {*WITH_FACTOR, *WITHOUT_FACTOR}

@@ -18,7 +18,7 @@ from captum_ext.attr import (
     PathAttribution,
 )
 from captum_ext.paths import GuidedPath, guided
-from captum_ext.paths.guided import _kth_smallest, _selected
+from captum_ext.paths.guided import _kth_smallest, _select
 from captum_ext.quadratures import ImportantDirection, WeightedSum
 from tests.references import naive
 
@@ -179,7 +179,7 @@ def test_selection_equals_sorting(seed, size, share, kind):
         values = np.where(np.arange(size) % 61 == 0, values, values + 5)
     index = min(int(share * size), size - 1)
     before = values.copy()
-    assert _selected(values, index) == np.sort(values)[index]
+    assert _select(values, index) == np.sort(values)[index]
     assert (values == before).all()
 
 

@@ -21,14 +21,11 @@ from captum_ext.attr import (
 from captum_ext.paths import BlurPath, GuidedPath, StraightPath
 from captum_ext.patterns import PatternRule, fit_patterns
 from captum_ext.quadratures import ImportantDirection, WeightedSum
-from tests.conformance.methods import LAYER_METHODS
+from tests.conformance.cases import LAYER_METHODS
+from tests.helpers import close
 
 STEPS = 7
 TARGETS = [0, 3, 1]
-
-
-def close(got, expected, tolerance=1e-10):
-    torch.testing.assert_close(got, expected, atol=tolerance, rtol=0)
 
 
 class Cut(nn.Module):
@@ -254,7 +251,7 @@ def test_without_a_cap_a_late_layer_does_not_make_passes_of_many_photographs():
 
 @settings(max_examples=40, deadline=None)
 @given(
-    name=st.sampled_from(list(LAYER_METHODS)),
+    case=st.sampled_from(LAYER_METHODS),
     examples=st.integers(1, 5),
     cap=st.none() | st.integers(1, 40),
     steps=st.integers(1, 9),
@@ -262,7 +259,7 @@ def test_without_a_cap_a_late_layer_does_not_make_passes_of_many_photographs():
     at_input=st.booleans(),
     seed=st.integers(0, 999),
 )
-def test_shapes_and_batches(name, examples, cap, steps, shape, at_input, seed):
+def test_shapes_and_batches(case, examples, cap, steps, shape, at_input, seed):
     """Examples do not see one another, whatever their number, shape and batching."""
     torch.manual_seed(seed)
     head = nn.Conv2d(shape[0], 2, 3, padding=1).double()
@@ -275,7 +272,7 @@ def test_shapes_and_batches(name, examples, cap, steps, shape, at_input, seed):
         rows.append(len(x))
         return torch.tanh((head(x).unsqueeze(1) * weight).flatten(2).sum(2) * factor.unsqueeze(1))
 
-    method = LAYER_METHODS[name](model, head)
+    method = case.make(model, head)
     together = method.attribute(x, None, 1, factor, steps, internal_batch_size=cap, attribute_to_layer_input=at_input)
     assert cap is None or max(rows) <= cap
     assert together.shape == (x.shape if at_input else (examples, 2, *shape[1:]))

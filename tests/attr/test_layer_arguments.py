@@ -8,17 +8,10 @@ import torch
 from torch import nn
 
 from captum_ext.attr import LayerGuidedIG, LayerIDGI, LayerIntegratedGradients
+from tests.helpers import close, normal
 
 STEPS = 6
 LAYER_METHODS = [LayerIntegratedGradients, LayerIDGI, LayerGuidedIG]
-
-
-def rows(*shape, seed=0):
-    return torch.randn(*shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
-
-
-def close(got, expected, tolerance=1e-10):
-    torch.testing.assert_close(got, expected, atol=tolerance, rtol=0)
 
 
 @pytest.fixture
@@ -60,7 +53,7 @@ def score(h):
 @pytest.mark.parametrize("examples", [1, 2, 5])
 @pytest.mark.parametrize("method", LAYER_METHODS)
 def test_a_shared_table_with_as_many_rows_as_there_are_examples(layer, method, examples, use, cap):
-    x, table = rows(examples, 4), rows(examples, 4, seed=1)
+    x, table = normal(examples, 4), normal(examples, 4, seed=1)
     arguments = {"target": 1, "n_steps": STEPS, "internal_batch_size": cap}
     expected = method(lambda x: score(SHARED[use](layer(x), table)), layer).attribute(x, **arguments)
     explain = method(lambda x, table: score(SHARED[use](layer(x), table)), layer).attribute
@@ -74,7 +67,7 @@ def test_a_shared_table_with_as_many_rows_as_there_are_examples(layer, method, e
 
 
 def test_slices_in_single_rows_are_told_from_a_shared_table(layer):
-    x, table = rows(5, 4), rows(5, 4, seed=1)
+    x, table = normal(5, 4), normal(5, 4, seed=1)
     explain = LayerIDGI(lambda x, table: score(layer(x) + table.sum(0)), layer).attribute
     with pytest.warns(UserWarning, match=r"additional_forward_args\[0\] has as many rows.*takes it whole"):
         got = explain(x, target=1, n_steps=STEPS, additional_forward_args=table, internal_batch_size=1)
@@ -86,7 +79,7 @@ def test_slices_in_single_rows_are_told_from_a_shared_table(layer):
 @pytest.mark.parametrize("examples", [1, 5])
 @pytest.mark.parametrize("method", LAYER_METHODS)
 def test_one_row_per_example_next_to_a_shared_table(layer, method, examples, use, cap):
-    x, own, table = rows(examples, 4), rows(examples, 4, seed=2), rows(examples, 4, seed=1)
+    x, own, table = normal(examples, 4), normal(examples, 4, seed=2), normal(examples, 4, seed=1)
 
     def model(x, own, table):
         return score(OWN[use](layer(x), own) + 0.1 * table.sum(0))
@@ -114,14 +107,14 @@ def test_a_pass_that_no_choice_explains_is_named(layer):
     """The output of each example depends on how many there are."""
     model = lambda x, own: score(layer(x) * own * len(x))  # noqa: E731
     with pytest.warns(UserWarning, match=r"changes if a pass holds other rows.*additional_forward_args\[0\]"):
-        LayerIDGI(model, layer).attribute(rows(3, 4), target=1, additional_forward_args=rows(3, 4, seed=1))
+        LayerIDGI(model, layer).attribute(normal(3, 4), target=1, additional_forward_args=normal(3, 4, seed=1))
 
 
 def test_what_the_user_gave_is_not_written_to(layer):
     def model(x, own, table):
         return score(layer(x) * own.mul_(2) + table.abs_().sum(0))
 
-    x, own, table = rows(3, 4), rows(3, 4, seed=1), rows(3, 4, seed=2)
+    x, own, table = normal(3, 4), normal(3, 4, seed=1), normal(3, 4, seed=2)
     kept, kept_table = own.clone(), table.clone()
     for cap in (None, 2):
         with warnings.catch_warnings():
@@ -141,13 +134,13 @@ def test_no_more_passes_without_additional_tensors_and_few_with_them(layer):
         return score(layer(x) if own is None else layer(x) * own)
 
     explain = LayerIDGI(model, layer).attribute
-    explain(rows(3, 4), target=1, n_steps=50)
+    explain(normal(3, 4), target=1, n_steps=50)
     assert sum(calls) == 3 + 3 + 3 * 51
     calls.clear()
-    explain(rows(3, 4), target=1, n_steps=50, additional_forward_args=rows(3, 4))
+    explain(normal(3, 4), target=1, n_steps=50, additional_forward_args=normal(3, 4))
     assert sum(calls) == 3 + 3 + 3 * 51 + 2 * 3
     calls.clear()
-    explain(rows(6, 4), target=1, n_steps=50, additional_forward_args=rows(6, 4), internal_batch_size=3)
+    explain(normal(6, 4), target=1, n_steps=50, additional_forward_args=normal(6, 4), internal_batch_size=3)
     assert sum(calls) == 6 + 6 + 6 * 51 + 6 + 3
 
 
@@ -158,7 +151,7 @@ def test_initial_states_of_recurrent_networks():
         return lstm(x, (h, c))[0][:, -1]
 
     for examples in (1, 2, 5):
-        x, h, c = rows(examples, 7, 4), rows(2, examples, 6, seed=1), rows(2, examples, 6, seed=2)
+        x, h, c = normal(examples, 7, 4), normal(2, examples, 6, seed=1), normal(2, examples, 6, seed=2)
         method, arguments = LayerIntegratedGradients(model, lstm), {"target": 1, "n_steps": STEPS}
         got = method.attribute(x, additional_forward_args=(h, c), internal_batch_size=examples, **arguments)
         turned = LayerIntegratedGradients(
@@ -174,7 +167,7 @@ def test_initial_states_of_recurrent_networks():
 
 
 def test_inputs_may_hold_what_the_model_takes(layer):
-    x, mask = rows(3, 4), torch.zeros(3, 4).double()
+    x, mask = normal(3, 4), torch.zeros(3, 4).double()
     x[0, 1], mask[1, 2] = float("nan"), -float("inf")
 
     def model(x, mask):
@@ -218,7 +211,7 @@ def test_bags_of_ids_with_offsets(mode, target, cap):
     starts = {"baselines": (0, OFFSETS)}
     close(ours.attribute((IDS, OFFSETS), **starts, **arguments), expected, 1e-7)
     # A tensor with one row per bag goes with the bags.
-    scale = rows(3, 1, seed=3)
+    scale = normal(3, 1, seed=3)
     expected = torch.cat(
         [
             captum.attr.LayerIntegratedGradients(

@@ -18,17 +18,10 @@ from captum_ext.attr import (
     LayerIntegratedGradients,
     LayerPathAttribution,
 )
+from tests.helpers import close, normal
 
 STEPS = 6
 LAYER_METHODS = [LayerIntegratedGradients, LayerIDGI, LayerGuidedIG]
-
-
-def close(got, expected, tolerance=1e-10):
-    torch.testing.assert_close(got, expected, atol=tolerance, rtol=0)
-
-
-def rows(*shape, seed=0):
-    return torch.randn(*shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
 
 
 Pair = namedtuple("Pair", ["left", "right"])
@@ -64,7 +57,7 @@ def test_layers_that_put_out_several_tensors(form):
         assert form != "named tuple" or out.left is left
         return (left * right).sum(1).tanh()
 
-    x = rows(3, 4)
+    x = normal(3, 4)
     expected = IDGI(lambda a, b: (a * b).sum(1).tanh()).attribute((torch.tanh(x), x**2), n_steps=STEPS)
     got = LayerIDGI(model, layer).attribute(x, n_steps=STEPS, internal_batch_size=4)
     assert isinstance(got, tuple)
@@ -77,7 +70,7 @@ def test_layers_that_take_several_tensors_by_position_or_by_name():
             return a * b * scale
 
     layer = Product()
-    x, y = rows(3, 4), rows(3, 4, seed=1)
+    x, y = normal(3, 4), normal(3, 4, seed=1)
     scale = torch.full((3, 1), 2.0, dtype=torch.float64)
     by_position = LayerIntegratedGradients(lambda x, y: layer(x, y, 2.0).sum(1), layer)
     expected = IntegratedGradients(lambda a, b: 2 * (a * b).sum(1)).attribute((x, y), n_steps=STEPS)
@@ -99,7 +92,7 @@ def test_several_layers_move_together():
         a, b = right(y)
         return (left(x).sum(1) * a.sum(1) + b.sum(1)).tanh()
 
-    x, y = rows(3, 4), rows(3, 4, seed=1)
+    x, y = normal(3, 4), normal(3, 4, seed=1)
     parts = (left(x).detach(), torch.tanh(y), y**2)
     starts = (left(0 * x).detach(), torch.tanh(0 * y), 0 * y)
     expected = IDGI(lambda p, a, b: (p.sum(1) * a.sum(1) + b.sum(1)).tanh()).attribute(parts, starts, n_steps=STEPS)
@@ -117,7 +110,7 @@ def test_several_layers_move_together():
 
 def test_a_layer_that_feeds_only_another_listed_one_gets_zeros():
     model = nn.Sequential(nn.Linear(4, 4), nn.Tanh(), nn.Linear(4, 2)).double()
-    x = rows(3, 4)
+    x = normal(3, 4)
     first, last = LayerIDGI(model, [model[0], model[1]]).attribute(x, target=1, n_steps=STEPS)
     assert (first == 0).all()
     close(last, LayerIDGI(model, model[1]).attribute(x, target=1, n_steps=STEPS))
@@ -129,7 +122,7 @@ def test_in_place_layers_before_at_and_after(method):
     first, middle, last = (nn.Linear(*sizes).double() for sizes in ((4, 5), (5, 6), (6, 2)))
     model = nn.Sequential(first, nn.ReLU(inplace=True), middle, nn.Hardtanh(-0.5, 0.5, inplace=True), last)
     copied = nn.Sequential(first, nn.ReLU(), middle, nn.Hardtanh(-0.5, 0.5), last)
-    x = rows(3, 4)
+    x = normal(3, 4)
     for k in range(5):
         for at_input in (False, True):
             arguments = {"target": 1, "n_steps": STEPS, "attribute_to_layer_input": at_input}
@@ -152,7 +145,7 @@ def test_layers_whose_output_is_a_view(view):
             y += 1  # writes through the view
             return (y**2).flatten(1).sum(1)
 
-    x = rows(3, 4).requires_grad_()
+    x = normal(3, 4).requires_grad_()
     kept = x.detach().clone()
     for method in LAYER_METHODS:
         expected = method(lambda x: ((view(x) + 1) ** 2).flatten(1).sum(1), view).attribute(x, n_steps=STEPS)
@@ -166,7 +159,7 @@ def test_a_layer_that_runs_several_times_is_explained_at_its_last_run():
     torch.manual_seed(0)
     first, last, relu = nn.Linear(4, 4).double(), nn.Linear(4, 4).double(), nn.Softplus()
     model = lambda x: relu(last(relu(first(x)))).sum(1).tanh()  # noqa: E731
-    x = rows(3, 4)
+    x = normal(3, 4)
     hidden = lambda x: relu(last(relu(first(x)))).detach()  # noqa: E731
     expected = IDGI(lambda h: h.sum(1).tanh()).attribute(hidden(x), hidden(0 * x), n_steps=STEPS)
     with pytest.warns(UserWarning, match="Softplus runs 2 times in forward_func. Only its last output is explained"):
@@ -179,7 +172,7 @@ def test_a_layer_that_runs_several_times_is_explained_at_its_last_run():
 @pytest.mark.filterwarnings("ignore:A layer Tanh runs 2 times")
 def test_the_runs_before_the_last_are_left_alone():
     layer = nn.Tanh()
-    x = rows(3, 4)
+    x = normal(3, 4)
     got = LayerIDGI(lambda x: (layer(x) * layer(2 * x)).sum(1), layer).attribute(x, n_steps=STEPS)
     expected = IDGI(lambda h, x: (torch.tanh(x) * h).sum(1)).attribute(torch.tanh(2 * x), 0, None, (x,), n_steps=STEPS)
     close(got, expected)
@@ -192,7 +185,7 @@ def test_what_the_layer_itself_keeps_stays_its_own():
             return self.kept
 
     layer = Keeping(FORMS["dict"])
-    x, seen = rows(3, 4).requires_grad_(), []
+    x, seen = normal(3, 4).requires_grad_(), []
 
     def model(x):
         seen.append(x.requires_grad)
@@ -206,7 +199,7 @@ def test_what_the_layer_itself_keeps_stays_its_own():
 
 def test_a_model_that_overwrites_its_additional_arguments():
     layer = nn.Tanh()
-    x, factor = rows(3, 4), rows(3, 1)
+    x, factor = normal(3, 4), normal(3, 1)
     kept = factor.clone()
     method = LayerIDGI(lambda x, factor: (layer(x) * factor.mul_(2)).sum(1), layer)
     method.attribute(x, None, None, factor, STEPS, None, 2, return_convergence_delta=True)
@@ -228,7 +221,7 @@ def test_runs_that_depend_on_the_example():
 
 def test_regular_recurrent_and_attention_layers():
     gru, attention = nn.GRU(4, 5, batch_first=True).double(), nn.MultiheadAttention(4, 2, batch_first=True).double()
-    x = rows(3, 6, 4)
+    x = normal(3, 6, 4)
     got = LayerIDGI(lambda x: gru(x)[0][:, -1].sum(1), gru).attribute(x, n_steps=STEPS)
     assert got.shape == (3, 6, 5)  # the state (1, 3, 5) has no row an example
     assert (got[:, :-1] == 0).all()
@@ -241,7 +234,7 @@ def test_regular_recurrent_and_attention_layers():
 def test_half_precision_inside_a_model():
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 2))
-    x = rows(3, 4).float()
+    x = normal(3, 4).float()
     expected = LayerIDGI(model, model[1]).attribute(x, target=1, n_steps=STEPS)
     got = LayerIDGI(model.bfloat16(), model[1]).attribute(x.bfloat16(), target=1, n_steps=STEPS)
     assert got.dtype == torch.float32
@@ -251,7 +244,7 @@ def test_half_precision_inside_a_model():
 def test_autocast():
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 2))
-    x, dtypes = rows(3, 4).float(), set()
+    x, dtypes = normal(3, 4).float(), set()
     expected = LayerIDGI(model, model[0]).attribute(x, target=1, n_steps=STEPS)
     model[1].register_forward_pre_hook(lambda _, args: dtypes.add(args[0].dtype))
     with torch.autocast("cpu", torch.bfloat16):
@@ -263,7 +256,7 @@ def test_autocast():
 
 def test_gradient_modes_and_frozen_models():
     model = nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 2)).double()
-    x = rows(3, 4)
+    x = normal(3, 4)
     method = LayerIDGI(model, model[1])
     expected = method.attribute(x, target=1, n_steps=STEPS)
     with torch.no_grad():
@@ -278,14 +271,14 @@ def test_gradient_modes_and_frozen_models():
 def test_additional_arguments_go_with_their_examples_or_whole():
     torch.manual_seed(0)
     layer = nn.Linear(4, 4).double()
-    table = rows(7, 4)
+    table = normal(7, 4)
 
     def model(x, factor, power, table, name, scalar):
         assert table.shape == (7, 4)
         assert name == "a"
         return (layer(x) * factor.unsqueeze(1) * scalar + table.sum(0)).tanh().sum(1) ** power
 
-    x, factor, scalar = rows(3, 4), rows(3), torch.tensor(1.5)
+    x, factor, scalar = normal(3, 4), normal(3), torch.tensor(1.5)
     for cap in (None, 1, 2, 4):
         got = LayerIDGI(model, layer).attribute(
             x, additional_forward_args=(factor, 2, table, "a", scalar), n_steps=STEPS, internal_batch_size=cap
@@ -336,12 +329,12 @@ def test_everything_is_as_before(method, fail):
     model = Failing()
     model.first.register_forward_hook(lambda *_: None)
     model.first.register_forward_pre_hook(lambda *_: None)
-    model(rows(5, 4)).sum().backward()
+    model(normal(5, 4)).sum().backward()
     model.eval()
     model.norm.train()
     for name, value in {"calls": 0, **fail}.items():
         setattr(model, name, value)
-    x, baseline = rows(4, 4).requires_grad_(), rows(4, 4, seed=2)
+    x, baseline = normal(4, 4).requires_grad_(), normal(4, 4, seed=2)
     state = {key: value.clone() for key, value in model.state_dict().items()}
     gradients = [p.grad.clone() for p in model.parameters()]
     kept = x.detach().clone(), baseline.clone()
@@ -374,7 +367,7 @@ def test_everything_is_as_before(method, fail):
 
 def test_the_users_own_hooks_on_the_layer_run_first():
     model = nn.Sequential(nn.Linear(4, 4), nn.Tanh(), nn.Linear(4, 2)).double()
-    x = rows(3, 4)
+    x = normal(3, 4)
     model[1].register_forward_hook(lambda module, args, output: 2 * output)
     expected = IDGI(lambda h: model[2](h)).attribute(2 * torch.tanh(model[0](x)), 2 * torch.tanh(model[0](0 * x)), 1)
     close(LayerIDGI(model, model[1]).attribute(x, target=1), expected.detach())
@@ -382,7 +375,7 @@ def test_the_users_own_hooks_on_the_layer_run_first():
 
 def test_compiled_models_see_the_hooks_and_do_not_keep_them():
     model = nn.Sequential(nn.Linear(4, 8), nn.Softplus(), nn.Linear(8, 2)).double()
-    x = rows(3, 4)
+    x = normal(3, 4)
     expected, before = LayerIDGI(model, model[1]).attribute(x, target=1), model(x)
     compiled = torch.compile(model, backend="aot_eager")
     for _ in range(2):
@@ -396,7 +389,7 @@ def test_compiled_models_see_the_hooks_and_do_not_keep_them():
 def test_activation_checkpointing_around_the_layer_is_refused(reentrant, message):
     model = nn.Sequential(nn.Linear(4, 5), nn.Softplus(), nn.Linear(5, 3)).double()
     block = nn.Sequential(model[0], model[1])
-    x = rows(3, 4)
+    x = normal(3, 4)
 
     def checkpointed(x):
         return model[2](checkpoint(block, x, use_reentrant=reentrant))
@@ -434,7 +427,7 @@ IDS = torch.tensor([[1, 2, 3]])
         (lambda: LayerIDGI(NET, NET[0]).attribute(IDS, 0.5, 0), r"baselines: expected whole numbers.*torch.int64"),
         (lambda: LayerIDGI(NET, NET[0]).attribute(IDS, target=0, method="gausslegendre"), "riemann_left"),
         (lambda: LayerBlurIG(NET, NET[0]).attribute(IDS, 0, 0), "BlurPath starts from the blurred input"),
-        (lambda: LayerBlurIG(NET, NET[2]).attribute(IDS, target=0), "BlurPath blurs the dimensions after"),
+        (lambda: LayerBlurIG(NET, NET[2]).attribute(IDS, target=0), "BlurPath: expected inputs with 1 to 3 dimensions"),
         (lambda: LayerIDGI(NET, NET[0]).attribute(IDS), "target: expected one value for each"),
         (lambda: LayerIDGI(NET, NET[0]).attribute(IDS, target=0, internal_batch_size=0), "internal_batch_size"),
         (lambda: LayerPathAttribution(NET, NET[0], path=1), "path: expected a path"),
@@ -451,7 +444,7 @@ def test_activations_without_a_row_an_example():
     with pytest.raises(
         ValueError, match=r"one row for each of 3 examples in dimension 0.*\(6, 3, 5\).*batch_first=True"
     ):
-        LayerIDGI(lambda x: lstm(x.transpose(0, 1))[0][-1].sum(1), lstm).attribute(rows(3, 6, 4))
+        LayerIDGI(lambda x: lstm(x.transpose(0, 1))[0][-1].sum(1), lstm).attribute(normal(3, 6, 4))
 
 
 def test_baselines_whose_activations_have_another_shape():

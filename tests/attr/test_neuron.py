@@ -19,12 +19,9 @@ from captum_ext.attr import (
 from captum_ext.paths import BlurPath, GuidedPath, StraightPath
 from captum_ext.patterns import PatternRule, fit_patterns
 from captum_ext.quadratures import ImportantDirection
+from tests.helpers import close
 
 STEPS = 7
-
-
-def close(got, expected, tolerance=1e-10):
-    torch.testing.assert_close(got, expected, atol=tolerance, rtol=0)
 
 
 SELECTORS = {

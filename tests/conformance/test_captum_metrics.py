@@ -3,17 +3,15 @@
 import captum.attr
 import pytest
 import torch
+from captum.attr import LayerAttribution
 from captum.metrics import infidelity, sensitivity_max
 
 from captum_ext.attr import IntegratedGradients
-from tests.conformance.methods import LAYER_METHODS, METHODS, NEURON_METHODS, TAKES_BASELINES, pattern_methods
+from tests.conformance.cases import LAYER_METHODS, METHODS, NEURON_METHODS, TAKES_BASELINES, each, pattern_methods
+from tests.helpers import close
 
 STEPS = 4
 TARGETS = [0, 1, 2]
-
-
-def close(got, expected, tolerance=1e-9):
-    torch.testing.assert_close(got, expected, atol=tolerance, rtol=0)
 
 
 def moved(inputs, radius=0.02):
@@ -32,9 +30,9 @@ def expected_sensitivity(method, inputs, **arguments):
     return (after - before).flatten(1).norm(dim=1) / before.flatten(1).norm(dim=1)
 
 
-@pytest.mark.parametrize("name", METHODS)
-def test_sensitivity(name, net, images):
-    method = METHODS[name](net)
+@each(METHODS)
+def test_sensitivity(case, net, images):
+    method = case.make(net)
     arguments = {"target": TARGETS, "n_steps": STEPS}
     expected = expected_sensitivity(method, images, **arguments)
     for batch in (None, 3, 4):
@@ -49,18 +47,18 @@ def test_sensitivity(name, net, images):
         close(got, expected, 1e-6)
 
 
-@pytest.mark.parametrize("name", TAKES_BASELINES)
-def test_sensitivity_with_baselines_and_chance(name, net, images):
+@each(TAKES_BASELINES)
+def test_sensitivity_with_baselines_and_chance(case, net, images):
     score = sensitivity_max(
-        METHODS[name](net).attribute, (images,), baselines=torch.rand_like(images), target=TARGETS, n_steps=STEPS
+        case.make(net).attribute, (images,), baselines=torch.rand_like(images), target=TARGETS, n_steps=STEPS
     )
     assert score.shape == (3,)
     assert (score > 0).all()
 
 
-@pytest.mark.parametrize("name", METHODS)
-def test_infidelity(name, net, images):
-    attributions = METHODS[name](net).attribute(images, target=TARGETS, n_steps=STEPS)
+@each(METHODS)
+def test_infidelity(case, net, images):
+    attributions = case.make(net).attribute(images, target=TARGETS, n_steps=STEPS)
     part, perturbed = noise(images)
     change = (net(images) - net(perturbed))[range(3), TARGETS].detach()
     for normalise in (False, True):
@@ -88,25 +86,25 @@ def test_infidelity_of_captums_and_our_integrated_gradients(net, images):
 
 
 def test_neurons(net, images):
-    for make in NEURON_METHODS.values():
-        method = make(net, net.conv)
+    for case in NEURON_METHODS:
+        method = case.make(net, net.conv)
         arguments = {"neuron_selector": (1, 2, 3), "n_steps": STEPS}
         got = sensitivity_max(method.attribute, images, perturb_func=moved, **arguments)
         close(got, expected_sensitivity(method, images, **arguments), 1e-6)
 
 
 def test_patterns(net, images):
-    for name, method in pattern_methods(net, torch.randn(40, 3, 6, 5, dtype=torch.float64)).items():
-        if not name.startswith("Layer"):
+    for method in pattern_methods(net, torch.randn(40, 3, 6, 5, dtype=torch.float64)).values():
+        if not isinstance(method, LayerAttribution):
             got = sensitivity_max(method.attribute, images, perturb_func=moved, target=TARGETS)
             close(got, expected_sensitivity(method, images, target=TARGETS), 1e-6)
 
 
-@pytest.mark.parametrize("name", LAYER_METHODS)
-def test_sensitivity_of_layers_takes_a_tuple(name, net, images):
+@each(LAYER_METHODS)
+def test_sensitivity_of_layers_takes_a_tuple(case, net, images):
     """sensitivity_max gives a tuple and wants one back; a layer's attribution is a tensor, Captum's own too."""
     arguments = {"target": TARGETS, "n_steps": STEPS}
-    method = LAYER_METHODS[name](net, net.conv)
+    method = case.make(net, net.conv)
     for refused in (method, captum.attr.LayerIntegratedGradients(net, net.conv)):
         with pytest.raises(RuntimeError, match="must match the size"):
             sensitivity_max(refused.attribute, images, perturb_func=moved, **arguments)

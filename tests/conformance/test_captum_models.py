@@ -22,15 +22,12 @@ from captum.testing.helpers.classification_models import SoftmaxModel
 from torch import nn
 
 from captum_ext.attr import IDGI, IntegratedGradients, LayerIDGI, LayerIntegratedGradients, NeuronIntegratedGradients
-from tests.conformance.methods import LAYER_METHODS, METHODS, NEURON_METHODS
+from tests.conformance.cases import CASES, METHODS, each
+from tests.helpers import close
 
 STEPS = 5
-FLAT = [name for name in METHODS if "Blur" not in name]  # those that take inputs without spatial dimensions
-FLAT_LAYERS = [name for name in LAYER_METHODS if "Blur" not in name]
-
-
-def close(got, expected, tolerance=1e-5):
-    torch.testing.assert_close(got, expected, atol=tolerance, rtol=1e-5)
+FLAT = [case for case in METHODS if case.minimum_rank <= 2]  # those that take inputs without spatial dimensions
+FLAT_CASES = [case for case in CASES if case.minimum_rank <= 2]
 
 
 def rows(*shape):
@@ -76,13 +73,13 @@ def tupled(value):
 
 
 @pytest.mark.parametrize("configuration", CONFIGURATIONS)
-@pytest.mark.parametrize("name", FLAT)
-def test_each_example_with_its_target_and_arguments(name, configuration):
+@each(FLAT)
+def test_each_example_with_its_target_and_arguments(case, configuration):
     model, inputs, baselines, args, target = CONFIGURATIONS[configuration]
-    method = METHODS[name](model)
+    method = case.make(model)
     together, deltas = method.attribute(inputs, baselines, target, args, STEPS, return_convergence_delta=True)
     capped = method.attribute(inputs, baselines, target, args, STEPS, internal_batch_size=3)
-    close(capped, together)
+    close(capped, together, 1e-5, 1e-5)
     examples = len(tupled(inputs)[0])
     for k in range(examples):
         alone = tuple(one(part, k) for part in tupled(inputs))
@@ -97,8 +94,8 @@ def test_each_example_with_its_target_and_arguments(name, configuration):
         many = isinstance(target, list | torch.Tensor) and len(target) == examples
         for form in (target[k], target[k : k + 1]) if many else (target,):
             got, delta = method.attribute(alone, starts, form, row_args, STEPS, return_convergence_delta=True)
-            close(got, tuple(one(part, k) for part in tupled(together)))
-            close(delta, deltas[k : k + 1], 1e-3)
+            close(got, tuple(one(part, k) for part in tupled(together)), 1e-5, 1e-5)
+            close(delta, deltas[k : k + 1], 1e-3, 1e-5)
 
 
 @pytest.mark.parametrize("configuration", CONFIGURATIONS)
@@ -109,8 +106,8 @@ def test_captums_integrated_gradients(configuration):
             arguments = (inputs, baselines, target, args, 20, rule, None, True)
             expected = captum.attr.IntegratedGradients(model, multiply).attribute(*arguments)
             got = IntegratedGradients(model, multiply).attribute(*arguments)
-            close(got[0], expected[0], 1e-4)
-            close(got[1], expected[1], 1e-3)
+            close(got[0], expected[0], 1e-4, 1e-5)
+            close(got[1], expected[1], 1e-3, 1e-5)
 
 
 IMAGES = {
@@ -121,13 +118,13 @@ IMAGES = {
 
 
 @pytest.mark.parametrize("dimensions", IMAGES)
-@pytest.mark.parametrize("name", METHODS)
-def test_convolution_networks_of_all_dimensions(name, dimensions):
+@each(METHODS)
+def test_convolution_networks_of_all_dimensions(case, dimensions):
     model, x = IMAGES[dimensions]
-    method = METHODS[name](model)
+    method = case.make(model)
     together = method.attribute(x, target=[0, 1], n_steps=STEPS, internal_batch_size=3)
     for k in range(2):
-        close(method.attribute(x[k : k + 1], target=k, n_steps=STEPS), together[k : k + 1])
+        close(method.attribute(x[k : k + 1], target=k, n_steps=STEPS), together[k : k + 1], 1e-5, 1e-5)
 
 
 @pytest.mark.parametrize("layer", ["conv1", "relu1", "pool1", "conv2", "pool2", "fc1", "relu3", "fc2", "softmax"])
@@ -139,11 +136,11 @@ def test_every_layer_of_a_convolution_network(layer):
         arguments = (x, baseline, [0, 3], None, 12, "gausslegendre", None, True, at_input)
         expected, expected_delta = captum.attr.LayerIntegratedGradients(model, module).attribute(*arguments)
         got, delta = LayerIntegratedGradients(model, module).attribute(*arguments)
-        close(got, expected)
-        close(delta, expected_delta, 1e-4)
+        close(got, expected, 1e-5, 1e-5)
+        close(delta, expected_delta, 1e-4, 1e-5)
         change = (model(x) - model(baseline))[range(2), [0, 3]].detach()
         shared = LayerIDGI(model, module).attribute(x, baseline, [0, 3], attribute_to_layer_input=at_input)
-        close(shared.flatten(1).sum(1), change, 1e-4)
+        close(shared.flatten(1).sum(1), change, 1e-4, 1e-5)
 
 
 def test_embeddings_and_nested_modules():
@@ -152,11 +149,11 @@ def test_embeddings_and_nested_modules():
     for layer in (model.embedding1, model.embedding2, [model.embedding1, model.embedding2], model.linear1):
         expected = captum.attr.LayerIntegratedGradients(model, layer).attribute(inputs, n_steps=9)
         got = LayerIntegratedGradients(model, layer).attribute(inputs, n_steps=9, internal_batch_size=5)
-        close(got, expected)
+        close(got, expected, 1e-5, 1e-5)
     alone = captum.attr.LayerIntegratedGradients(model, model.embedding1)
     expected = alone.attribute(inputs[0], additional_forward_args=inputs[1:], n_steps=9)
     ours = LayerIntegratedGradients(model, model.embedding1)
-    close(ours.attribute(inputs[0], additional_forward_args=inputs[1:], n_steps=9), expected)
+    close(ours.attribute(inputs[0], additional_forward_args=inputs[1:], n_steps=9), expected, 1e-5, 1e-5)
 
 
 def test_layers_of_several_inputs_and_outputs():
@@ -166,18 +163,18 @@ def test_layers_of_several_inputs_and_outputs():
         for at_input in (False, True):
             arguments = {"target": 0, "n_steps": 9, "attribute_to_layer_input": at_input}
             expected = captum.attr.LayerIntegratedGradients(model, layer).attribute(inputs, **arguments)
-            close(LayerIntegratedGradients(model, layer).attribute(inputs, **arguments), expected)
+            close(LayerIntegratedGradients(model, layer).attribute(inputs, **arguments), expected, 1e-5, 1e-5)
     model = BasicModel_MultiLayer(multi_input_module=True, inplace=True)
     x = 10 * rows(4, 3)
     expected = captum.attr.LayerIntegratedGradients(model, model.multi_relu).attribute(x, target=0, n_steps=9)
-    close(LayerIntegratedGradients(model, model.multi_relu).attribute(x, target=0, n_steps=9), expected)
+    close(LayerIntegratedGradients(model, model.multi_relu).attribute(x, target=0, n_steps=9), expected, 1e-5, 1e-5)
 
 
 def test_a_module_that_is_used_twice():
     model = BasicModelWithReusedModules()
     with pytest.warns(UserWarning, match="ReLU runs 2 times"):
         got = LayerIDGI(model, model.relu).attribute(rows(2, 3), target=1)
-    close(got.sum(1), (model(rows(2, 3)) - model(torch.zeros(2, 3)))[:, 1].detach())
+    close(got.sum(1), (model(rows(2, 3)) - model(torch.zeros(2, 3)))[:, 1].detach(), 1e-5, 1e-5)
     assert Conv1dSeqModel()(rows(2, 4, 1000)).shape[0] == 2
 
 
@@ -187,21 +184,21 @@ def test_neurons(neuron):
     for layer in (model.model.linear1, model.model.relu):
         arguments = (inputs, neuron, baselines, args, 9, "gausslegendre")
         expected = captum.attr.NeuronIntegratedGradients(model, layer).attribute(*arguments)
-        close(NeuronIntegratedGradients(model, layer).attribute(*arguments), expected, 1e-3)
-        close(NeuronIntegratedGradients(model, layer).attribute(*arguments, 4), expected, 1e-3)
+        close(NeuronIntegratedGradients(model, layer).attribute(*arguments), expected, 1e-3, 1e-5)
+        close(NeuronIntegratedGradients(model, layer).attribute(*arguments, 4), expected, 1e-3, 1e-5)
 
 
 @pytest.mark.parametrize("compiler", ["script", "trace"])
-@pytest.mark.parametrize("name", METHODS)
+@each(METHODS)
 @pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
-def test_scripted_and_traced_models(name, compiler):
+def test_scripted_and_traced_models(case, compiler):
     for model, inputs in ((BasicModel_MultiLayer(), rows(4, 3)), IMAGES["2 dimensions"]):
-        if "Blur" in name and inputs.dim() < 3:
+        if inputs.dim() < case.minimum_rank:
             continue
         compiled = torch.jit.script(model) if compiler == "script" else torch.jit.trace(model, inputs)
-        expected = METHODS[name](model).attribute(inputs, target=1, n_steps=STEPS, return_convergence_delta=True)
-        got = METHODS[name](compiled).attribute(inputs, target=1, n_steps=STEPS, return_convergence_delta=True)
-        close(got, expected, 1e-4)
+        expected = case.make(model).attribute(inputs, target=1, n_steps=STEPS, return_convergence_delta=True)
+        got = case.make(compiled).attribute(inputs, target=1, n_steps=STEPS, return_convergence_delta=True)
+        close(got, expected, 1e-4, 1e-5)
 
 
 @pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
@@ -209,7 +206,9 @@ def test_layers_next_to_scripted_parts():
     model, x = IMAGES["2 dimensions"]
     mixed = nn.Sequential(model.conv1, torch.jit.script(nn.Sequential(model.relu1, model.pool1, nn.Flatten())))
     plain = nn.Sequential(model.conv1, model.relu1, model.pool1, nn.Flatten())
-    close(LayerIDGI(mixed, mixed[0]).attribute(x, target=7), LayerIDGI(plain, plain[0]).attribute(x, target=7))
+    close(
+        LayerIDGI(mixed, mixed[0]).attribute(x, target=7), LayerIDGI(plain, plain[0]).attribute(x, target=7), 1e-5, 1e-5
+    )
     with pytest.raises(TypeError, match="takes hooks, which scripted ones do not"):
         LayerIDGI(mixed, mixed[1])
     with pytest.raises(ValueError, match="did not run in forward_func, or ran where hooks are not called"):
@@ -228,17 +227,17 @@ def hooks(model):
     )
 
 
-@pytest.mark.parametrize("name", [*FLAT, *FLAT_LAYERS, *(name for name in NEURON_METHODS if "Blur" not in name)])
-def test_no_hooks_are_left_after_errors(name):
+@each(FLAT_CASES)
+def test_no_hooks_are_left_after_errors(case):
     model = BasicModel_MultiLayer()
     x = rows(4, 3)
     arguments = {"target": 1, "n_steps": STEPS}
-    if name in METHODS:
-        method, wrong = METHODS[name](model), {"target": (9999,) * 20}
-    elif name in LAYER_METHODS:
-        method, wrong = LAYER_METHODS[name](model, model.linear1), {"target": (9999,) * 20}
+    if case.at == "inputs":
+        method, wrong = case.make(model), {"target": (9999,) * 20}
+    elif case.at == "layer":
+        method, wrong = case.make(model, model.linear1), {"target": (9999,) * 20}
     else:
-        method, wrong = NEURON_METHODS[name](model, model.linear1), {"neuron_selector": (9999,) * 20}
+        method, wrong = case.make(model, model.linear1), {"neuron_selector": (9999,) * 20}
         arguments = {"neuron_selector": 1, "n_steps": STEPS}
     method.attribute(x, **arguments)
     assert hooks(model) == 0
@@ -246,7 +245,7 @@ def test_no_hooks_are_left_after_errors(name):
         method.attribute(x, **{**arguments, **wrong})
     assert hooks(model) == 0
     model.relu = Broken()
-    if name in METHODS or name in LAYER_METHODS:
+    if case.at != "neuron":
         with pytest.raises(RuntimeError, match="broken layer"):
             method.attribute(x, **arguments)
     model.linear1 = Broken()

@@ -6,7 +6,7 @@ import torch
 
 from captum_ext._engine.activations import LayerHooks
 from captum_ext.attr import GuidedIG, IntegratedGradients, LayerIDGI, NeuronIntegratedGradients
-from tests.conformance.methods import LAYER_METHODS, METHODS
+from tests.conformance.cases import LAYER_METHODS, METHODS, each
 
 
 def test_layer_integrated_gradients_on_our_walk(net, images):
@@ -31,10 +31,10 @@ def test_neuron_gradients_on_our_walk(net, images):
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device on this machine")
-@pytest.mark.parametrize("name", METHODS)
-def test_cuda_gives_what_the_cpu_gives(name, net, images):
-    expected = METHODS[name](net).attribute(images, target=[0, 1, 2], n_steps=7)
-    got = METHODS[name](net.cuda()).attribute(
+@each(METHODS)
+def test_cuda_gives_what_the_cpu_gives(case, net, images):
+    expected = case.make(net).attribute(images, target=[0, 1, 2], n_steps=7)
+    got = case.make(net.cuda()).attribute(
         images.cuda(), target=torch.tensor([0, 1, 2]), n_steps=7, internal_batch_size=5
     )
     assert got.device.type == "cuda"
@@ -42,10 +42,10 @@ def test_cuda_gives_what_the_cpu_gives(name, net, images):
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device on this machine")
-@pytest.mark.parametrize("name", LAYER_METHODS)
-def test_layers_on_cuda(name, net, images):
-    expected = LAYER_METHODS[name](net, net.conv).attribute(images, target=[0, 1, 2], n_steps=7)
-    got = LAYER_METHODS[name](net.cuda(), net.conv).attribute(images.cuda(), target=[0, 1, 2], n_steps=7)
+@each(LAYER_METHODS)
+def test_layers_on_cuda(case, net, images):
+    expected = case.make(net, net.conv).attribute(images, target=[0, 1, 2], n_steps=7)
+    got = case.make(net.cuda(), net.conv).attribute(images.cuda(), target=[0, 1, 2], n_steps=7)
     torch.testing.assert_close(got.cpu(), expected, atol=1e-9, rtol=0)
 
 
@@ -74,7 +74,7 @@ def test_what_ran_on_several_devices_is_joined_in_the_batchs_order(net):
     """The keys stand for devices that this machine may not have; the tensors are on the CPU."""
     first, second = torch.device("cuda", 0), torch.device("cuda", 1)
     parts = {first: (torch.zeros(2, 3), torch.zeros(2)), second: (torch.ones(1, 3), torch.ones(1))}
-    joined = LayerHooks(net, [net.conv], False, [1, 0])._gather(parts)
+    joined = LayerHooks(net, [net.conv], False, [1, 0]).gather(0, parts)
     assert [part.reshape(3, -1)[:, 0].tolist() for part in joined] == [[1, 0, 0], [1, 0, 0]]
     with pytest.raises(ValueError, match="device_ids: expected the order of the devices"):
-        LayerHooks(net, [net.conv], False)._gather(parts)
+        LayerHooks(net, [net.conv], False).gather(0, parts)

@@ -8,14 +8,11 @@ from captum.concept import TCAV, Concept
 from captum.concept._utils.classifier import Classifier
 
 from captum_ext.attr import IDGI, IntegratedGradients, LayerBlurIG, LayerIDGI, LayerIntegratedGradients
+from tests.conformance.cases import LAYER_METHODS, Case, each
 from tests.conformance.language import WORDS, LanguageModel, Tokenizer
-from tests.conformance.methods import LAYER_METHODS
+from tests.helpers import close
 
 STEPS = 6
-
-
-def close(got, expected, tolerance=1e-7):
-    torch.testing.assert_close(got, expected, atol=tolerance, rtol=0)
 
 
 # TCAV ------------------------------------------------------------------------------------------------------------
@@ -58,12 +55,12 @@ def scores(net, method, images, folder, **arguments):
     return result["magnitude"], result["sign_count"], weights
 
 
-@pytest.mark.parametrize("name", LAYER_METHODS)
-def test_tcav(name, net, images, tmp_path):
-    magnitude, sign_count, weights = scores(net, LAYER_METHODS[name](net, None), images, tmp_path)
-    attributions = LAYER_METHODS[name](net, net.conv).attribute(images, target=[0, 1, 2], n_steps=STEPS)
+@each(LAYER_METHODS)
+def test_tcav(case, net, images, tmp_path):
+    magnitude, sign_count, weights = scores(net, case.make(net, None), images, tmp_path)
+    attributions = case.make(net, net.conv).attribute(images, target=[0, 1, 2], n_steps=STEPS)
     products = attributions.flatten(1).float() @ weights.float().T
-    close(sign_count, (products > 0).float().mean(0))
+    close(sign_count, (products > 0).float().mean(0), 1e-7)
     close(magnitude, products.mean(0), 1e-6)
     assert not net.conv._forward_hooks
 
@@ -110,24 +107,24 @@ def test_language_models(model, target):
             TextTokenInput("the cat sat on", tokenizer), target=target, n_steps=STEPS, internal_batch_size=4
         )
         close(result.token_attr, by_hand(model, plain, prompt, answer, n_steps=STEPS), 1e-10)
-        close(result.seq_attr, result.token_attr.sum(0))
+        close(result.seq_attr, result.token_attr.sum(0), 1e-7)
         assert result.input_tokens == ["<s>", "the", "cat", "sat", "on"]
         assert result.output_tokens == target.split()
         assert method.forward_func is model  # the wrapper works on a copy
     assert not model.embedding._forward_hooks
 
 
-# Blur runs along the tokens.
-ALONG_TOKENS = {
-    **LAYER_METHODS,
-    "Layer Blur IG": lambda f, layer: LayerBlurIG(f, layer, max_sigma=2.0, spatial_dims=(1,)),
-}
+# Embeddings have no spatial dimensions; BlurPath can be told to blur along the tokens.
+ALONG_TOKENS = [
+    Case("Layer Blur IG along tokens", LayerBlurIG, max_sigma=2.0, spatial_dims=(1,)),
+    *(case for case in LAYER_METHODS if case.minimum_rank <= 2),
+]
 
 
-@pytest.mark.parametrize("name", ALONG_TOKENS)
-def test_every_layer_method_explains_what_a_language_model_wrote(name, model):
+@each(ALONG_TOKENS)
+def test_every_layer_method_explains_what_a_language_model_wrote(case, model):
     tokenizer = Tokenizer()
-    explained = LLMGradientAttribution(ALONG_TOKENS[name](model, model.embedding), tokenizer)
+    explained = LLMGradientAttribution(case.make(model, model.embedding), tokenizer)
     prompt = TextTokenInput("the dog ran", tokenizer, skip_tokens=[0])
     result = explained.attribute(prompt, gen_args={"max_new_tokens": 2}, n_steps=STEPS)
     assert result.token_attr.shape == (2, 3)
@@ -141,7 +138,7 @@ def test_language_models_by_captums_and_our_layer_integrated_gradients(model):
     for cls in (captum.attr.LayerIntegratedGradients, LayerIntegratedGradients):
         explained = LLMGradientAttribution(cls(model, model.embedding), tokenizer)
         results.append(explained.attribute(TextTokenInput("the dog", tokenizer), target="ran home a", n_steps=9))
-    close(results[1].token_attr, results[0].token_attr)
+    close(results[1].token_attr, results[0].token_attr, 1e-7)
 
 
 def test_what_language_wrappers_refuse(model):

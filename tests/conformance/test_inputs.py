@@ -12,28 +12,30 @@ from torch import nn
 
 from captum_ext.attr import PGIG, IntegratedGradients, PatternAttribution, PatternNet, SharedArgument
 from captum_ext.metrics import completeness, insertion
+from captum_ext.paths import BlurPath
 from captum_ext.patterns import fit_patterns
-from tests.conformance.methods import METHODS, TAKES_BASELINES
+from tests.conformance.cases import METHODS, TAKES_BASELINES, Case, each, every_method
+from tests.helpers import close
 
-PATTERNED = {"PGIG": PGIG, "PatternNet": PatternNet, "PatternAttribution": PatternAttribution}
-every_method = pytest.mark.parametrize("name", METHODS)
-every_method_and_patterns = pytest.mark.parametrize("name", [*METHODS, *PATTERNED])
+PATTERNED = [
+    Case("PGIG", PGIG),
+    Case("PatternNet", PatternNet),
+    Case("PatternAttribution", PatternAttribution),
+]  # made with patterns and the model that they are of
+every_method_and_patterns = each([*METHODS, *PATTERNED])
 STEPS = 5
 
 
-def close(got, expected, tolerance=1e-10):
-    torch.testing.assert_close(got, expected, atol=tolerance, rtol=0)
-
-
-def attribute(name, model, forward_func, inputs, **arguments):
+def attribute(case, model, forward_func, inputs, **arguments):
     """What a method gives, by patterns of the model if it is one of those that have any."""
-    if name not in PATTERNED:
-        return METHODS[name](forward_func).attribute(inputs, n_steps=STEPS, **arguments)
+    if case not in PATTERNED:
+        return case.make(forward_func).attribute(inputs, n_steps=STEPS, **arguments)
     example = inputs[0] if isinstance(inputs, tuple) else inputs
     data = torch.randn(40, *example.shape[1:], dtype=example.dtype, generator=torch.Generator().manual_seed(4))
     patterns = fit_patterns(model, [data], estimator="linear")
-    steps = {"n_steps": STEPS} if name == "PGIG" else {}
-    return PATTERNED[name](forward_func, patterns, model).attribute(inputs, **steps, **arguments)
+    method = case.make(forward_func, patterns, model)
+    steps = {"n_steps": STEPS} if isinstance(method, PGIG) else {}
+    return method.attribute(inputs, **steps, **arguments)
 
 
 class Text(nn.Module):
@@ -63,25 +65,25 @@ TOKENS = torch.tensor([[1, 2, 3, 0, 0], [4, 5, 6, 7, 8], [2, 0, 0, 0, 0], [8, 8,
 
 @pytest.mark.parametrize("cap", [None, 1, 3, 7])
 @every_method_and_patterns
-def test_embeddings_with_their_tokens(name, cap):
+def test_embeddings_with_their_tokens(case, cap):
     model = Text().eval()
     embedded = model.table(TOKENS).detach() + 0.1
     targets = [0, 1, 2, 0]
     got = attribute(
-        name, model, model, embedded, target=targets, additional_forward_args=TOKENS, internal_batch_size=cap
+        case, model, model, embedded, target=targets, additional_forward_args=TOKENS, internal_batch_size=cap
     )
     assert model.seen <= {torch.int64, None}
     for k in range(4):
         one = slice(k, k + 1)
         single = attribute(
-            name,
+            case,
             model,
             lambda x, k=k: model(x, TOKENS[k : k + 1].expand(len(x), -1)),
             embedded[one],
             target=targets[k],
         )
         close(got[one], single)
-    if "Blur" not in name and name not in PATTERNED:
+    if case not in PATTERNED:
         assert (got[TOKENS == 0] == 0).all()
     assert (got[TOKENS != 0] != 0).any()
 
@@ -91,36 +93,34 @@ def three_ranks(x, y, z):
 
 
 @pytest.mark.parametrize("cap", [None, 1, 5])
-@pytest.mark.parametrize("name", TAKES_BASELINES)
-def test_inputs_of_different_rank(name, cap):
+@each(TAKES_BASELINES)
+def test_inputs_of_different_rank(case, cap):
     generator = torch.Generator().manual_seed(0)
     inputs = tuple(torch.randn(3, *shape, dtype=torch.float64, generator=generator) for shape in ((2, 4, 3), (5,), ()))
-    got = METHODS[name](three_ranks).attribute(inputs, (0, 0.5, 0.1), n_steps=STEPS, internal_batch_size=cap)
+    got = case.make(three_ranks).attribute(inputs, (0, 0.5, 0.1), n_steps=STEPS, internal_batch_size=cap)
     assert [part.shape for part in got] == [part.shape for part in inputs]
     for k in range(3):
         rows = tuple(part[k : k + 1] for part in inputs)
-        for part, single in zip(
-            got, METHODS[name](three_ranks).attribute(rows, (0, 0.5, 0.1), n_steps=STEPS), strict=True
-        ):
+        for part, single in zip(got, case.make(three_ranks).attribute(rows, (0, 0.5, 0.1), n_steps=STEPS), strict=True):
             close(part[k : k + 1], single)
-    if name == "IG":
+    if case in METHODS and case.is_captums:
         theirs = captum.attr.IntegratedGradients(three_ranks).attribute(inputs, (0, 0.5, 0.1), n_steps=STEPS)
         for part, expected in zip(got, theirs, strict=True):
             close(part, expected, 1e-7)
 
 
-@pytest.mark.parametrize("name", [name for name in METHODS if name not in TAKES_BASELINES])
-def test_what_can_not_be_blurred_says_where_to_put_it(name):
+@each([case for case in METHODS if isinstance(case.path, BlurPath)])
+def test_what_can_not_be_blurred_says_where_to_put_it(case):
     inputs = (torch.rand(3, 2, 4, 3), torch.rand(3, 5), torch.rand(3))
     with pytest.raises(ValueError, match=r"shape \(3, 5\).*spatial_dims.*additional_forward_args"):
-        METHODS[name](three_ranks).attribute(inputs)
+        case.make(three_ranks).attribute(inputs)
     image, *others = inputs
-    assert METHODS[name](three_ranks).attribute(image, additional_forward_args=tuple(others)).shape == image.shape
+    assert case.make(three_ranks).attribute(image, additional_forward_args=tuple(others)).shape == image.shape
 
 
 @pytest.mark.parametrize("cap", [None, 1, 2, 4])
 @every_method
-def test_an_input_that_only_some_passes_use(name, cap, images):
+def test_an_input_that_only_some_passes_use(case, cap, images):
     """With one example a pass autograd has no gradient for the unused input there, rather than zeros."""
     other = images.flip(3) + 0.3
     flags = torch.tensor([False, True, False])
@@ -129,10 +129,10 @@ def test_an_input_that_only_some_passes_use(name, cap, images):
         base = torch.tanh(x.sum((1, 2, 3)))
         return base + torch.where(flag, (y**2).sum((1, 2, 3)), 0) if bool(flag.any()) else base
 
-    used, sometimes = METHODS[name](f).attribute(
+    used, sometimes = case.make(f).attribute(
         (images, other), additional_forward_args=flags, n_steps=STEPS, internal_batch_size=cap
     )
-    alone = METHODS[name](lambda x, y: f(x, y, torch.ones(len(x), dtype=torch.bool)))
+    alone = case.make(lambda x, y: f(x, y, torch.ones(len(x), dtype=torch.bool)))
     expected = alone.attribute((images[1:2], other[1:2]), n_steps=STEPS)
     close(used[1:2], expected[0])
     close(sometimes[1:2], expected[1])
@@ -142,18 +142,18 @@ def test_an_input_that_only_some_passes_use(name, cap, images):
 
 @pytest.mark.parametrize("flags", [[True, False, False], [False, True, False], [False, False, True]])
 @every_method
-def test_examples_without_any_gradient_get_nothing(name, flags, images):
+def test_examples_without_any_gradient_get_nothing(case, flags, images):
     def f(x, flag):
         return torch.tanh(0.01 * (x if bool(flag.any()) else x.detach()).square().sum((1, 2, 3)))
 
-    attributions = METHODS[name](f).attribute(
+    attributions = case.make(f).attribute(
         images, additional_forward_args=torch.tensor(flags), n_steps=STEPS, internal_batch_size=1
     )
     assert attributions.flatten(1).any(1).tolist() == flags
 
 
 @every_method
-def test_an_input_that_some_points_of_the_path_do_not_use(name, images):
+def test_an_input_that_some_points_of_the_path_do_not_use(case, images):
     """In passes of one point, the other input has a gradient from some way along the path only."""
     end = images.abs().mean().item()
 
@@ -162,7 +162,7 @@ def test_an_input_that_some_points_of_the_path_do_not_use(name, images):
         return base + y.sum((1, 2, 3)) if bool(x.abs().mean() > end / 2) else base
 
     one = images[:1]
-    attributions = METHODS[name](f).attribute((one, one + 1), n_steps=8, internal_batch_size=1)
+    attributions = case.make(f).attribute((one, one + 1), n_steps=8, internal_batch_size=1)
     assert all(torch.isfinite(part).all() for part in attributions)
     assert all((part != 0).any() for part in attributions)
 
@@ -194,18 +194,18 @@ ADJACENCY = torch.tensor([[0.2, 1, 0], [1, 0.1, 0.5], [0, 0.5, 0.7]], dtype=torc
 @pytest.mark.parametrize("sparse", [False, True])
 @pytest.mark.parametrize("cap", [None, 1, 2, 5])
 @every_method_and_patterns
-def test_an_unrepeated_argument_reaches_every_pass_as_it_is(name, cap, sparse):
+def test_an_unrepeated_argument_reaches_every_pass_as_it_is(case, cap, sparse):
     """There are as many examples as nodes, so that nothing but the wrapper tells the two apart."""
     x = torch.randn(3, 3, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
     factor = torch.tensor([1.0, -2.0, 0.5], dtype=torch.float64)
     adjacency = ADJACENCY.to_sparse() if sparse else ADJACENCY
     model = Graph()
     expected = attribute(
-        name, model, lambda x, factor: model(x, adjacency, factor), x, target=1, additional_forward_args=factor
+        case, model, lambda x, factor: model(x, adjacency, factor), x, target=1, additional_forward_args=factor
     )
     model.seen.clear()
     got = attribute(
-        name,
+        case,
         model,
         model,
         x,
@@ -219,13 +219,13 @@ def test_an_unrepeated_argument_reaches_every_pass_as_it_is(name, cap, sparse):
 
 @settings(max_examples=25, deadline=None)
 @given(
-    name=st.sampled_from(list(METHODS)),
+    case=st.sampled_from(METHODS),
     examples=st.integers(1, 4),
     rows=st.integers(1, 4),
     cap=st.none() | st.integers(1, 9),
     seed=st.integers(0, 99),
 )
-def test_unrepeated_tables_of_any_size(name, examples, rows, cap, seed):
+def test_unrepeated_tables_of_any_size(case, examples, rows, cap, seed):
     generator = torch.Generator().manual_seed(seed)
     x = torch.randn(examples, 2, 3, dtype=torch.float64, generator=generator)
     table = torch.randn(rows, 6, dtype=torch.float64, generator=generator)
@@ -233,14 +233,14 @@ def test_unrepeated_tables_of_any_size(name, examples, rows, cap, seed):
     def f(z, table):
         return torch.tanh(z.flatten(1) @ table.T).sum(1)
 
-    got, delta = METHODS[name](f).attribute(
+    got, delta = case.make(f).attribute(
         x,
         additional_forward_args=SharedArgument(table),
         n_steps=STEPS,
         internal_batch_size=cap,
         return_convergence_delta=True,
     )
-    expected, deltas = METHODS[name](lambda z: f(z, table)).attribute(x, n_steps=STEPS, return_convergence_delta=True)
+    expected, deltas = case.make(lambda z: f(z, table)).attribute(x, n_steps=STEPS, return_convergence_delta=True)
     close(got, expected)
     close(delta, deltas)
 
@@ -248,26 +248,26 @@ def test_unrepeated_tables_of_any_size(name, examples, rows, cap, seed):
 @pytest.mark.parametrize("sparse", [False, True])
 @pytest.mark.parametrize("cap", [2, 3])
 @every_method_and_patterns
-def test_a_tensor_without_rows_reaches_passes_of_exactly_the_examples(name, cap, sparse):
+def test_a_tensor_without_rows_reaches_passes_of_exactly_the_examples(case, cap, sparse):
     x = torch.randn(2, 3, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
     factor, adjacency = torch.tensor([1.0, -2.0]).double(), ADJACENCY.to_sparse_csr() if sparse else ADJACENCY
     model = Graph()
     expected = attribute(
-        name, model, lambda x, factor: model(x, adjacency, factor), x, target=1, additional_forward_args=factor
+        case, model, lambda x, factor: model(x, adjacency, factor), x, target=1, additional_forward_args=factor
     )
     arguments = {"target": 1, "additional_forward_args": (adjacency, factor)}
-    close(attribute(name, model, model, x, internal_batch_size=cap, **arguments), expected)
+    close(attribute(case, model, model, x, internal_batch_size=cap, **arguments), expected)
     with pytest.raises(ValueError, match=r"\[0\]: expected one row for each of 2 examples.*internal_batch_size=2"):
-        attribute(name, model, model, x, internal_batch_size=1, **arguments)
+        attribute(case, model, model, x, internal_batch_size=1, **arguments)
 
 
 @every_method
-def test_unrepeated_inside_noise_tunnel(name):
+def test_unrepeated_inside_noise_tunnel(case):
     x = torch.randn(3, 3, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
     model = Graph()
     arguments = {"target": 1, "n_steps": STEPS, "additional_forward_args": (SharedArgument(ADJACENCY),)}
-    plain = METHODS[name](model).attribute(x, **arguments)
-    close(NoiseTunnel(METHODS[name](model)).attribute(x, nt_samples=2, stdevs=0.0, **arguments), plain)
+    plain = case.make(model).attribute(x, **arguments)
+    close(NoiseTunnel(case.make(model)).attribute(x, nt_samples=2, stdevs=0.0, **arguments), plain)
 
 
 def test_unrepeated_in_metrics():
@@ -306,23 +306,23 @@ def test_unrepeated_is_for_tensors_and_is_named_where_it_is_needed(pair_net, pai
     ],
 )
 @every_method_and_patterns
-def test_outputs_without_a_row_for_each_example(name, forward, error, message, cap):
+def test_outputs_without_a_row_for_each_example(case, forward, error, message, cap):
     model = nn.Sequential(nn.Flatten(), nn.Linear(12, 2)).double()
     x = torch.rand(3, 3, 4, dtype=torch.float64)
     with pytest.raises(error, match=message):
-        attribute(name, model, lambda z: forward(model(z)), x, internal_batch_size=cap)
+        attribute(case, model, lambda z: forward(model(z)), x, internal_batch_size=cap)
 
 
 @every_method_and_patterns
-def test_complex_numbers(name):
+def test_complex_numbers(case):
     model = nn.Sequential(nn.Flatten(), nn.Linear(12, 2)).double()
     x = torch.rand(3, 3, 4, dtype=torch.float64)
-    make = METHODS.get(name) or (lambda f: PATTERNED[name](f, fit_patterns(model, [x])))
+    patterns = (fit_patterns(model, [x]),) if case in PATTERNED else ()
     with pytest.raises(TypeError, match=r"inputs: expected real numbers, got torch.complex128.*view_as_real"):
-        make(model).attribute(x + 1j * x, target=0)
-    if name in TAKES_BASELINES:
+        case.make(model, *patterns).attribute(x + 1j * x, target=0)
+    if case in TAKES_BASELINES:
         with pytest.raises(TypeError, match="baselines: expected real numbers"):
-            METHODS[name](model).attribute(x, x + 1j * x, target=0)
+            case.make(model).attribute(x, x + 1j * x, target=0)
 
 
 class Recurrent(nn.Module):
@@ -341,18 +341,18 @@ class Recurrent(nn.Module):
 
 @pytest.mark.parametrize("kind", [nn.LSTM, nn.GRU, nn.RNN])
 @every_method_and_patterns
-def test_recurrent_networks(name, kind):
+def test_recurrent_networks(case, kind):
     model = Recurrent(kind).eval()
     x = torch.randn(3, 6, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
     targets = [0, 1, 1]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        got = attribute(name, model, model, x, target=targets)
+        got = attribute(case, model, model, x, target=targets)
     for k, target in enumerate(targets):
-        close(got[k : k + 1], attribute(name, model, model, x[k : k + 1], target=target))
-    close(attribute(name, model, model, x, target=targets, internal_batch_size=2), got)
+        close(got[k : k + 1], attribute(case, model, model, x[k : k + 1], target=target))
+    close(attribute(case, model, model, x, target=targets, internal_batch_size=2), got)
     assert (got != 0).any((0, 2)).all()  # every step of the series matters
-    if name == "IG":
+    if case in METHODS and case.is_captums:
         close(got, captum.attr.IntegratedGradients(model).attribute(x, target=targets, n_steps=STEPS), 1e-7)
 
 

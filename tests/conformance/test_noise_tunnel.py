@@ -7,15 +7,12 @@ import torch
 from captum.attr import Attribution, NoiseTunnel
 
 from captum_ext.attr import IntegratedGradients, LayerIntegratedGradients
-from tests.conformance.methods import LAYER_METHODS, METHODS, NEURON_METHODS, TAKES_BASELINES, pattern_methods
+from tests.conformance.cases import LAYER_METHODS, METHODS, NEURON_METHODS, TAKES_BASELINES, each, pattern_methods
+from tests.helpers import close
 
 STEPS = 4
 TYPES = ["smoothgrad", "smoothgrad_sq", "vargrad"]
 TARGETS = [0, 1, 2]
-
-
-def close(got, expected, tolerance=1e-10):
-    torch.testing.assert_close(got, expected, atol=tolerance, rtol=0)
 
 
 class OneByOne(Attribution):
@@ -72,19 +69,19 @@ def both(method, inputs, **arguments):
 
 @pytest.mark.parametrize("batch", [None, 1, 3])
 @pytest.mark.parametrize("nt_type", TYPES)
-@pytest.mark.parametrize("name", METHODS)
-def test_every_type_and_batch_size(name, net, images, nt_type, batch):
+@each(METHODS)
+def test_every_type_and_batch_size(case, net, images, nt_type, batch):
     arguments = {"nt_type": nt_type, "nt_samples": 4, "nt_samples_batch_size": batch, "stdevs": 0.1}
-    got, expected = both(METHODS[name](net), images, target=TARGETS, n_steps=STEPS, **arguments)
+    got, expected = both(case.make(net), images, target=TARGETS, n_steps=STEPS, **arguments)
     assert got.shape == images.shape
     close(got, expected)
     assert (got != 0).any()
 
 
-@pytest.mark.parametrize("name", METHODS)
-def test_deltas_tuples_and_internal_batches(name, pair_net, pairs):
+@each(METHODS)
+def test_deltas_tuples_and_internal_batches(case, pair_net, pairs):
     (got, delta), (expected, expected_delta) = both(
-        METHODS[name](pair_net),
+        case.make(pair_net),
         pairs,
         nt_samples=3,
         stdevs=(0.1, 0.2),
@@ -98,21 +95,21 @@ def test_deltas_tuples_and_internal_batches(name, pair_net, pairs):
     close(delta, expected_delta)
 
 
-@pytest.mark.parametrize("name", TAKES_BASELINES)
-def test_baselines_drawn_from_a_distribution(name, net, images):
+@each(TAKES_BASELINES)
+def test_baselines_drawn_from_a_distribution(case, net, images):
     baselines = torch.rand(7, 3, 6, 5, dtype=torch.float64)
     arguments = {"baselines": baselines, "draw_baseline_from_distrib": True}
-    got, expected = both(METHODS[name](net), images, nt_samples=3, target=TARGETS, n_steps=STEPS, **arguments)
+    got, expected = both(case.make(net), images, nt_samples=3, target=TARGETS, n_steps=STEPS, **arguments)
     close(got, expected)
-    plain = both(METHODS[name](net), images, nt_samples=3, target=TARGETS, n_steps=STEPS)[0]
+    plain = both(case.make(net), images, nt_samples=3, target=TARGETS, n_steps=STEPS)[0]
     assert (got - plain).abs().max() > 1e-4
 
 
 @pytest.mark.parametrize("nt_type", TYPES)
-@pytest.mark.parametrize("name", LAYER_METHODS)
-def test_layers(name, net, images, nt_type):
+@each(LAYER_METHODS)
+def test_layers(case, net, images, nt_type):
     got, expected = both(
-        LAYER_METHODS[name](net, net.conv),
+        case.make(net, net.conv),
         images,
         nt_type=nt_type,
         nt_samples=4,
@@ -139,11 +136,9 @@ def test_layers_with_several_tensors_and_lists_of_layers(net, images):
             NoiseTunnel(cls(net, [net.conv])).attribute(images, nt_samples=3, target=1, n_steps=STEPS)
 
 
-@pytest.mark.parametrize("name", NEURON_METHODS)
-def test_neurons(name, net, images):
-    got, expected = both(
-        NEURON_METHODS[name](net, net.conv), images, nt_samples=3, neuron_selector=(1, 2, 3), n_steps=STEPS
-    )
+@each(NEURON_METHODS)
+def test_neurons(case, net, images):
+    got, expected = both(case.make(net, net.conv), images, nt_samples=3, neuron_selector=(1, 2, 3), n_steps=STEPS)
     assert got.shape == images.shape
     close(got, expected)
 
@@ -175,8 +170,8 @@ def test_captums_integrated_gradients_under_the_same_noise(net, images, nt_type)
 
 
 def test_no_noise_changes_nothing(net, images):
-    for name, make in METHODS.items():
-        method = make(net)
+    for case in METHODS:
+        method = case.make(net)
         plain = method.attribute(images, target=TARGETS, n_steps=STEPS)
         got = NoiseTunnel(method).attribute(images, nt_samples=2, stdevs=0.0, target=TARGETS, n_steps=STEPS)
-        torch.testing.assert_close(got, plain, msg=name)
+        torch.testing.assert_close(got, plain, msg=str(case))

@@ -11,29 +11,31 @@ import torch
 from captum.attr import DataLoaderAttribution, LayerAttribution, NoiseTunnel
 from captum.attr import visualization as viz
 
-from captum_ext.attr import LayerIntegratedGradients, NeuronIntegratedGradients, PathAttribution
-from tests.conformance.methods import LAYER_METHODS, METHODS, NEURON_METHODS, pattern_methods
+from captum_ext.attr import (
+    IDGI,
+    IntegratedGradients,
+    LayerIntegratedGradients,
+    NeuronIntegratedGradients,
+    PathAttribution,
+    PatternAttribution,
+    PatternNet,
+)
+from captum_ext.paths import StraightPath
+from captum_ext.quadratures import WeightedSum
+from tests.conformance.cases import CASES, LAYER_METHODS, METHODS, NEURON_METHODS, each, pattern_methods
 from tests.conftest import PairNet, SmoothNet
+from tests.helpers import close
 
 STEPS = 4
-
-
-def close(got, expected, tolerance=1e-10):
-    torch.testing.assert_close(got, expected, atol=tolerance, rtol=0)
-
-
-def start(name, inputs):
-    """Baselines for methods that take some."""
-    return None if "Blur" in name else tuple(0.1 * torch.ones_like(part) for part in inputs)
 
 
 CAP = 4
 
 
-@pytest.mark.parametrize("name", METHODS)
-def test_everything_by_position_or_by_name(name, pair_net, pairs):
-    method = METHODS[name](pair_net)
-    baselines, factor = start(name, pairs), torch.tensor([0.5, 2.0, -1.0], dtype=torch.float64)
+@each(METHODS)
+def test_everything_by_position_or_by_name(case, pair_net, pairs):
+    method = case.make(pair_net)
+    baselines, factor = case.start(pairs), torch.tensor([0.5, 2.0, -1.0], dtype=torch.float64)
     rule = method.quadrature.method
     by_position = method.attribute(pairs, baselines, [0, 1, 2], (factor, 2), STEPS, rule, CAP, True)
     by_name = method.attribute(
@@ -52,10 +54,10 @@ def test_everything_by_position_or_by_name(name, pair_net, pairs):
     close(unlogged, by_name[0])
 
 
-@pytest.mark.parametrize("name", LAYER_METHODS)
-def test_layers_by_position_or_by_name(name, net, images):
-    method = LAYER_METHODS[name](net, net.conv)
-    baselines, rule = start(name, (images,)), method.quadrature.method
+@each(LAYER_METHODS)
+def test_layers_by_position_or_by_name(case, net, images):
+    method = case.make(net, net.conv)
+    baselines, rule = case.start((images,)), method.quadrature.method
     by_position = method.attribute((images,), baselines, [0, 1, 2], None, STEPS, rule, CAP, True, True, None)
     by_name = method.attribute(
         inputs=(images,),
@@ -73,10 +75,10 @@ def test_layers_by_position_or_by_name(name, net, images):
     assert by_name[0].shape == images.shape
 
 
-@pytest.mark.parametrize("name", NEURON_METHODS)
-def test_neurons_by_position_or_by_name(name, net, images):
-    method = NEURON_METHODS[name](net, net.conv)
-    baselines, rule = start(name, (images,)), method.quadrature.method
+@each(NEURON_METHODS)
+def test_neurons_by_position_or_by_name(case, net, images):
+    method = case.make(net, net.conv)
+    baselines, rule = case.start((images,)), method.quadrature.method
     by_position = method.attribute((images,), (0, 1, 2), baselines, None, STEPS, rule, CAP, True)
     by_name = method.attribute(
         inputs=(images,),
@@ -127,26 +129,26 @@ def generic(cls, model, inputs, *layer, **settings):
 def test_a_pipeline_for_any_method(net, images):
     expected = generic(captum.attr.IntegratedGradients, net, images, target=1, n_steps=9)
     assert generic(captum.attr.InputXGradient, net, images, target=1).shape == images.shape
-    for name, make in METHODS.items():
-        attributions = generic(make, net, images, target=1, n_steps=9)
+    for case in METHODS:
+        attributions = generic(case.make, net, images, target=1, n_steps=9)
         assert attributions.shape == images.shape
-        if name in ("IG", "IG, local"):
+        if isinstance(case.path, StraightPath) and case.quadrature == WeightedSum():
             close(attributions, expected, 1e-7)
-    for make in LAYER_METHODS.values():
-        assert generic(make, net, images, net.conv, target=1, n_steps=9).shape == (3, 5, 6, 5)
-    for make in NEURON_METHODS.values():
-        assert generic(make, net, images, net.head, neuron_selector=1, n_steps=9).shape == images.shape
+    for case in LAYER_METHODS:
+        assert generic(case.make, net, images, net.conv, target=1, n_steps=9).shape == (3, 5, 6, 5)
+    for case in NEURON_METHODS:
+        assert generic(case.make, net, images, net.head, neuron_selector=1, n_steps=9).shape == images.shape
     for name, method in pattern_methods(net, torch.randn(40, 3, 6, 5, dtype=torch.float64)).items():
-        assert not method.has_convergence_delta() or name.startswith("Pattern"), name
+        assert not method.has_convergence_delta() or isinstance(method, PatternAttribution | PatternNet), name
         assert method.attribute(images, target=1).shape[0] == 3
 
 
 def all_methods(net):
-    methods = {name: (make(net), {"target": 1, "n_steps": STEPS}) for name, make in METHODS.items()}
-    for name, make in LAYER_METHODS.items():
-        methods[name] = (make(net, net.conv), {"target": 1, "n_steps": STEPS})
-    for name, make in NEURON_METHODS.items():
-        methods[name] = (make(net, net.conv), {"neuron_selector": (1, 2, 3), "n_steps": STEPS})
+    methods = {}
+    for case in CASES:
+        output = {"neuron_selector": (1, 2, 3)} if case.at == "neuron" else {"target": 1}
+        layer = () if case.at == "inputs" else (net.conv,)
+        methods[case.name] = (case.make(net, *layer), {**output, "n_steps": STEPS})
     for name, method in pattern_methods(net, torch.randn(40, 3, 6, 5, dtype=torch.float64)).items():
         methods[name] = (method, {"target": 1})
     return methods
@@ -180,7 +182,7 @@ def test_pictures(net, images):
     mpl.use("Agg")
     for name, (method, arguments) in all_methods(net).items():
         attributions = method.attribute(images, **arguments)
-        if name.startswith("Layer"):
+        if isinstance(method, LayerAttribution):
             attributions = LayerAttribution.interpolate(attributions, (6, 5))
             assert attributions.shape[2:] == images.shape[2:]
         picture = attributions[0].permute(1, 2, 0).numpy()
@@ -197,7 +199,7 @@ def test_pictures(net, images):
 def test_dataloader_attribution_takes_feature_ablation_only(net):
     """It compares exact classes; Captum's Integrated Gradients is refused too."""
     layer = LayerIntegratedGradients(net, net.conv)
-    for method in (METHODS["IG"](net), layer, captum.attr.IntegratedGradients(net)):
+    for method in (IntegratedGradients(net), layer, captum.attr.IntegratedGradients(net)):
         with pytest.raises(AssertionError, match="does not support"):
             DataLoaderAttribution(method)
 
@@ -208,7 +210,7 @@ def test_models_that_return_a_future_are_refused():
         future.set_result(x.sum(1))
         return future
 
-    for method in (METHODS["IDGI"](model), captum.attr.IntegratedGradients(model)):
+    for method in (IDGI(model), captum.attr.IntegratedGradients(model)):
         with pytest.raises((TypeError, AttributeError)):
             method.attribute(torch.rand(2, 3), target=None)
 
@@ -228,7 +230,7 @@ def test_compute_convergence_delta_takes_all_examples_at_once(net, images):
         sizes.append(len(x))
         return net(x)
 
-    method = METHODS["IG"](model)
+    method = IntegratedGradients(model)
     attributions, delta = method.attribute(
         images, target=1, n_steps=STEPS, internal_batch_size=2, return_convergence_delta=True
     )

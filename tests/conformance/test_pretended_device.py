@@ -28,8 +28,9 @@ from captum_ext.metrics import (
 )
 from captum_ext.metrics.information import information_curve
 from captum_ext.patterns import PatternFitter, fit_patterns, signal_quality
-from tests.conformance.methods import METHODS, TAKES_BASELINES
+from tests.conformance.cases import METHODS, each
 from tests.elsewhere import DEVICE, Elsewhere, Move, moved, pretended
+from tests.helpers import small_images, small_network
 
 TARGETS = {"none": None, "one": 1, "list": [0, 1, 2, 1], "tensor": torch.tensor([0, 1, 2, 1])}
 every_target = pytest.mark.parametrize("target", TARGETS.values(), ids=TARGETS)
@@ -40,17 +41,6 @@ def without_float64(monkeypatch):
     monkeypatch.setattr(captum_ext._utils.devices, "_WITHOUT_FLOAT64", ("mps", DEVICE.type))
     with pretended():
         yield
-
-
-def images(count=4):
-    return torch.rand(count, 2, 6, 6, generator=torch.Generator().manual_seed(1))
-
-
-def network(target=1):
-    """To three classes, or to one number per example for no target."""
-    torch.manual_seed(0)
-    layers = [nn.Conv2d(2, 6, 3), nn.Softplus(), nn.Flatten(), nn.Linear(96, 3), nn.Tanh()]
-    return nn.Sequential(*layers, *([] if target is not None else [nn.Linear(3, 1), nn.Flatten(0)])).eval()
 
 
 def assert_same(got, expected):
@@ -74,14 +64,14 @@ def test_the_pretended_device_is_as_strict_as_a_real_one():
 
 
 @every_target
-@pytest.mark.parametrize("name", METHODS)
-def test_outputs_on_another_device(name, target):
+@each(METHODS)
+def test_outputs_on_another_device(case, target):
     def attribute(function):
-        return METHODS[name](function).attribute(
-            images(), target=target, n_steps=4, internal_batch_size=6, return_convergence_delta=True
+        return case.make(function).attribute(
+            small_images(), target=target, n_steps=4, internal_batch_size=6, return_convergence_delta=True
         )
 
-    plain = network(target)
+    plain = small_network(target)
     got = attribute(lambda x: Move.apply(plain(x)))
     assert all(part.device.type == "cpu" for part in got)
     assert_same(got, attribute(lambda x: plain(x)))
@@ -89,11 +79,11 @@ def test_outputs_on_another_device(name, target):
 
 @every_target
 def test_other_results_of_outputs_on_another_device(target):
-    plain = network(target)
-    patterns = fit_patterns(plain, [images()])
+    plain = small_network(target)
+    patterns = fit_patterns(plain, [small_images()])
 
     def results(function):
-        x = images()
+        x = small_images()
         for method in (IDGI, IntegratedGradients):
             attributions, diagnostics = method(function).attribute(x, target=target, n_steps=4, return_diagnostics=True)
             yield from (attributions, *diagnostics.values)
@@ -111,31 +101,31 @@ def test_other_results_of_outputs_on_another_device(target):
 
 
 def test_float64_outputs_of_the_cpu_for_inputs_on_a_device_without():
-    there, double = network().double(), lambda x: there(Move.apply(x).double())
+    there, double = small_network().double(), lambda x: there(Move.apply(x).double())
     expected, delta = IDGI(lambda x: there(x.double())).attribute(
-        images(), target=1, n_steps=4, return_convergence_delta=True
+        small_images(), target=1, n_steps=4, return_convergence_delta=True
     )
-    got, other = IDGI(double).attribute(Elsewhere(images()), target=1, n_steps=4, return_convergence_delta=True)
+    got, other = IDGI(double).attribute(Elsewhere(small_images()), target=1, n_steps=4, return_convergence_delta=True)
     assert got.device == other.device == DEVICE
     torch.testing.assert_close(got.cpu(), expected, rtol=1e-4, atol=1e-6)
     torch.testing.assert_close(other.cpu(), delta.float(), rtol=0, atol=1e-6)
 
 
 @every_target
-@pytest.mark.parametrize("name", [name for name in METHODS if "Guided" not in name])
-def test_all_on_a_device_without_float64(name, target):
-    plain = network(target)
+@each([case for case in METHODS if not case.chaotic])
+def test_all_on_a_device_without_float64(case, target):
+    plain = small_network(target)
     there = moved(copy.deepcopy(plain))
     if isinstance(target, torch.Tensor):
         target = target.to(DEVICE)
-    starts = (images().flip(0),) if name in TAKES_BASELINES else ()
-    got = METHODS[name](there).attribute(
-        Elsewhere(images()), *map(Elsewhere, starts), target=target, n_steps=4, return_convergence_delta=True
+    starts = (small_images().flip(0),) if case.takes_baselines else ()
+    got = case.make(there).attribute(
+        Elsewhere(small_images()), *map(Elsewhere, starts), target=target, n_steps=4, return_convergence_delta=True
     )
     assert all(part.device == DEVICE for part in got)
     target = target.cpu() if isinstance(target, torch.Tensor) else target
-    expected = METHODS[name](plain).attribute(
-        images(), *starts, target=target, n_steps=4, return_convergence_delta=True
+    expected = case.make(plain).attribute(
+        small_images(), *starts, target=target, n_steps=4, return_convergence_delta=True
     )
     for one, other in zip(got, expected, strict=True):
         torch.testing.assert_close(one.cpu(), other, rtol=1e-4, atol=1e-6)
@@ -144,8 +134,8 @@ def test_all_on_a_device_without_float64(name, target):
 @pytest.mark.parametrize("maps_dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("where", ["there", "cpu"])
 def test_metrics_on_a_device_without_float64(maps_dtype, where):
-    plain, x = network(), images()
-    there, maps = moved(copy.deepcopy(plain)), images().flip(0).to(maps_dtype)
+    plain, x = small_network(), small_images()
+    there, maps = moved(copy.deepcopy(plain)), small_images().flip(0).to(maps_dtype)
 
     def results(model, x, maps):
         yield insertion(model, x, maps, 1, n_points=4).scores
@@ -163,7 +153,7 @@ def test_metrics_on_a_device_without_float64(maps_dtype, where):
 
 @pytest.mark.parametrize("order", [1, -1])
 def test_maps_of_two_devices_are_compared(order):
-    maps, others = images(), images().flip(0)
+    maps, others = small_images(), small_images().flip(0)
     mixed = [Elsewhere(maps), others.double()][::order]
     plain = [maps, others][::order]
     for compare in (stability_error, rank_correlation, class_sensitivity):
@@ -177,7 +167,7 @@ def test_patterns_on_a_device_without_float64(estimator):
     layers = [nn.Conv2d(2, 6, 3), nn.ReLU(), nn.Flatten(), nn.Linear(96, 40), nn.ReLU(), nn.Linear(40, 3)]
     plain = nn.Sequential(*layers).eval()
     there = moved(copy.deepcopy(plain))
-    batches = [images(30), images(8).flip(0)]
+    batches = [small_images(30), small_images(8).flip(0)]
     fitters = PatternFitter(plain, estimator), PatternFitter(there, estimator)
     for batch in batches:
         fitters[0].update(batch)
@@ -210,14 +200,14 @@ def calls(model, x, forward_args=None):
 
 
 def test_a_model_on_another_device_than_its_inputs():
-    there = moved(network())
+    there = moved(small_network())
     for function in (there, lambda x: there(x)):
-        for call in calls(function, images()):
+        for call in calls(function, small_images()):
             with pytest.raises(
                 ValueError, match=r"inputs: expected the model's device meta, got cpu. Write inputs.to\('me"
             ):
                 call()
-    for call in calls(network(), Elsewhere(images())):
+    for call in calls(small_network(), Elsewhere(small_images())):
         with pytest.raises(
             ValueError, match=r"inputs: expected the model's device cpu, got meta. Write inputs.to\('cpu'"
         ):
@@ -229,12 +219,12 @@ def test_a_model_on_another_device_than_its_inputs():
 
 
 def test_an_argument_on_another_device_than_the_model():
-    model = network()
+    model = small_network()
 
     def function(x, shift):
         return model(x + shift)
 
-    for call in calls(function, images(), Elsewhere(images())):
+    for call in calls(function, small_images(), Elsewhere(small_images())):
         with pytest.raises(
             ValueError, match=r"additional_forward_args\[0\]: expected the model's device cpu, got meta"
         ):
@@ -243,17 +233,17 @@ def test_an_argument_on_another_device_than_the_model():
 
 def test_a_model_on_the_meta_device_itself():
     """torch's own messages, for linear layers and for convolutions."""
-    for model, x in ((nn.Linear(4, 2, device="meta"), torch.rand(3, 4)), (network().to("meta"), images())):
+    for model, x in ((nn.Linear(4, 2, device="meta"), torch.rand(3, 4)), (small_network().to("meta"), small_images())):
         with pytest.raises(ValueError, match="inputs: expected the model's device meta, got cpu"):
             IntegratedGradients(model).attribute(x, target=1)
 
 
 def test_other_errors_are_the_models():
-    there = moved(network())
+    there = moved(small_network())
 
     def moves_its_inputs(x):
         return there(Move.apply(x)) @ Elsewhere(torch.ones(7, 7))
 
     with pytest.raises(RuntimeError, match="shapes"):
-        IntegratedGradients(moves_its_inputs).attribute(images(), target=1)
-    assert IntegratedGradients(lambda x: there(Move.apply(x))).attribute(images(), target=1).device.type == "cpu"
+        IntegratedGradients(moves_its_inputs).attribute(small_images(), target=1)
+    assert IntegratedGradients(lambda x: there(Move.apply(x))).attribute(small_images(), target=1).device.type == "cpu"

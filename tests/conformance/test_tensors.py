@@ -6,49 +6,48 @@ import pytest
 import torch
 from torch import nn
 
-from tests.conformance.methods import METHODS
+from tests.conformance.cases import every_method
 
-every_method = pytest.mark.parametrize("name", METHODS)
 STEPS = 5
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16, torch.float16])
 @every_method
-def test_dtypes(name, net, images, dtype):
+def test_dtypes(case, net, images, dtype):
     seen = set()
 
     def model(x):
         seen.add(x.dtype)
         return net(x)
 
-    expected = METHODS[name](net).attribute(images, target=1, n_steps=STEPS)
+    expected = case.make(net).attribute(images, target=1, n_steps=STEPS)
     net.to(dtype)
-    attributions, delta = METHODS[name](model).attribute(
+    attributions, delta = case.make(model).attribute(
         images.to(dtype), target=1, n_steps=STEPS, return_convergence_delta=True
     )
     assert seen == {dtype}
     wide = dtype if dtype in (torch.float64, torch.float32) else torch.float32
     assert attributions.dtype == delta.dtype == wide
     tolerance = {torch.float64: 0, torch.float32: 1e-4}.get(dtype, 0.15)
-    if not (name.startswith("Guided") and wide != dtype):  # whose path differs from the first tie on
+    if not (case.chaotic and wide != dtype):  # whose path differs from the first tie on
         error = (attributions - expected).norm() / expected.norm()
         assert error <= tolerance
 
 
 @every_method
-def test_integers_are_explained_as_floats(name):
+def test_integers_are_explained_as_floats(case):
     x = torch.randint(0, 255, (2, 3, 5, 5))
     weight = torch.randn(3, 5, 5)
-    method = METHODS[name](lambda z: (z * weight).sum((1, 2, 3)) / 255)
+    method = case.make(lambda z: (z * weight).sum((1, 2, 3)) / 255)
     whole, as_float = (method.attribute(z, n_steps=STEPS) for z in (x, x.float()))
     assert whole.dtype == torch.float32
     assert torch.equal(whole, as_float)
 
 
 @every_method
-def test_results_are_plain_tensors(name, net, images):
+def test_results_are_plain_tensors(case, net, images):
     images.requires_grad_()
-    attributions, delta = METHODS[name](net).attribute(
+    attributions, delta = case.make(net).attribute(
         images.transpose(2, 3).contiguous().transpose(2, 3),
         target=0,
         n_steps=STEPS,
@@ -62,8 +61,8 @@ def test_results_are_plain_tensors(name, net, images):
 
 
 @every_method
-def test_gradient_modes(name, net, images):
-    method = METHODS[name](net)
+def test_gradient_modes(case, net, images):
+    method = case.make(net)
     expected = method.attribute(images, target=0, n_steps=STEPS)
     with torch.no_grad():
         assert torch.equal(method.attribute(images, target=0, n_steps=STEPS), expected)
@@ -77,15 +76,15 @@ def test_gradient_modes(name, net, images):
 
 
 @every_method
-def test_channels_last_reaches_the_model_and_changes_nothing(name, net, images):
+def test_channels_last_reaches_the_model_and_changes_nothing(case, net, images):
     layouts = set()
 
     def model(x):
         layouts.add((x.is_contiguous(memory_format=torch.channels_last), x.is_contiguous()))
         return net(x)
 
-    expected = METHODS[name](net).attribute(images, target=0, n_steps=STEPS)
-    got = METHODS[name](model).attribute(
+    expected = case.make(net).attribute(images, target=0, n_steps=STEPS)
+    got = case.make(model).attribute(
         images.to(memory_format=torch.channels_last), target=0, n_steps=STEPS, return_convergence_delta=True
     )[0]
     torch.testing.assert_close(got, expected, atol=1e-12, rtol=0)
@@ -159,24 +158,24 @@ def assert_same(before, after):
     ],
 )
 @every_method
-def test_everything_is_as_before(name, images, training, fail_at, fail_backward, failure):
+def test_everything_is_as_before(case, images, training, fail_at, fail_backward, failure):
     torch.manual_seed(0)
     model = Everything().train(training)
     model.norm.running_mean += 0.3
-    model.norm.eval() if training and name == "IDGI" else None  # a mixture of modes stays one
+    model.norm.eval() if training and case.shares_changes_of_f else None  # a mixture of modes stays one
     model.first.register_forward_hook(lambda *_: None)
     model(images).sum().backward()  # gradients that a call must not touch
     model.first.weight.requires_grad_(False)
     baseline = torch.rand_like(images)
-    if name.startswith("Guided"):
+    if case.chaotic:
         images.requires_grad_()
     tensors = (images, baseline)
     model.calls, model.fail_at, model.fail_backward, model.failure = 0, fail_at, fail_backward, failure
     before = snapshot(model, tensors)
-    arguments = {} if name.startswith("Blur") else {"baselines": baseline}
+    arguments = {"baselines": baseline} if case.takes_baselines else {}
 
     def run():
-        return METHODS[name](model).attribute(
+        return case.make(model).attribute(
             images, target=0, n_steps=STEPS, internal_batch_size=3, return_convergence_delta=True, **arguments
         )
 
@@ -191,16 +190,16 @@ def test_everything_is_as_before(name, images, training, fail_at, fail_backward,
 
 
 @every_method
-def test_training_mode_warns(name, images):
+def test_training_mode_warns(case, images):
     model = Everything().train()
     with pytest.warns(UserWarning, match=r"training mode \(BatchNorm2d, Dropout\).*eval\(\)"):
-        METHODS[name](model).attribute(images, target=0, n_steps=STEPS)
+        case.make(model).attribute(images, target=0, n_steps=STEPS)
     with pytest.warns(UserWarning, match="training mode"):
-        METHODS[name](model.forward).attribute(images, target=0, n_steps=STEPS)
+        case.make(model.forward).attribute(images, target=0, n_steps=STEPS)
 
 
 @every_method
-def test_a_model_that_works_in_place_does_not_reach_the_inputs(name, images):
+def test_a_model_that_works_in_place_does_not_reach_the_inputs(case, images):
     class InPlace(nn.Module):
         def forward(self, x):
             return (x.mul_(2) if not x.requires_grad else x * 2).sum((1, 2, 3))
@@ -208,7 +207,7 @@ def test_a_model_that_works_in_place_does_not_reach_the_inputs(name, images):
     kept = images.clone()
     baseline = torch.rand_like(images)
     kept_baseline = baseline.clone()
-    arguments = {} if name.startswith("Blur") else {"baselines": baseline}
-    METHODS[name](InPlace()).attribute(images, n_steps=STEPS, return_convergence_delta=True, **arguments)
+    arguments = {"baselines": baseline} if case.takes_baselines else {}
+    case.make(InPlace()).attribute(images, n_steps=STEPS, return_convergence_delta=True, **arguments)
     assert torch.equal(images, kept)
     assert torch.equal(baseline, kept_baseline)

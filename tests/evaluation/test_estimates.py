@@ -43,7 +43,7 @@ def test_draws_are_the_same_however_many_at_a_time(monkeypatch):
     whole = np.concatenate(list(draws(7)))
     assert whole.shape == (1000, 7)
     assert set(np.unique(whole)) == set(range(7))
-    monkeypatch.setattr(estimates, "_MOST_DRAWN", 50)
+    monkeypatch.setattr(estimates, "_MAX_INDICES", 50)
     parts = list(draws(7))
     assert len(parts) > 100
     assert np.array_equal(np.concatenate(parts), whole)

@@ -66,7 +66,7 @@ def test_one_walk_gives_what_each_method_gives_alone(model, batch):
             "guided-ig+idgi": IDGI(f, GuidedPath()),
         }
         for name, method in alone.items():
-            start = None if name.startswith("blur") else batch.baselines
+            start = batch.baselines if method.path.takes_baselines else None
             expected, delta = method.attribute(
                 batch.inputs, start, batch.target, n_steps=steps, return_convergence_delta=True
             )

@@ -79,7 +79,7 @@ def test_differences_are_paired_over_the_images(written):
         {r.image: r.value for r in of(made.rows(1), method, 32, "deletion", "signed")} for method in ("idgi", "ig")
     ]
     changes = np.array([values[0][image] - values[1][image] for image in sorted(values[0])])
-    value, low, high, n, _ = CELL.match(row["idgi less ig"]).groups()
+    value, low, high, n, _ = CELL.match(row["idgi minus ig"]).groups()
     assert (value, n) == (f"{changes.mean():.3f}", "11")
     drawn = np.random.default_rng(9).integers(0, 11, (20_000, 11))
     expected = np.quantile(changes[drawn].mean(1), [0.025, 0.975])
@@ -96,12 +96,12 @@ def test_a_difference_is_marked_better_or_worse_where_its_interval_leaves_out_0(
     made.write(tmp_path, {"net": rows}, models=["net"])
     report(tmp_path)
     if count < 10:
-        assert "better" not in table(tmp_path, "differences")[0]["idgi less ig"]
+        assert "better" not in table(tmp_path, "differences")[0]["idgi minus ig"]
         return
     up, down = table(tmp_path, "differences")
-    assert up["idgi less ig"] == "0.100 [0.100, 0.100] (12) better"
-    assert down["idgi less ig"] == "0.100 [0.100, 0.100] (12) worse"
-    assert re.fullmatch(r"-?0\.000 \[-.*\] \(12\)", up["blur-ig+idgi less blur-ig"])
+    assert up["idgi minus ig"] == "0.100 [0.100, 0.100] (12) better"
+    assert down["idgi minus ig"] == "0.100 [0.100, 0.100] (12) worse"
+    assert re.fullmatch(r"-?0\.000 \[-.*\] \(12\)", up["blur-ig+idgi minus blur-ig"])
 
 
 def test_table_4_has_the_change_over_the_steps_and_table_5_minus_log_mse(written):
@@ -192,8 +192,8 @@ def test_methods_with_other_images_are_marked_and_compared_over_those_they_share
     values = [{r.image: r.value for r in of(rows, m, 32, "insertion", "signed")} for m in ("idgi", "ig")]
     shared = [values[0][image] - values[1][image] for image in values[0]]
     (row, *_) = table(tmp_path, "differences")
-    assert row["idgi less ig"].startswith(f"{np.mean(shared):.3f} [")
-    assert "(9)" in row["idgi less ig"]
+    assert row["idgi minus ig"].startswith(f"{np.mean(shared):.3f} [")
+    assert "(9)" in row["idgi minus ig"]
 
 
 def test_as_many_images_but_others_are_marked_too(tmp_path):

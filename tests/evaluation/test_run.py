@@ -268,7 +268,7 @@ def test_an_image_without_finite_logits_is_left_out(folder, tmp_path):
     config = EvaluationConfig(methods=("random",), metrics=("insertion:signed",), target="predicted")
     summary = evaluate({"s": (Strict().eval(), transform)}, find_images(folder), tmp_path / "r", config)
     assert summary.n_explained == {"s": 6}
-    assert list(summary.unreadable_images.values()) == ["the model gives NaN or infinite logits"]
+    assert list(summary.unreadable_images.values()) == ["the model returns NaN or infinite logits"]
 
 
 def test_noise_for_an_image_depends_on_no_other(folder, tmp_path):

@@ -43,7 +43,7 @@ def test_every_flipped_bit_is_noticed(results):
     for file, (read, every) in files.items():
         whole = file.read_bytes()
         read()
-        assert not any(store._intact(flipped(whole, bit)) for bit in range(8 * len(whole)))
+        assert not any(store._is_intact(flipped(whole, bit)) for bit in range(8 * len(whole)))
         for bit in range(0, 8 * len(whole), every):
             file.write_bytes(flipped(whole, bit))
             with pytest.raises(ResultsError, match=f"{file.name}: .*damaged"):
@@ -68,7 +68,7 @@ def test_pages_have_checksums_that_are_verified(results):
     file = only_file(results)
     column = pq.read_metadata(file).row_group(0).column(0)
     end = column.dictionary_page_offset + column.total_compressed_size
-    file.write_bytes(store._sealed(flipped(file.read_bytes(), 8 * end - 4)))
+    file.write_bytes(store._with_digest(flipped(file.read_bytes(), 8 * end - 4)))
     with pytest.raises(OSError, match="CRC"):
         pq.read_table(file, page_checksum_verification=True)
     with pytest.raises(ResultsError, match=r"can't be read .*CRC"):
@@ -76,7 +76,7 @@ def test_pages_have_checksums_that_are_verified(results):
 
 
 def test_a_mark_among_the_data_moves_no_digest(tmp_path):
-    mark = store._MARK.decode() + "0" * 64
+    mark = store._DIGEST_MARK.decode() + "0" * 64
     results = Results(tmp_path)
     results.create({"models": [mark], "zzz": mark})
     results.write(mark, 0, [ResultRow(mark, mark, 0, mark, mark, 1.0, note=mark)])

@@ -15,7 +15,7 @@ from torch import nn
 
 from captum_ext.metrics import _codecs, aggregate, information, information_curve
 from captum_ext.metrics._codecs import encoded_bytes
-from captum_ext.metrics._interpolation import interpolated, random_mask, top_pixels
+from captum_ext.metrics._interpolation import interpolate, random_mask, top_pixels
 from captum_ext.metrics._protocols import PROTOCOLS
 from tests.references.naive_information import corrected_curve, file_size, study_curve
 
@@ -250,11 +250,11 @@ def test_closed_forms_of_a_perfect_and_an_inverted_ranking():
         perfect[place] = 2
     mask = torch.zeros(1, 32, 32, dtype=torch.bool)
     picture = arrays(image, 3)
-    low, high = (encoded_bytes("webp", p) for p in (interpolated(picture, mask[0].numpy()), picture))
+    low, high = (encoded_bytes("webp", p) for p in (interpolate(picture, mask[0].numpy()), picture))
     for sign, fraction in ((1, FRACTIONS[0]), (-1, FRACTIONS[-1])):
         found = information_curve(looks_at(image), image[None], sign * perfect[None], 0, masks=mask, ranking="signed")
         top = top_pixels(sign * perfect.numpy().astype(float), fraction, exact=True)
-        x = (encoded_bytes("webp", interpolated(picture, top)) - low) / (high - low)
+        x = (encoded_bytes("webp", interpolate(picture, top)) - low) / (high - low)
         # Up from (0, 0) to the first picture, then 1; or 0 until the last picture, then up to (1, 1).
         area = 1 - x / 2 if sign == 1 else (1 - x) / 2
         assert 0 < x < 1
@@ -353,7 +353,7 @@ def test_interpolation_is_pairs(pic, size, share):
     picture = random.randint(0, 256, (*size, 3)).astype(np.uint8)
     known = random.rand(*size) < share
     known[: size[0] // 2] |= share == 0.4  # a region and scattered pixels
-    np.testing.assert_array_equal(interpolated(picture, known), pic.create_blurred_image(picture, known))
+    np.testing.assert_array_equal(interpolate(picture, known), pic.create_blurred_image(picture, known))
 
 
 def test_what_cannot_be_used_is_named():

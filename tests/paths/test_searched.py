@@ -90,7 +90,7 @@ def test_the_evaluator_gives_other_points_targets_and_functions():
 
 
 def test_rules_between_the_points_are_refused():
-    with pytest.raises(ValueError, match="Halfway, which finds each point from the gradient at the last"):
+    with pytest.raises(ValueError, match="Halfway, which chooses each point from the gradient at the previous one"):
         PathAttribution(cube, Halfway()).attribute(torch.rand(2, 3), method="gausslegendre")
     with pytest.raises(ValueError, match="Halfway finds each point"):
         IDGI(cube, Halfway()).attribute(torch.rand(2, 3), n_steps="auto")

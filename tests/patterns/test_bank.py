@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from captum_ext.patterns import Patterns, fit_patterns
-from captum_ext.patterns.bank import _digest
+from captum_ext.patterns.bank import _content_digest
 from tests.patterns.models import branched, inputs
 
 
@@ -74,7 +74,7 @@ def test_files_that_are_none(patterns, tmp_path):
 def write(file, tensors, info, **changes):
     """A file of patterns with a valid digest, whatever it holds."""
     text = json.dumps(info)
-    metadata = {"format": "captum_ext.patterns/2", "info": text, "digest": _digest(tensors, text)}
+    metadata = {"format": "captum_ext.patterns/2", "info": text, "digest": _content_digest(tensors, text)}
     save_file(tensors, file, metadata | changes)
 
 

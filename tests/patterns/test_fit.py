@@ -59,7 +59,7 @@ def expected_pattern(layer, x, estimator, mean):
     return naive.fit(samples_of(layer, x.numpy()), layer.weight.detach().numpy(), bias, estimator, mean)
 
 
-def close(got, expected, tolerance=1e-9):
+def relatively_close(got, expected, tolerance=1e-9):
     error = np.abs(np.asarray(got) - np.asarray(expected)).max()
     assert error <= tolerance * np.abs(np.asarray(expected)).max()
 
@@ -75,7 +75,7 @@ def test_equals_explicit_patches(name, estimator, mean):
     layer = make().double()
     x = torch.randn(6, *shape, dtype=torch.float64) + 0.5
     patterns = fit_patterns(nn.Sequential(layer), x.split(4), estimator=estimator, mean=mean)
-    close(patterns["0"], expected_pattern(layer, x, estimator, mean))
+    relatively_close(patterns["0"], expected_pattern(layer, x, estimator, mean))
     assert patterns.info.layers["0"].samples == len(samples_of(layer, x.numpy())[0])
     assert patterns.info.inputs == 6
 
@@ -111,7 +111,7 @@ def test_transposed_convolutions_equal_what_each_output_sees(layer, shape, estim
         w = weight[rows, within].reshape(1, -1).numpy()
         expected = naive.fit([samples], w, None if bias is None else bias[unit : unit + 1], estimator, "preactivation")
         got = fit_patterns(nn.Sequential(layer), [x], estimator=estimator)["0"][rows, within]
-        close(got.flatten(), expected.ravel())
+        relatively_close(got.flatten(), expected.ravel())
 
 
 @settings(max_examples=20, deadline=None)
@@ -127,7 +127,7 @@ def test_any_batching_and_merging_equal_one_pass(sizes, split, seed):
     one.merge(two)
     merged = one.patterns()
     for name in whole:
-        close(merged[name], whole[name])
+        relatively_close(merged[name], whole[name])
         assert merged.info.layers[name] == whole.info.layers[name]
     assert merged.info.inputs == len(x)
 
@@ -254,7 +254,7 @@ def test_a_module_used_twice_sums_both_uses():
     twice = nn.Sequential(model, model)
     x = torch.randn(10, 3, dtype=torch.float64)
     inputs = torch.cat([x, model(x).detach()])
-    close(fit_patterns(twice, [x])["0.0"], expected_pattern(model[0], inputs, "positive", "preactivation"))
+    relatively_close(fit_patterns(twice, [x])["0.0"], expected_pattern(model[0], inputs, "positive", "preactivation"))
 
 
 def test_subclasses_with_their_own_forward():
@@ -267,7 +267,9 @@ def test_subclasses_with_their_own_forward():
     layer = Asymmetric(2, 3, 3, stride=2).double()
     x = torch.randn(4, 2, 6, 6, dtype=torch.float64)
     padded = functional.pad(x, (0, 1, 0, 1))
-    close(fit_patterns(nn.Sequential(layer), [x])["0"], expected_pattern(layer, padded, "linear", "preactivation"))
+    relatively_close(
+        fit_patterns(nn.Sequential(layer), [x])["0"], expected_pattern(layer, padded, "linear", "preactivation")
+    )
 
 
 def test_the_real_network_has_asymmetric_padding_and_is_fitted_after_folding():
@@ -429,8 +431,8 @@ def test_sums_in_small_chunks_are_the_same(name, estimator, monkeypatch):
     layer = make().double()
     x = torch.randn(7, *shape, dtype=torch.float64)
     whole = fit_patterns(nn.Sequential(layer), [x], estimator=estimator)["0"]
-    monkeypatch.setattr("captum_ext.patterns._statistics._CHUNK", 3)
-    monkeypatch.setattr("captum_ext.patterns._calls._PATCHES", 3)
+    monkeypatch.setattr("captum_ext.patterns._statistics._MAX_CHUNK_VALUES", 3)
+    monkeypatch.setattr("captum_ext.patterns._calls._MAX_PATCH_VALUES", 3)
     chunks = fit_patterns(nn.Sequential(layer), [x], estimator=estimator)["0"]
     assert (chunks - whole).abs().max() <= 1e-9 * whole.abs().max()
 

@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 from captum_ext.patterns import Patterns, fit_patterns, signal_quality
-from captum_ext.patterns._calls import parse
-from captum_ext.patterns._sample import _take
+from captum_ext.patterns._calls import parse_call
+from captum_ext.patterns._sample import _gather
 from tests.patterns.test_fit import LAYERS, samples_of
 
 
@@ -23,7 +23,7 @@ def test_samples_are_the_explicit_patches(name):
     class Watch(torch.overrides.TorchFunctionMode):
         def __torch_function__(self, func, types, args=(), kwargs=None):
             result = func(*args, **(kwargs or {}))
-            call = parse(func, args, kwargs or {})
+            call = parse_call(func, args, kwargs or {})
             if call is not None:
                 seen.append((call, result))
             return result
@@ -34,7 +34,7 @@ def test_samples_are_the_explicit_patches(name):
     expected = samples_of(layer, x.numpy())
     chosen = torch.randperm(len(expected[0]))[:10]
     groups = list(range(len(expected)))[::-1][:2]
-    got = _take(call, output, chosen, groups)
+    got = _gather(call, output, chosen, groups)
     for k, group in enumerate(groups):
         assert np.abs(got[:, k].numpy() - expected[group][chosen]).max() < 1e-12
 
@@ -93,13 +93,13 @@ def _after_choices():
 def test_samples_are_drawn_evenly_whatever_the_batches():
     model = nn.Sequential(nn.Linear(1, 1))
     patterns = Patterns({"0": torch.ones(1, 1) / model[0].weight.detach()})
-    from captum_ext.patterns._sample import Sample
+    from captum_ext.patterns._sample import InputSampler
 
-    sample = Sample({"0": torch.tensor([0])}, {"0": model[0].weight}, model, 500)
+    sample = InputSampler({"0": torch.tensor([0])}, {"0": model[0].weight}, model, 500)
     x = torch.arange(10_000.0).unsqueeze(1)
     generator = torch.Generator().manual_seed(0)
     for batch in x.split([10, 4000, 5000, 990]):
-        with torch.no_grad(), sample.drawing(generator):
+        with torch.no_grad(), sample.sampling(generator):
             model(batch)
     rows = sample.layers["0"].by_group()[0].flatten()
     assert len(rows) == len(rows.unique()) == 500

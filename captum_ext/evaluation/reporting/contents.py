@@ -1,4 +1,4 @@
-"""What a report has: sections of tables and figures."""
+"""The sections of a report, with their tables and figures."""
 
 from __future__ import annotations
 
@@ -27,49 +27,51 @@ class Section(NamedTuple):
     figures: list[Figure]
 
 
-class _Plan(NamedTuple):
+class _ScoreSection(NamedTuple):
     """A section with a table of methods across, a figure of their values, and the curves of some scores."""
 
     name: str
     title: str
     scores: tuple[str, ...]
     has_curves: bool = True
-    by_structure: bool | None = None
+    uses_ms_ssim: bool | None = None
 
-    def chosen(self, table: ScoreTable) -> list[ScoreVariant]:
+    def scores_in(self, table: ScoreTable) -> list[ScoreVariant]:
         return [
             score
             for score in table.scores
-            if score.name in self.scores and self.by_structure in (None, "MS-SSIM" in score.title)
+            if score.name in self.scores and self.uses_ms_ssim in (None, "MS-SSIM" in score.title)
         ]
 
     def section(self, table: ScoreTable) -> Section:
-        chosen = self.chosen(table)
-        drawn = [Figure(f"{self.name}-methods", partial(figures.methods, scores=chosen))]
+        scores = self.scores_in(table)
+        drawings = [Figure(f"{self.name}-methods", partial(figures.methods, scores=scores))]
         if self.has_curves:
-            drawn += [Figure(f"{score}-curves", partial(figures.curves, name=score)) for score in self.scores]
-        return Section(self.title, [methods_across(table, self.name, self.title, chosen)], drawn)
+            drawings += [Figure(f"{score}-curves", partial(figures.curves, name=score)) for score in self.scores]
+        return Section(self.title, [methods_across(table, self.name, self.title, scores)], drawings)
 
 
 _PAPERS = (
-    _Plan("table-1-insertion", "Insertion (Table 1)", ("insertion", "insertion-ratio")),
-    _Plan("table-2-information-by-size", "AIC and SIC by file size (Table 2)", ("aic", "sic"), by_structure=False),
-    _Plan("table-3-information-by-ms-ssim", "AIC and SIC by MS-SSIM (Table 3)", ("aic", "sic"), False, True),
+    _ScoreSection("table-1-insertion", "Insertion (Table 1)", ("insertion", "insertion-ratio")),
+    _ScoreSection(
+        "table-2-information-by-size", "AIC and SIC by file size (Table 2)", ("aic", "sic"), uses_ms_ssim=False
+    ),
+    _ScoreSection("table-3-information-by-ms-ssim", "AIC and SIC by MS-SSIM (Table 3)", ("aic", "sic"), False, True),
 )
 _OTHERS = (
-    _Plan("degradation", "Degradation (PGIG's Fig. 3)", ("degradation",)),
-    _Plan("deletion", "Deletion", ("deletion",)),
-    _Plan("completeness", "Completeness", ("completeness",), False),
-    _Plan("class-sensitivity", "Class sensitivity", ("class-sensitivity",), False),
-    _Plan("randomization", "Model randomisation", ("randomization",)),
+    _ScoreSection("degradation", "Degradation (PGIG's Fig. 3)", ("degradation",)),
+    _ScoreSection("deletion", "Deletion", ("deletion",)),
+    _ScoreSection("completeness", "Completeness", ("completeness",), False),
+    _ScoreSection("class-sensitivity", "Class sensitivity", ("class-sensitivity",), False),
+    _ScoreSection("randomization", "Model randomization", ("randomization",)),
 )
 
 
 def sections(table: ScoreTable) -> list[Section]:
     """All sections that have a table, in order."""
-    papers = [score for plan in _PAPERS for score in plan.chosen(table)]
+    papers = [score for plan in _PAPERS for score in plan.scores_in(table)]
     others = [score for score in table.scores if score not in papers]
-    parts = [Section("What IDGI adds", [differences(table, "differences", "What IDGI adds")], [])]
+    parts = [Section("Differences with IDGI", [differences(table, "differences", "Differences with IDGI")], [])]
     parts += [plan.section(table) for plan in _PAPERS]
     for name, title, scores in (
         ("table-4-steps", "Change with the number of steps (Table 4)", papers),
@@ -84,8 +86,8 @@ def sections(table: ScoreTable) -> list[Section]:
     parts += [plan.section(table) for plan in _OTHERS]
     known = {name for plan in (*_PAPERS, *_OTHERS) for name in plan.scores} | {"stability"}
     rest = {score.name for score in table.scores} - known
-    parts += [_Plan("others", "Other scores", tuple(rest)).section(table), _appendix(table)]
-    parts = [part._replace(tables=[of for of in part.tables if of is not None]) for part in parts]
+    parts += [_ScoreSection("others", "Other scores", tuple(rest)).section(table), _appendix(table)]
+    parts = [part._replace(tables=[item for item in part.tables if item is not None]) for part in parts]
     return [part for part in parts if part.tables]
 
 
@@ -97,5 +99,5 @@ def _appendix(table: ScoreTable) -> Section:
         for plan in _PAPERS:
             name = f"steps-{steps}-{plan.name.split('-', 2)[2]}"
             title = f"{plan.title.split(' (')[0]}, {steps} steps"
-            tables.append(methods_across(table, name, title, plan.chosen(table), steps))
+            tables.append(methods_across(table, name, title, plan.scores_in(table), steps))
     return Section("Appendix: fewer steps", tables, [])

@@ -1,4 +1,4 @@
-"""The report's figures: curves, scores over the number of steps, and scores method by method."""
+"""The report's figures: curves, scores over the number of steps, and scores per method."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from captum_ext.visualization import (
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_MOST_POINTS = 120  # of a curve; SIC and AIC have 1001
-_NAME_LENGTH = 55
+_MAX_POINTS = 120  # of a curve; SIC and AIC have 1001
+_MAX_NAME_LENGTH = 55
 
 
 class Drawing(NamedTuple):
-    """A figure, and what it shows."""
+    """A figure and its title."""
 
     title: str
     figure: Figure
@@ -45,17 +45,17 @@ def curves(table: ScoreTable, model: str, name: str) -> Drawing | None:
     if not samples:
         return None
     title = next(iter(samples)).title.split(" (")[0]
-    figure, grid = _frame(title, model, len(samples), 3)
+    figure, grid = _titled_panels(title, model, len(samples), 3)
     styles = method_styles(table.methods)
     for panel, (score, by_method) in zip(grid, samples.items(), strict=True):
         for k, (method, sample) in enumerate(by_method.items()):
-            assert sample.curves is not None, "chosen so"
+            assert sample.curves is not None, "selected above"
             points = sample.curves.shape[1]
-            shown = np.unique(np.linspace(0, points - 1, min(points, _MOST_POINTS)).round().astype(int))
-            x = np.array(score.positions(points))[shown]
+            indices = np.unique(np.linspace(0, points - 1, min(points, _MAX_POINTS)).round().astype(int))
+            x = np.array(score.positions(points))[indices]
             every = max(1, len(x) // 8)
             marks = (k * every // len(by_method), every)
-            lines = band(sample.curves[:, shown], score.curve)
+            lines = band(sample.curves[:, indices], score.curve)
             draw_band(panel, x, lines, alpha=_alpha(by_method), **styles[method].line, markevery=marks)
         panel.set_xlabel(score.xlabel)
         panel.set_ylabel(score.ylabel)
@@ -64,9 +64,9 @@ def curves(table: ScoreTable, model: str, name: str) -> Drawing | None:
             panel.xaxis.set_major_locator(optional("matplotlib.ticker", "evaluation").MaxNLocator(integer=True))
         has_bands = any(len(sample.images) > 1 for sample in by_method.values())
         better = {1: "a higher curve is better", -1: "a lower curve is better", 0: ""}[score.better]
-        notes = [better, "bands: 95 % bootstrap intervals" * has_bands]
+        notes = [better, "bands: 95% bootstrap intervals" * has_bands]
         set_title(panel, score.title, "; ".join(note for note in notes if note))
-    return _finished(figure, title, model, table, [method for by_method in samples.values() for method in by_method])
+    return _with_legend(figure, title, model, table, [method for by_method in samples.values() for method in by_method])
 
 
 def steps(table: ScoreTable, model: str, scores: Iterable[ScoreVariant]) -> Drawing | None:
@@ -81,7 +81,7 @@ def steps(table: ScoreTable, model: str, scores: Iterable[ScoreVariant]) -> Draw
     if not lines:
         return None
     title = "Metrics over the number of steps"
-    figure, grid = _frame(title, model, len(lines), 3)
+    figure, grid = _titled_panels(title, model, len(lines), 3)
     styles = method_styles(table.methods)
     for panel, (score, by_method) in zip(grid, lines.items(), strict=True):
         for method, line in by_method.items():
@@ -92,13 +92,13 @@ def steps(table: ScoreTable, model: str, scores: Iterable[ScoreVariant]) -> Draw
         panel.set_xticks(ticks, [str(tick) for tick in ticks])
         panel.minorticks_off()
         panel.set_xlabel("steps (log scale)")
-        panel.set_ylabel("value, 95 % interval")
+        panel.set_ylabel("value, 95% interval")
         set_title(panel, score.title, score.direction)
-    return _finished(figure, title, model, table, [method for by_method in lines.values() for method in by_method])
+    return _with_legend(figure, title, model, table, [method for by_method in lines.values() for method in by_method])
 
 
 def methods(table: ScoreTable, model: str, scores: Iterable[ScoreVariant]) -> Drawing | None:
-    """Each score's value and interval, method by method, with the largest step counts."""
+    """Each score's value and interval per method, with the largest step counts."""
     values: dict[ScoreVariant, dict[str, Estimate]] = {}
     for score in scores:
         for method in table.methods:
@@ -107,27 +107,27 @@ def methods(table: ScoreTable, model: str, scores: Iterable[ScoreVariant]) -> Dr
                 values.setdefault(score, {})[method] = value
     if not values:
         return None
-    shown = [method for method in table.methods if any(method in by_method for by_method in values.values())]
-    styles, title = method_styles(table.methods), "Value and 95 % interval, at the most steps"
-    figure, grid = _frame(title, model, len(values), 4, (3.3, 1.1 + 0.21 * len(shown)), 1.6)
+    names = [method for method in table.methods if any(method in by_method for by_method in values.values())]
+    styles, title = method_styles(table.methods), "Value and 95% interval, at the largest number of steps"
+    figure, grid = _titled_panels(title, model, len(values), 4, (3.3, 1.1 + 0.21 * len(names)), 1.6)
     for k, (panel, (score, by_method)) in enumerate(zip(grid, values.items(), strict=True)):
         for method, value in by_method.items():
-            draw_interval(panel, value, shown.index(method), **styles[method].line)
-        name_rows(panel, [styles[method].label if k % 4 == 0 else "" for method in shown])
+            draw_interval(panel, value, names.index(method), **styles[method].line)
+        name_rows(panel, [styles[method].label if k % 4 == 0 else "" for method in names])
         panel.xaxis.set_major_locator(optional("matplotlib.ticker", "evaluation").MaxNLocator(5))
         set_title(panel, score.title, score.direction)
     return Drawing(f"{title} ({model})", figure)
 
 
-def _frame(
+def _titled_panels(
     title: str, model: str, count: int, across: int, size: tuple[float, float] = (4.4, 3.6), legend_width: float = 2.3
 ) -> tuple[Figure, list[Any]]:
     """A figure with room for a legend at its right, and its panels in reading order."""
     across = min(across, count)
     down = -(-count // across)
     figure, grid = panels(down, across, (size[0] * across + legend_width, size[1] * down + 0.7), count=count)
-    # The end of a long name tells more.
-    set_title(figure, title, model if len(model) <= _NAME_LENGTH else f"...{model[3 - _NAME_LENGTH :]}")
+    # The ends of long names differ more than their beginnings.
+    set_title(figure, title, model if len(model) <= _MAX_NAME_LENGTH else f"...{model[3 - _MAX_NAME_LENGTH :]}")
     return figure, list(grid.flat)[:count]
 
 
@@ -135,7 +135,7 @@ def _alpha(lines: dict[str, Any]) -> float:
     return min(0.15, 0.9 / len(lines))
 
 
-def _finished(figure: Figure, title: str, model: str, table: ScoreTable, drawn: list[str]) -> Drawing:
+def _with_legend(figure: Figure, title: str, model: str, table: ScoreTable, names: list[str]) -> Drawing:
     styles = method_styles(table.methods)
-    legend(figure, {styles[method].label: styles[method].line for method in table.methods if method in drawn})
+    legend(figure, {styles[method].label: styles[method].line for method in table.methods if method in names})
     return Drawing(f"{title} ({model})", figure)

@@ -13,7 +13,7 @@ from captum_ext.visualization import base_method, method_styles
 
 
 class Cell(NamedTuple):
-    """An estimate, whether it is the best of its row, and what else to say, such as ``"better"``."""
+    """An estimate, whether it is the best of its row, and a mark such as ``"better"``."""
 
     estimate: Estimate | None
     is_best: bool = False
@@ -43,11 +43,11 @@ class Table:
     """A table.
 
     Attributes:
-        name: Of its file.
-        title: Its heading.
-        corner: The heads of the labels.
-        heads: Those of the other columns, as people read them.
-        columns: The same, each different from the others, as programs read them.
+        name: The file's name.
+        title: The heading.
+        corner: The headers of the two columns of labels.
+        heads: The headers of the other columns in Markdown.
+        columns: Their unique names in CSV files.
         rows: The rows.
     """
 
@@ -59,7 +59,7 @@ class Table:
     rows: list[TableRow]
 
     def csv(self) -> str:
-        """The cells, and whether each row's have the same images."""
+        """The cells, and whether the cells of each row have the same images."""
         lines = [[*row.labels, *map(str, row.cells), "no" if row.is_uneven else "yes"] for row in self.rows]
         return csv_text([*self.corner, *self.columns, "same images"], lines)
 
@@ -77,11 +77,11 @@ def methods_across(
     """Tables 1 to 3: rows score x model, columns methods.
 
     Args:
-        table: The numbers.
-        name: The file's.
+        table: The scores of the evaluation.
+        name: The file's name.
         title: The heading.
-        scores: Which.
-        steps: Only methods with a path, with this step count. Default ``None``: all methods with their largest.
+        scores: The scores to show.
+        steps: A step count, for methods with a path only. Default ``None``: all methods with their largest.
 
     Returns:
         The table; ``None`` if nothing was measured.
@@ -93,17 +93,17 @@ def methods_across(
             samples = [table.sample(model, method, score.name, score.variant, steps) for method in methods]
             if any(samples):
                 measured.append((score, model, samples))
-    used = [k for k in range(len(methods)) if any(samples[k] for _, _, samples in measured)]
-    if not used:
+    columns = [k for k in range(len(methods)) if any(samples[k] for _, _, samples in measured)]
+    if not columns:
         return None
-    shown = [methods[k] for k in used]
+    names = [methods[k] for k in columns]
     rows = []
     for score, model, samples in measured:
-        compared = [samples[k] for k in used]
-        rows.append(TableRow((score.arrow, model), _cells(compared, score.better), not _same_images(compared)))
+        samples = [samples[k] for k in columns]
+        rows.append(TableRow((score.arrow, model), _cells(samples, score.better), not _same_images(samples)))
     usual = max(table.largest(method) for method in methods) if steps is None else steps
-    heads = [_head(table, method, before, steps, usual) for before, method in zip([None, *shown], shown, strict=False)]
-    return Table(name, title, ("Metric", "Model"), heads, shown, rows)
+    heads = [_head(table, method, before, steps, usual) for before, method in zip([None, *names], names, strict=False)]
+    return Table(name, title, ("Metric", "Model"), heads, names, rows)
 
 
 def methods_down(
@@ -117,12 +117,12 @@ def methods_down(
     """Tables 4 and 5: rows model x method, columns scores.
 
     Args:
-        table: The numbers.
-        name: The file's.
+        table: The scores of the evaluation.
+        name: The file's name.
         title: The heading.
-        scores: Which.
-        value: From a model, a method and a score.
-        arrows: Whether the heads say which way is better.
+        scores: The scores to show.
+        value: The estimate of a model, a method and a score.
+        arrows: Whether headers have an arrow for the better direction.
 
     Returns:
         The table; ``None`` if nothing was measured.
@@ -133,23 +133,23 @@ def methods_down(
         for model in table.models
         for method in table.methods
     }
-    shown = [score for score in scores if any(values[key] for key in values if key[2] == score)]
+    scores = [score for score in scores if any(values[key] for key in values if key[2] == score)]
     styles, rows = method_styles(table.methods), []
     for model in table.models:
-        is_uneven = not all(_same_images(_all_steps(table, model, score)) for score in shown)
+        is_uneven = not all(_same_images(_all_steps(table, model, score)) for score in scores)
         for method in table.methods:
-            cells = [Cell(values[model, method, score]) for score in shown]
+            cells = [Cell(values[model, method, score]) for score in scores]
             if any(cell.estimate for cell in cells):
                 rows.append(TableRow((model, styles[method].label), cells, is_uneven))
     if not rows:
         return None
-    columns = [f"{score.name} {score.variant}" for score in shown]
-    heads = [score.arrow if arrows else score.title for score in shown]
+    columns = [f"{score.name} {score.variant}" for score in scores]
+    heads = [score.arrow if arrows else score.title for score in scores]
     return Table(name, title, ("Model", "Method"), heads, columns, rows)
 
 
 def differences(table: ScoreTable, name: str, title: str) -> Table | None:
-    """What IDGI adds to each method at the largest step count: rows score x model."""
+    """The difference that IDGI makes to each method at the largest step count: rows score x model."""
     pairs = [(method, base) for method in table.methods if (base := base_method(method)) in table.methods and base]
     rows = []
     for score in table.scores:
@@ -160,14 +160,14 @@ def differences(table: ScoreTable, name: str, title: str) -> Table | None:
     if not rows:
         return None
     styles = method_styles(table.methods)
-    heads = [" less ".join(styles[method].label for method in pair) for pair in pairs]
-    return Table(name, title, ("Metric", "Model"), heads, [" less ".join(pair) for pair in pairs], rows)
+    heads = [" minus ".join(styles[method].label for method in pair) for pair in pairs]
+    return Table(name, title, ("Metric", "Model"), heads, [" minus ".join(pair) for pair in pairs], rows)
 
 
 def spread(table: ScoreTable, model: str, method: str, score: ScoreVariant) -> Estimate | None:
-    """The largest less the smallest value over the step counts, over the images that all have.
+    """The largest minus the smallest value over the step counts, over the images that all step counts have.
 
-    All images fix the two step counts: the range over each resample would never be 0 and lie above the value.
+    The two step counts are those of all images: a range that is selected in each resample would be biased upward.
     """
     counts = table.steps[method]
     samples = [table.sample(model, method, score.name, score.variant, steps) for steps in counts]
@@ -203,9 +203,9 @@ def _same_images(samples: list[ScoreSample | None]) -> bool:
 
 def _cells(samples: list[ScoreSample | None], better: int) -> list[Cell]:
     estimates = [sample.estimate if sample else None for sample in samples]
-    values = [of.value * better for of in estimates if of is not None and of.value == of.value]
+    values = [item.value * better for item in estimates if item is not None and item.value == item.value]
     best = max(values) if better and len(values) > 1 else None
-    return [Cell(of, of is not None and best is not None and of.value * better == best) for of in estimates]
+    return [Cell(item, item is not None and best is not None and item.value * better == best) for item in estimates]
 
 
 def _head(table: ScoreTable, method: str, before: str | None, steps: int | None, usual: int) -> str:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import re
+from dataclasses import astuple
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from captum_ext._utils.optional import optional
 from captum_ext._utils.text import printable
 from captum_ext.evaluation.estimates import RESAMPLES
-from captum_ext.evaluation.reporting.account import account
 from captum_ext.evaluation.reporting.contents import Section, sections
 from captum_ext.evaluation.reporting.figures import Drawing
+from captum_ext.evaluation.reporting.image_counts import count_images
 from captum_ext.evaluation.reporting.tables import Table, csv_text
 from captum_ext.evaluation.scores import ScoreTable
 from captum_ext.evaluation.store import Results, ResultsError
@@ -26,23 +27,23 @@ DrawnFigures = dict[str, list[tuple[str, Drawing]]]  # file names and drawings b
 def report(results: str | Path, output: str | Path | None = None) -> list[Path]:
     """Write the tables and figures of an evaluation, with intervals and the number of images in every cell.
 
-    The data set's value of a score is the mean over the images, but for AIC and SIC, where it is the area under the
-    median or mean curve, as the protocol has it; stability, -log10 of the mean squared difference's mean; and
-    completeness, the median. Intervals are bootstrap percentiles over images (95 %, 1,000 resamples, seeded: the same
-    results give the same report); those of differences and of changes with the number of steps are of the same images
-    on both sides.
+    The data set's value of a score is the mean over the images, except for AIC and SIC (the area under the median or
+    mean curve, depending on the protocol), stability (-log10 of the mean of the mean squared differences) and
+    completeness (the median). Intervals are 95% bootstrap percentiles over the images (1,000 resamples with a fixed
+    seed, so equal results give equal reports). Both sides of differences and of changes with the number of steps use
+    the same images.
 
     Args:
         results: The folder that ``captum-ext evaluate`` writes; it need not be finished.
-        output: The folder to write to, made if it isn't there. Default ``None``: ``report`` in the results' folder.
+        output: The folder to write to. Default ``None``: ``report`` in the results' folder.
 
     Returns:
-        The files, of which ``report.md`` shows all others, ``tables/*.csv`` (``estimates.csv`` has every number in a
-        column of its own) and ``figures/*.png``.
+        The files: ``report.md``, which contains all tables and figures, ``tables/*.csv`` (``estimates.csv`` has every
+        number in a separate column) and ``figures/*.png``.
 
     Raises:
         ResultsError: If there are no results, or the report can't be written.
-        ImportError: If pandas, pyarrow or matplotlib is missing: the extra ``captum_ext[evaluation]``.
+        ImportError: If pandas, pyarrow or matplotlib is missing: install ``captum_ext[evaluation]``.
 
     Reference:
         The layout is that of Singhi, Kumari: Strengthening Interpretability: An Investigative Study of Integrated
@@ -62,21 +63,20 @@ def report(results: str | Path, output: str | Path | None = None) -> list[Path]:
     """
     folder = Results(Path(results))
     settings = folder.settings()
-    optional("pyarrow", "evaluation")  # without it pandas says that each file is damaged
     frame = folder.read()
     target = Path(output) if output is not None else folder.folder / "report"
     try:
-        for part in ("tables", "figures"):  # before the work, not after it
+        for part in ("tables", "figures"):  # fail before the work
             (target / part).mkdir(parents=True, exist_ok=True)
         table = ScoreTable(frame, settings)
         parts = sections(table)
-        pictures = _pictures(table, parts)
+        pictures = _draw_figures(table, parts)
         files = {target / "report.md": _page(frame, table, settings, parts, pictures)}
         files[target / "tables" / "estimates.csv"] = _estimates(table)
-        files |= {target / "tables" / f"{of.name}.csv": of.csv() for part in parts for of in part.tables if of}
+        files |= {target / "tables" / f"{item.name}.csv": item.csv() for part in parts for item in part.tables if item}
         contents = {file: text.encode() for file, text in files.items()}
-        for drawn in pictures.values():
-            contents |= {target / "figures" / name: png(drawing.figure) for name, drawing in drawn}
+        for drawings in pictures.values():
+            contents |= {target / "figures" / name: png(drawing.figure) for name, drawing in drawings}
         for file, content in contents.items():
             file.write_bytes(content)
     except OSError as error:
@@ -85,13 +85,13 @@ def report(results: str | Path, output: str | Path | None = None) -> list[Path]:
 
 
 def escape(text: object) -> str:
-    """Text that Markdown shows as it is, also inside a table."""
+    """Escape text for Markdown, including tables."""
     line = printable(" ".join(str(text).split()))
     line = re.sub(r"(?<![^\W_])_|_(?![^\W_])", r"\_", re.sub(r"([\\`*\[\]|~$])", r"\\\1", line))
     return line.replace("&", "&amp;").replace("<", "&lt;")
 
 
-def _pictures(table: ScoreTable, parts: list[Section]) -> DrawnFigures:
+def _draw_figures(table: ScoreTable, parts: list[Section]) -> DrawnFigures:
     file_names = _file_names(table.models)
     pictures: DrawnFigures = {}
     for part in parts:
@@ -104,12 +104,12 @@ def _pictures(table: ScoreTable, parts: list[Section]) -> DrawnFigures:
 
 
 def _file_names(models: list[str]) -> dict[str, str]:
-    """Names for files, each different from the others also where case does not count."""
+    """Names for files, unique even in file systems that ignore case."""
     names: dict[str, str] = {}
     for model in models:
         plain = re.sub(r"[^a-zA-Z0-9.+-]+", "_", model).strip("._")[:60] or "model"
         name, k = plain, 1
-        while name.lower() in {taken.lower() for taken in names.values()}:
+        while name.lower() in {other.lower() for other in names.values()}:
             k += 1
             name = f"{plain}_{k}"
         names[model] = name
@@ -130,12 +130,12 @@ def _page(
         sections=[
             {
                 "title": part.title,
-                "tables": [(of, _markdown_rows(of)) for of in part.tables if of],
+                "tables": [(item, _markdown_rows(item)) for item in part.tables if item],
                 "figures": [(drawing.title, name) for name, drawing in pictures.get(part.title, [])],
             }
             for part in parts
         ],
-        **account(frame, table, settings),
+        **count_images(frame, table, settings),
     )
     return re.sub(r"\n{3,}", "\n\n", page).strip() + "\n"
 
@@ -145,7 +145,7 @@ def _setting_text(value: object) -> str:
 
 
 def _markdown_rows(table: Table) -> list[list[str]]:
-    """In Markdown; a first label that is the one above is not repeated."""
+    """The rows in Markdown, without repeated first labels."""
     rows, before = [], ""
     for (first, second), cells, is_uneven in table.rows:
         labels = ["" if first == before else escape(first), escape(second) + " †" * is_uneven]
@@ -155,14 +155,13 @@ def _markdown_rows(table: Table) -> list[list[str]]:
 
 
 def _estimates(table: ScoreTable) -> str:
-    """Every number: one line per model, method, step count and score."""
+    """Every number as CSV: one line per model, method, step count and score."""
     lines = []
     for score in table.scores:
         for model in table.models:
             for method in table.methods:
                 for steps in table.steps[method] or [0]:
-                    of = table.estimate(model, method, score, steps)
-                    if of is not None:
-                        key = (score.name, score.variant, model, method, steps)
-                        lines.append([*key, of.value, of.low, of.high, of.n])
+                    estimate = table.estimate(model, method, score, steps)
+                    if estimate is not None:
+                        lines.append([score.name, score.variant, model, method, steps, *astuple(estimate)])
     return csv_text(["score", "variant", "model", "method", "steps", "value", "low", "high", "n"], lines)

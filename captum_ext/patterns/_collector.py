@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 
 from captum_ext._utils.devices import full_precision
-from captum_ext.patterns._calls import Call, Watch
-from captum_ext.patterns._statistics import Estimator, Statistics, measure
+from captum_ext.patterns._calls import Call, LayerObserver
+from captum_ext.patterns._statistics import Estimator, Statistics, call_statistics
 
 
-class Collect(Watch):
+class StatisticsCollector(LayerObserver):
     """Computes statistics of the layers that run while it is active.
 
     :attr:`statistics` has the sums by name. For layers whose samples take less memory than their sums, such as the
@@ -20,28 +20,24 @@ class Collect(Watch):
     """
 
     def __init__(self, names: dict[int, str], estimators: dict[str, Estimator]) -> None:
-        """Measure layers, given as their names by the ids of their weights."""
+        """Collect from layers; ``names`` maps the ids of their weights to their names."""
         super().__init__(names)
         self.statistics: dict[str, Statistics] = {}
         self.samples: list[tuple[str, Call, Tensor]] = []
         self._estimators = estimators
 
-    def saw(self, name: str, call: Call, output: Tensor) -> None:
+    def observe(self, name: str, call: Call, output: Tensor) -> None:
         """Add the call's sums, or keep its samples."""
-        if _smaller_than_sums(call, output):
+        if not call.dims and call.input.numel() + output.numel() < 2 * call.weight.numel():
             dtype = torch.promote_types(output.dtype, torch.float32)
             # Copied, because later operations may work in place.
-            copied = replace(call, input=call.input.detach().to(dtype, copy=True))
-            self.samples.append((name, copied, output.detach().to(dtype, copy=True)))
+            call_copy = replace(call, input=call.input.detach().to(dtype, copy=True))
+            self.samples.append((name, call_copy, output.detach().to(dtype, copy=True)))
             return
         # The forward pass may run in lower precision, but the sums must not.
         with full_precision(output.device):
-            measured = measure(call, output, self._estimators[name])
+            statistics = call_statistics(call, output, self._estimators[name])
         if name in self.statistics:
-            self.statistics[name].merge(measured)
+            self.statistics[name].merge(statistics)
         else:
-            self.statistics[name] = measured
-
-
-def _smaller_than_sums(call: Call, output: Tensor) -> bool:
-    return not call.dims and call.input.numel() + output.numel() < 2 * call.weight.numel()
+            self.statistics[name] = statistics

@@ -14,8 +14,8 @@ from torch.overrides import TorchFunctionMode
 from captum_ext._utils.buffers import preserve_buffers
 from captum_ext.patterns._calls import called_weight
 
-# Functions that return a value or its larger neighbors: ReLU commutes with them.
-_HANDED_ON = (
+# Prefixes of functions that return values or the larger ones of neighbors, which therefore commute with ReLU.
+_COMMUTING_PREFIXES = (
     "adaptive_max_pool",
     "alpha_dropout",
     "chunk",
@@ -35,10 +35,8 @@ _HANDED_ON = (
     "unsqueeze",
     "view",
 )
-
-
-# More of these functions, identified by their full names.
-_SAME_VALUES = frozenset(
+# Full names of further functions of this kind.
+_COMMUTING_NAMES = frozenset(
     "bfloat16 double expand float getitem half narrow select split t tensor_split to unbind".split()  # noqa: SIM905
 )
 
@@ -75,7 +73,7 @@ class Uses:
         return 0 < len(self.rectified) == self.calls and not self.others and not self.batch_norms
 
 
-class Follow(TorchFunctionMode):
+class UseTracer(TorchFunctionMode):
     """Traces a forward pass and records the uses of each layer's output in :attr:`uses`."""
 
     def __init__(self, model: nn.Module, weights: dict[str, Tensor]) -> None:
@@ -113,47 +111,47 @@ class Follow(TorchFunctionMode):
         for output in outputs:
             self._origins.pop(id(output), None)  # changed in place: no longer the layer's output
         for source in sources:
-            self._note(source, name, args, kwargs)
+            self._record_use(source, name, args, kwargs)
         if layer is not None:
             uses = self.uses[layer]
             uses.calls += 1
             uses.dims.add(result.dim())
             self._origins[id(result)] = (result, _Origin(layer, uses.calls, direct=True))
-        elif len(sources) == 1 and _hands_on(name):
+        elif len(sources) == 1 and _commutes_with_relu(name):
             for output in outputs:
                 self._origins[id(output)] = (output, sources[0]._replace(direct=False))
         if name == "batch_norm":
-            self.norm_calls[self._norm(args)] += 1
+            self.norm_calls[self._norm_name(args)] += 1
         return result
 
-    def _note(self, source: _Origin, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    def _record_use(self, source: _Origin, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         uses = self.uses[source.layer]
-        if _hands_on(name):
+        if _commutes_with_relu(name):
             return
-        if _rectifies(name, args, kwargs):
+        if _is_relu(name, args, kwargs):
             uses.rectified.add(source.call)
-        elif name == "batch_norm" and source.direct and self._norm(args):
-            uses.batch_norms.append(self._norm(args))
+        elif name == "batch_norm" and source.direct and self._norm_name(args):
+            uses.batch_norms.append(self._norm_name(args))
         else:
             uses.others += 1
 
-    def returned(self, output: Any) -> None:
+    def record_output(self, output: Any) -> None:
         """Record the model's output as a use."""
         if isinstance(output, Tensor) and id(output) in self._origins:
             self.uses[self._origins[id(output)][1].layer].others += 1
         parts = output.values() if isinstance(output, Mapping) else output if isinstance(output, tuple | list) else ()
         for part in parts:
-            self.returned(part)
+            self.record_output(part)
 
-    def _norm(self, args: tuple[Any, ...]) -> str:
+    def _norm_name(self, args: tuple[Any, ...]) -> str:
         return self._norms.get(id(args[1]), "") if len(args) > 1 else ""
 
 
-def _hands_on(name: str) -> bool:
-    return name.startswith(_HANDED_ON) or name in _SAME_VALUES
+def _commutes_with_relu(name: str) -> bool:
+    return name.startswith(_COMMUTING_PREFIXES) or name in _COMMUTING_NAMES
 
 
-def _rectifies(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+def _is_relu(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
     if name in ("relu", "relu6"):
         return True
     floor: Any = None
@@ -168,9 +166,9 @@ def _rectifies(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool
     return isinstance(floor, int | float) and floor == 0
 
 
-def follow(model: nn.Module, weights: dict[str, Tensor], inputs: Tensor) -> Follow:
+def trace_uses(model: nn.Module, weights: dict[str, Tensor], inputs: Tensor) -> UseTracer:
     """Trace one forward pass of the model, without changing its buffers."""
-    watching = Follow(model, weights)
-    with torch.no_grad(), preserve_buffers(model.modules()), watching:
-        watching.returned(model(inputs.clone()))
-    return watching
+    tracer = UseTracer(model, weights)
+    with torch.no_grad(), preserve_buffers(model.modules()), tracer:
+        tracer.record_output(model(inputs.clone()))
+    return tracer
