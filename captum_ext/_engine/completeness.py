@@ -13,7 +13,7 @@ from captum_ext._utils.tensors import Tensors
 from captum_ext._utils.warnings import warn
 
 _FACTOR = 10
-_ROUNDING = 1e-3  # of F's magnitude; half precision can't represent smaller changes
+_RELATIVE_ROUNDING = 1e-3  # of F's magnitude; half precision can't represent smaller changes
 
 
 def check_sums(result: Result, evaluator: Evaluator, inputs: Tensors, internal_batch_size: int | None) -> None:
@@ -63,4 +63,4 @@ def check_sums(result: Result, evaluator: Evaluator, inputs: Tensors, internal_b
 
 def _tolerance(lowest: Tensor, highest: Tensor) -> Tensor:
     """The largest sum, or error of a sum, without a warning, given the range of F on the path."""
-    return _FACTOR * (highest - lowest).maximum(_ROUNDING * highest.abs().maximum(lowest.abs()))
+    return _FACTOR * (highest - lowest).maximum(_RELATIVE_ROUNDING * highest.abs().maximum(lowest.abs()))
