@@ -170,8 +170,9 @@ def _gradients(output: Tensor, at: Tensors, retain_graph: bool = False) -> tuple
     differentiable = [tensor for tensor in at if tensor.requires_grad]
     if not (differentiable and output.requires_grad):
         return (None,) * len(at)
-    gradients = iter(torch.autograd.grad(output, differentiable, torch.ones_like(output), retain_graph,
-    allow_unused=True)) return tuple(next(gradients) if tensor.requires_grad else None for tensor in at)
+    ones = torch.ones_like(output)
+    gradients = iter(torch.autograd.grad(output, differentiable, ones, retain_graph, allow_unused=True))
+    return tuple(next(gradients) if tensor.requires_grad else None for tensor in at)
 
 
 def _widen_copy(tensor: Tensor, like: Tensor) -> Tensor:
