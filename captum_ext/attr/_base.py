@@ -87,7 +87,13 @@ class PathMethod(GradientAttribution):
             checked = tuple(quadrature.with_method(method) for quadrature in checked)
         check_input_factor(self._multiply_by_inputs, checked)
         if plan.return_convergence_delta:
-            self._check_complete(checked)
+            incomplete = [quadrature.name for quadrature in checked if not quadrature.complete]
+            if self._backward is not None or incomplete:
+                cause = "a custom backward rule" if self._backward is not None else incomplete[0]
+                raise ValueError(
+                    f"return_convergence_delta is not available with {cause}, whose attributions need not sum to "
+                    "F(input) - F(baseline). Pass False."
+                )
         if plan.create_graph:
             self._check_differentiable()
         return checked
@@ -112,16 +118,6 @@ class PathMethod(GradientAttribution):
         if method not in (None, rule.method):
             raise ValueError(f"method: n_steps='auto' halves steps by {rule.method}, got {method!r}. Leave it out.")
         return rule
-
-    def _check_complete(self, quadratures: Sequence[Quadrature]) -> None:
-        reasons = [quadrature.name for quadrature in quadratures if not quadrature.complete]
-        if self._backward is not None:
-            reasons = ["a custom backward rule"]
-        if reasons:
-            raise ValueError(
-                f"return_convergence_delta is not available with {reasons[0]}, whose attributions need not "
-                "sum to F(input) - F(baseline). Pass False."
-            )
 
     def _check_differentiable(self) -> None:
         if not self.path.look_ahead or self.gradient_func is not compute_gradients or self._backward is not None:
