@@ -18,7 +18,7 @@ from captum_ext.cli import models
 from captum_ext.cli.command import Command
 from captum_ext.cli.console import print_line
 from captum_ext.cli.errors import CommandError, command_errors
-from captum_ext.cli.explain_methods import TITLES, compute_map, parse_methods
+from captum_ext.cli.explain_methods import TITLES, compute_map, parse_methods, title
 from captum_ext.cli.options import add_device_option, parse_count, parse_device, parse_output
 from captum_ext.cli.pattern_files import fold_for_patterns, load_patterns
 from captum_ext.evaluation.inputs import ImageBatch, ProbabilityModel
@@ -55,7 +55,9 @@ class ExplainCommand(Command):
         parser.add_argument("images", nargs="*", metavar="IMAGE", help="image files")
         models.add_model_options(parser)
         parser.add_argument(
-            "--methods", help=f"comma-separated, from {','.join(TITLES)} (default: all; some need --patterns)"
+            "--methods",
+            help=f"comma-separated, from {','.join(TITLES)}, each also with +xrai (default: the first six, and those "
+            "with patterns if --patterns is given)",
         )
         parser.add_argument("--patterns", metavar="FILE", help="a file written with captum-ext fit-patterns")
         parser.add_argument("--steps", default="50", help="steps of each path (default: %(default)s)")
@@ -116,12 +118,11 @@ def _explain_image(
         IntegratedGradients(classifier.model).attribute(inputs.image, target=target, n_steps=min(steps, 16))
     maps = []
     for method in methods:
-        title = TITLES[method]
         start = time.perf_counter()
-        with command_errors(f"{name}: {title}"):
+        with command_errors(f"{name}: {title(method)}"):
             result = compute_map(method, model, image, steps, sys.stderr.isatty())
-        maps.append(AttributionMap(title, result, time.perf_counter() - start))
-        print_line(f"{name}: {title}: {maps[-1].caption}")
+        maps.append(AttributionMap(title(method), result, time.perf_counter() - start))
+        print_line(f"{name}: {title(method)}: {maps[-1].caption}")
     probability = inputs.scores[target].item()
     return ImageExplanation(name, classifier.category(target), target, probability, inputs.pixels(), maps)
 

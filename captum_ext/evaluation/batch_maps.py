@@ -9,8 +9,9 @@ from typing import NamedTuple
 from torch import Tensor
 
 from captum_ext.evaluation.inputs import ImageBatch, ProbabilityModel
-from captum_ext.evaluation.method_registry import COMPARATORS, PATH_METHODS
+from captum_ext.evaluation.method_registry import COMPARATORS, PATH_METHODS, STEP_METHODS, XRAI_SUFFIX, base_name
 from captum_ext.quadratures import Quadrature, Subsampled
+from captum_ext.regions import Segmentation, segment, xrai
 
 
 class MethodMaps(NamedTuple):
@@ -19,7 +20,7 @@ class MethodMaps(NamedTuple):
     Attributes:
         method: The method's name.
         steps: The number of steps; 0 for methods without a path.
-        maps: (B, C, H, W).
+        maps: (B, C, H, W), or (B, 1, H, W) for regions.
         completeness_error: ``|delta| / |change of the output|``, (B,), of methods with a convergence delta.
     """
 
@@ -41,16 +42,42 @@ def compute_maps(
         steps: Numbers of steps; methods without a path are computed once.
         truncated: Whether coarse runs take every k-th point of the finest run, which stops short of the input.
     """
+    segments: list[Segmentation] | None = None
+    for result in _pixel_maps(model, batch, list(dict.fromkeys(map(base_name, methods))), steps, truncated):
+        if result.method in methods:
+            yield result
+        if result.method + XRAI_SUFFIX in methods:
+            if segments is None:
+                segments = segment(batch.inputs)  # once for all methods
+            # The sum over channels; with PAIR's maximum, regions follow the picture's brightness.
+            maps = xrai(result.maps, segments=segments, channels="sum")
+            yield MethodMaps(result.method + XRAI_SUFFIX, result.steps, maps.unsqueeze(1), None)
+
+
+def _pixel_maps(
+    model: ProbabilityModel, batch: ImageBatch, methods: Sequence[str], steps: Sequence[int], truncated: bool
+) -> Iterator[MethodMaps]:
     on_paths = sorted((name for name in methods if name in PATH_METHODS), key=_walk_key)
     for _, names in groupby(on_paths, key=_walk_key):
         yield from _path_maps(model, batch, list(names), steps, truncated)
     for name in methods:
+        if name in STEP_METHODS:
+            for number in steps:
+                maps, delta = STEP_METHODS[name].attribute(model, batch, number)
+                yield MethodMaps(name, number, maps, None if delta is None else _relative(maps, delta))
         if name in COMPARATORS:
             yield MethodMaps(name, 0, COMPARATORS[name].attribute(model, batch), None)
 
 
-def _walk_key(name: str) -> tuple[str, bool]:
-    return str(PATH_METHODS[name].path), PATH_METHODS[name].needs_patterns
+def _walk_key(name: str) -> tuple[str, bool, bool]:
+    """What methods that share gradients, and whether there are deltas, have in common."""
+    spec = PATH_METHODS[name]
+    return str(spec.path), spec.needs_patterns, spec.quadrature.complete
+
+
+def _relative(maps: Tensor, delta: Tensor) -> Tensor:
+    change = maps.flatten(1).sum(1) - delta
+    return delta.abs() / change.abs()
 
 
 def _path_maps(
@@ -59,6 +86,7 @@ def _path_maps(
     """The maps of methods on the same path."""
     spec = PATH_METHODS[names[0]]
     method = spec.bind(model)
+    has_delta = method.has_convergence_delta()
     for n_steps, runs in _plan_walks(spec.path.look_ahead, steps, truncated):
         jobs = [(name, number, every) for name in names for number, every in runs]
         quadratures = [
@@ -71,15 +99,11 @@ def _path_maps(
             batch.target,
             n_steps=n_steps,
             internal_batch_size=model.internal_batch_size,
-            return_convergence_delta=method.has_convergence_delta(),
+            return_convergence_delta=has_delta,
         )
         for (name, number, _), result in zip(jobs, results, strict=True):
-            if not method.has_convergence_delta():
-                yield MethodMaps(name, number, result, None)
-                continue
-            maps, delta = result
-            change = maps.flatten(1).sum(1) - delta
-            yield MethodMaps(name, number, maps, delta.abs() / change.abs())
+            maps, delta = result if has_delta else (result, None)
+            yield MethodMaps(name, number, maps, None if delta is None else _relative(maps, delta))
 
 
 def _run_quadrature(quadrature: Quadrature, truncated: bool) -> Quadrature:

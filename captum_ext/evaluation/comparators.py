@@ -30,7 +30,7 @@ def random(model: ProbabilityModel, batch: ImageBatch) -> Tensor:
     """Noise, which any method must outperform."""
     maps = []
     for name, image in zip(batch.names, batch.inputs, strict=True):
-        generator = torch.Generator().manual_seed(_derive_seed(model.generator, name))
+        generator = torch.Generator().manual_seed(derive_seed(model.generator, name))
         maps.append(torch.randn(image.shape, generator=generator))
     return torch.stack(maps).to(batch.inputs)
 
@@ -100,7 +100,7 @@ def _expected_gradients(model: ProbabilityModel, image: ImageBatch) -> Tensor:
         image.target,
         n_samples=len(model.references),
         internal_batch_size=model.internal_batch_size,
-        generator=torch.Generator().manual_seed(_derive_seed(model.generator, image.names[0])),
+        generator=torch.Generator().manual_seed(derive_seed(model.generator, image.names[0])),
     )
     return result
 
@@ -182,7 +182,8 @@ def _maps_per_image(
     return torch.cat(parts)
 
 
-def _derive_seed(*key: object) -> int:
+def derive_seed(*key: object) -> int:
+    """A seed that depends on the key only, such as on an image's name."""
     return int.from_bytes(hashlib.sha256(repr(key).encode()).digest()[:4], "big")
 
 
@@ -193,8 +194,8 @@ def _global_seed(*key: object) -> Iterator[None]:
     devices = list(range(torch.cuda.device_count())) if torch.cuda.is_available() else []
     try:
         with torch.random.fork_rng(devices):
-            torch.manual_seed(_derive_seed(*key))
-            np.random.seed(_derive_seed(*key))
+            torch.manual_seed(derive_seed(*key))
+            np.random.seed(derive_seed(*key))
             yield
     finally:
         np.random.set_state(state)

@@ -10,7 +10,7 @@ import torch
 
 from captum_ext._utils.numbers import check_positive
 from captum_ext._utils.random import as_seed
-from captum_ext.evaluation.method_registry import METHODS, PATH_METHODS
+from captum_ext.evaluation.method_registry import METHODS, XRAI_SUFFIX, base_name, method_spec
 from captum_ext.evaluation.metric_registry import parse_metric
 from captum_ext.vision.starts import STARTS
 
@@ -24,7 +24,8 @@ class EvaluationConfig:
     """Methods, metrics and all other settings that the results depend on.
 
     Args:
-        methods: Names from ``captum_ext.evaluation.METHODS``.
+        methods: Names from ``captum_ext.evaluation.METHODS``; with ``+xrai`` after one, such as ``"ig+xrai"``, XRAI's
+            regions of its maps (needs the extra ``regions``).
         metrics: Names from ``captum_ext.evaluation.METRICS``, some with a variant: ``insertion``, ``deletion``
             (``:signed``, ``:absolute``), ``degradation`` (``:paper``, ``:code``), ``information`` (``:corrected``,
             ``:pair``, ``:study``, each with ``:webp``, ``:png`` or ``:ms-ssim``, and these with ``:signed`` or
@@ -77,7 +78,8 @@ class EvaluationConfig:
 
     def __post_init__(self) -> None:
         """Check all values before the run."""
-        _check_names("methods", self.methods, tuple(METHODS))
+        with_regions = tuple(name for name in self.methods if base_name(name) in METHODS and name.endswith(XRAI_SUFFIX))
+        _check_names("methods", self.methods, (*METHODS, *with_regions))
         variants = [variant for text in self.metrics for variant in parse_metric(text)]
         for name, items in (("metrics", variants), ("steps", self.steps)):
             if not items or len(set(items)) < len(items):
@@ -104,13 +106,13 @@ class EvaluationConfig:
     @property
     def maps_per_image(self) -> int:
         """The number of maps of each image."""
-        on_paths = sum(name in PATH_METHODS for name in self.methods)
-        return on_paths * len(self.steps) + len(self.methods) - on_paths
+        with_steps = sum(method_spec(name).has_steps for name in self.methods)
+        return with_steps * len(self.steps) + len(self.methods) - with_steps
 
     @property
     def pattern_methods(self) -> list[str]:
         """The methods that need patterns."""
-        return [name for name in self.methods if METHODS[name].needs_patterns]
+        return [name for name in self.methods if method_spec(name).needs_patterns]
 
 
 def _check_names(name: str, values: Sequence[Any], known: Sequence[str]) -> None:

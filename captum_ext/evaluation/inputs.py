@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import NamedTuple
 
 from torch import Tensor, nn
 
+from captum_ext.paths import PCA, fit_pca
 from captum_ext.patterns import Patterns
 
 
@@ -33,7 +35,8 @@ class ProbabilityModel:
 
     Args:
         model: Returns logits (B, classes).
-        references: Images from which Expected Gradients draws its baselines, (R, C, H, W).
+        references: Images from which Expected Gradients draws its baselines, and whose principal components are the
+            coder of latent paths, (R, C, H, W).
         internal_batch_size: Maximum number of rows in a forward pass; ``None`` for each method's default.
         generator: The seed of random methods.
         patterns: Patterns of ``folded_model``, or of ``model`` if that is ``None``.
@@ -63,3 +66,8 @@ class ProbabilityModel:
         """The patterns, for methods that were checked to have them."""
         assert self.patterns is not None, "checked before the run"
         return self.patterns
+
+    @cached_property
+    def pca(self) -> PCA:
+        """The principal components of the references, all of them."""
+        return fit_pca(self.references, len(self.references) - 1)

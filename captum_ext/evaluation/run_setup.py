@@ -18,6 +18,7 @@ from captum_ext._utils.text import as_unicode
 from captum_ext.evaluation.config import EvaluationConfig
 from captum_ext.evaluation.images import LabeledImage
 from captum_ext.evaluation.inputs import ProbabilityModel
+from captum_ext.evaluation.method_registry import method_spec
 from captum_ext.evaluation.model_evaluator import ModelEvaluator
 from captum_ext.patterns import Patterns, fold_batch_norm
 from captum_ext.vision.classifier import Transform
@@ -111,8 +112,8 @@ def _check_output(
 
 
 def _load_references(images: Sequence[LabeledImage], transform: Transform, config: EvaluationConfig) -> Tensor:
-    """Random images from which Expected Gradients draws its baselines; one if the method is not used."""
-    count = config.references if "expected-gradients" in config.methods else 1
+    """Random images for the methods that need references; one if there is no such method."""
+    count = config.references if any(method_spec(name).needs_references for name in config.methods) else 1
     generator = torch.Generator().manual_seed(as_seed(config.generator))
     order = torch.randperm(len(images), generator=generator).tolist()
     references: list[Tensor] = []

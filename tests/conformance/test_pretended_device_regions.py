@@ -18,8 +18,8 @@ from captum_ext.metrics import (
     road,
 )
 from captum_ext.regions import xrai
-from tests.conformance.test_pretended_device import images, network
 from tests.elsewhere import DEVICE, Elsewhere, moved, pretended
+from tests.helpers import small_images, small_network
 
 
 @pytest.fixture(autouse=True)
@@ -44,15 +44,15 @@ def results(model, x, maps, masks):
 
 
 def test_results_are_on_the_maps_device():
-    x = images()
+    x = small_images()
     maps, masks = x.flip(0), x[:, 0] > 0.6
-    there = (moved(network()), Elsewhere(x), Elsewhere(maps), Elsewhere(masks))
-    for one, other in zip(results(*there), results(network(), x, maps, masks), strict=True):
+    there = (moved(small_network()), Elsewhere(x), Elsewhere(maps), Elsewhere(masks))
+    for one, other in zip(results(*there), results(small_network(), x, maps, masks), strict=True):
         assert one.device == DEVICE
         torch.testing.assert_close(one.cpu(), other, rtol=1e-4, atol=1e-4, check_dtype=False)
 
 
 def test_masks_on_the_cpu_serve_maps_elsewhere():
-    maps, masks = images(), images()[:, 0] > 0.6
+    maps, masks = small_images(), small_images()[:, 0] > 0.6
     assert localization_auc(Elsewhere(maps), masks).device == DEVICE
     assert pointing_game(Elsewhere(maps), masks, 1).device == DEVICE

@@ -208,7 +208,7 @@ def test_expected_gradients_is_the_librarys_own(model, batch):
     maps = comparators.expected_gradients(model, batch)
     method = ExpectedGradients(model.probability, model.references)
     for k, name in enumerate(batch.names):
-        generator = torch.Generator().manual_seed(comparators._derive_seed(0, name))
+        generator = torch.Generator().manual_seed(comparators.derive_seed(0, name))
         alone = method.attribute(batch.inputs[k : k + 1], batch.target[k : k + 1], n_samples=3, generator=generator)
         torch.testing.assert_close(maps[k : k + 1], alone, rtol=0, atol=1e-12)
 
