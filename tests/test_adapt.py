@@ -1,6 +1,7 @@
 """Steps by themselves: closed forms, limits, conservation, budgets, any batching; and what diagnostics tell."""
 
 import functools
+from dataclasses import dataclass
 
 import captum.attr
 import pytest
@@ -20,9 +21,9 @@ from captum_ext.attr import (
     NeuronPathAttribution,
     PathAttribution,
 )
-from captum_ext.paths import BlurPath
+from captum_ext.paths import BlurPath, StraightPath
 from captum_ext.patterns import fit_patterns
-from captum_ext.quadratures import ImportantDirection, WeightedSum
+from captum_ext.quadratures import ImportantDirection, WeightedSum, closed_grid
 
 METHODS = {
     "IG": IntegratedGradients,
@@ -499,3 +500,37 @@ def test_quadratures_estimate_by_their_own_rules():
     assert ImportantDirection().for_adaptive_steps() == ImportantDirection("riemann_trapezoid")
     f = PathAttribution(lambda x: torch.zeros(len(x)) + 0 * x.sum(1))
     assert f.attribute(torch.ones(1, 2), n_steps="auto").tolist() == [[0, 0]]
+
+
+@dataclass(frozen=True)
+class WalkableUpTo(StraightPath):
+    """A line that is only walked on grids of some nodes, or on one with other nodes."""
+
+    nodes: int = 9
+    refuses: bool = True
+
+    def adapt_grid(self, grid):
+        if len(grid) <= self.nodes:
+            return grid
+        if self.refuses:
+            raise ValueError(f"WalkableUpTo: expected at most {self.nodes} nodes, got {len(grid)}.")
+        return closed_grid(self.nodes - 1)
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        (WalkableUpTo(), "WalkableUpTo: expected at most 9 nodes, got"),
+        (WalkableUpTo(refuses=False), r"n_steps='auto' is not available on WalkableUpTo, whose adapt_grid\(\) changes"),
+    ],
+)
+def test_paths_can_refuse_adaptive_grids(path, message):
+    x = torch.ones(2, 1, 4, 4, dtype=torch.float64)
+    with pytest.raises(ValueError, match=message):
+        PathAttribution(step, path).attribute(x, n_steps="auto", tol=1e-3)
+
+
+def test_paths_that_keep_adaptive_grids_change_nothing():
+    x = torch.ones(2, 1, 4, 4, dtype=torch.float64)
+    ours = PathAttribution(step, WalkableUpTo(1000)).attribute(x, n_steps="auto")
+    torch.testing.assert_close(ours, PathAttribution(step).attribute(x, n_steps="auto"), rtol=0, atol=0)

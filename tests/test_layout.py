@@ -11,7 +11,8 @@ import pytest
 import torch
 from torch import nn
 
-from captum_ext.attr import IDGI, BlurIG, GuidedIG, IntegratedGradients
+from captum_ext.attr import IDGI, BlurIG, GuidedIG, IntegratedGradients, PathAttribution
+from captum_ext.paths import SearchedPath
 
 ONEDNN = torch.backends.mkldnn.is_available()
 
@@ -385,3 +386,24 @@ def test_compared_in_full_precision_under_autocast():
     with torch.autocast("cpu", torch.bfloat16):
         IntegratedGradients(reader).attribute(images(), target=0, n_steps=4)
     assert set(reader.layouts[4:]) == {"first"}
+
+
+def test_another_function_is_compared_with_each_examples_own_arguments():
+    """A path asks for a new function in each chunk; whichever example is compared must bring its own arguments."""
+    x, model, pairs = images(), Net(), []
+
+    class AsksForAnother(SearchedPath):
+        def search(self, inputs, start, n_steps, evaluator):
+            def other(points, numbers):
+                pairs.extend(zip(points.detach().contiguous().clone(), numbers.tolist(), strict=True))
+                return model.conv(points).flatten(1).sum(1)
+
+            evaluator.with_function(other).at(inputs)
+            yield inputs
+
+    PathAttribution(lambda points, numbers: model(points), AsksForAnother()).attribute(
+        x, target=0, additional_forward_args=torch.arange(3), n_steps=1, internal_batch_size=1
+    )
+    assert len(pairs) >= 3
+    for points, number in pairs:
+        assert torch.equal(points, x[number])

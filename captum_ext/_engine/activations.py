@@ -1,10 +1,10 @@
-"""The activations of layers: read from a forward pass, or put into one."""
+"""Activations of layers: reading them in a forward pass, and replacing them."""
 
 from __future__ import annotations
 
 import copy
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, NamedTuple
 
@@ -18,32 +18,34 @@ from captum_ext._utils.tensors import Tensors
 
 
 class Activations(NamedTuple):
-    """What layers took in or put out in a forward pass.
+    """The activations of layers in one forward pass.
 
     Attributes:
-        tensors: The tensors of each layer, one row a row of the inputs, copied.
-        runs: How often each layer ran. The tensors are those of its last run.
-        output: What the function returned.
+        tensors: The tensors of each layer, one row per row of the inputs; copies.
+        runs: The number of runs of each layer. The tensors are those of the last run.
+        output: The function's output.
     """
 
     tensors: tuple[Tensors, ...]
     runs: tuple[int, ...]
     output: Any
 
+    def flat(self) -> Tensors:
+        """The tensors of all layers in one tuple."""
+        return tuple(tensor for tensors in self.tensors for tensor in tensors)
+
 
 class LayerHooks:
-    """Some layers of a function, where activations can be read.
+    """Hooks with which the activations of layers are read and replaced.
 
-    A tap belongs to the thread that makes it. Its hooks act in the passes of :meth:`run` only, in that thread and in
-    the copies of the layers that DataParallel makes for it. In other threads, and after an interrupt that kept a hook
-    from being removed, they do nothing.
+    The hooks act only during :meth:`run`, in the thread that made this object and in the copies of the layers that
+    DataParallel makes for it. In other threads, and if an interrupt prevented their removal, they do nothing.
 
     Args:
         forward_func: The function that runs the layers.
         layers: The layers.
-        at_input: Whether their input counts, or their output.
-        device_ids: The devices of a DataParallel model in the order of the batch; ``None`` looks for them in
-            ``forward_func``.
+        at_input: Whether to use the layers' inputs instead of their outputs.
+        device_ids: The devices of a DataParallel model in the order of the batch. Default: those of ``forward_func``.
     """
 
     def __init__(
@@ -56,87 +58,88 @@ class LayerHooks:
         self.forward_func = forward_func
         self.layers = tuple(layers)
         self.at_input = at_input
+        self.end = "input" if at_input else "output"
         self.device_ids = list(device_ids or getattr(forward_func, "device_ids", None) or ())
         self._thread = threading.get_ident()
-        self._see: Callable[[int, Any], Any] | None = None  # set during a pass
+        self._replace: Callable[[int, Any], Any] | None = None  # set during a pass
         self._backward_pass: int | None = None
 
-    @property
-    def end(self) -> str:
-        """Which end of the layers, in words."""
-        return "input" if self.at_input else "output"
-
-    def hooked(self) -> AbstractContextManager[None]:
-        """A context in which the layers have the hooks that :meth:`run` needs."""
+    def active(self) -> AbstractContextManager[None]:
+        """A context in which the hooks are registered."""
         return hooks(self.layers, self._before if self.at_input else self._after, self.at_input)
 
-    def run(self, given: Sequence[Any], see: Callable[[int, Any], Any]) -> Any:
-        """Run the function; ``see(k, activation)`` gives what layer k's activation is replaced by."""
-        self._see = see
+    def run(self, arguments: Sequence[Any], replace: Callable[[int, Any], Any]) -> Any:
+        """Run the function, with ``replace(k, activation)`` in place of layer k's activation."""
+        self._replace = replace
         try:
-            return self.forward_func(*(value.tensor if isinstance(value, SharedArgument) else value for value in given))
+            return self.forward_func(*(arg.tensor if isinstance(arg, SharedArgument) else arg for arg in arguments))
         finally:
-            self._see = None
+            self._replace = None
 
-    def guard(self, output: Any) -> None:
-        """Refuse runs of the layers in the backward pass from this output.
+    def refuse_reruns(self, output: Any) -> None:
+        """Raise an error if the backward pass from this output runs the layers again.
 
-        Activation checkpointing has such: its backward pass runs the layers anew, when nothing is in their place.
+        Activation checkpointing does so, when the activations are no longer replaced.
         """
 
-        def note(gradient: Tensor) -> None:
-            # On a GPU, autograd's own threads run the backward passes of all threads: only the id tells whose it is.
+        def note_backward_pass(gradient: Tensor) -> None:
+            # On a GPU, autograd's threads run the backward passes of all threads, so only the id identifies this one.
             self._backward_pass = torch._C._current_graph_task_id()
 
         if isinstance(output, Tensor) and output.requires_grad:
-            output.register_hook(note)
+            output.register_hook(note_backward_pass)
 
     def _before(self, k: int, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any] | None = None) -> Any:
-        see = self._seen_by(k, module)
-        if see is None or kwargs is None:  # torch may not know yet, in another thread, that the hook takes kwargs
+        replace = self._replacement(k, module)
+        if replace is None or kwargs is None:  # in another thread, torch may call the hook without kwargs
             return None
-        # Keyword arguments count where no positional one could.
-        return (see(k, args), kwargs) if tensors_of(args) or not tensors_of(kwargs) else (args, see(k, kwargs))
+        # Keyword arguments hold the activation only if positional ones do not.
+        return (replace(k, args), kwargs) if tensors_of(args) or not tensors_of(kwargs) else (args, replace(k, kwargs))
 
     def _after(self, k: int, module: nn.Module, args: tuple[Any, ...], output: Any) -> Any:
-        see = self._seen_by(k, module)
-        return None if see is None else see(k, output)
+        replace = self._replacement(k, module)
+        return None if replace is None else replace(k, output)
 
-    def _seen_by(self, k: int, module: nn.Module) -> Callable[[int, Any], Any] | None:
-        """What the pass under way does with layer k's activation, or ``None`` if this run of it is not the pass's."""
+    def _replacement(self, k: int, module: nn.Module) -> Callable[[int, Any], Any] | None:
+        """The current pass's function for layer k's activation, or ``None`` if this run is not part of that pass."""
         if self._backward_pass is not None and torch._C._current_graph_task_id() == self._backward_pass:
             raise ValueError(
-                f"layer: {_name(self.layers[k])} ran again in the backward pass, so the gradient would be another "
-                "point's. Turn off activation checkpointing, as in model.gradient_checkpointing_disable()."
+                f"layer: the layer {type(self.layers[k]).__name__} ran again in the backward pass, so the gradient "
+                "would be another point's. Turn off activation checkpointing, as in "
+                "model.gradient_checkpointing_disable()."
             )
-        return self._see if runs_in(self._thread, module) else None
+        return self._replace if runs_in(self._thread, module) else None
 
-    def read(self, given: Sequence[Any]) -> Activations:
-        """The layers' activations in one forward pass, in the gradient mode that is on.
+    def read(self, arguments: Sequence[Any]) -> Activations:
+        """The layers' activations in one forward pass, in the current gradient mode.
 
         Raises:
             ValueError: If a layer did not run, or has no activations of real numbers.
         """
-        found: list[dict[torch.device, Tensors]] = [{} for _ in self.layers]
+        activations: list[dict[torch.device, Tensors]] = [{} for _ in self.layers]
         runs: list[dict[torch.device, int]] = [{} for _ in self.layers]
         lock = threading.Lock()  # DataParallel runs the layers in several threads
 
-        def keep(k: int, value: Any) -> Any:
+        def record(k: int, value: Any) -> Any:
             tensors = tensors_of(value)
             if not tensors:
                 raise ValueError(
-                    f"layer: expected floating point tensors in the {self.end} of {_name(self.layers[k])}, got "
-                    f"{_described(value)}. " + ("Explain its output." if self.at_input else "Explain another layer.")
+                    f"layer: expected floating point tensors in the {self.end} of the layer "
+                    f"{type(self.layers[k]).__name__}, got {_describe(value)}. "
+                    + ("Explain its output." if self.at_input else "Explain another layer.")
                 )
             with lock:
-                # Copied, since a later layer may work in place.
-                found[k][tensors[0].device] = tuple(tensor.clone() for tensor in tensors)
+                # Copied, because a later layer may work in place.
+                activations[k][tensors[0].device] = tuple(tensor.clone() for tensor in tensors)
                 runs[k][tensors[0].device] = runs[k].get(tensors[0].device, 0) + 1
             return value
 
-        output = self.run(given, keep)
-        tensors = tuple(self.gather(k, by_device) for k, by_device in enumerate(found))
-        return Activations(tensors, tuple(max(counts.values()) for counts in runs), output)
+        output = self.run(arguments, record)
+        return Activations(
+            tuple(self.gather(k, by_device) for k, by_device in enumerate(activations)),
+            tuple(max(counts.values()) for counts in runs),
+            output,
+        )
 
     def scatter(self, tensors: Tensors) -> dict[torch.device, Tensors]:
         """The rows that DataParallel runs on each device."""
@@ -152,9 +155,9 @@ class LayerHooks:
         """
         if not by_device:
             raise ValueError(
-                f"layer: {_name(self.layers[k])} did not run in forward_func, or ran where hooks are not called (in a "
-                "scripted model, or in a thread that forward_func starts). Give a layer of the very model that "
-                "forward_func calls, before it is scripted."
+                f"layer: the layer {type(self.layers[k]).__name__} did not run in forward_func, or ran where hooks are "
+                "not called (in a scripted model, or in a thread that forward_func starts). Give a layer of the very "
+                "model that forward_func calls, before it is scripted."
             )
         if len(by_device) == 1:
             return next(iter(by_device.values()))
@@ -167,28 +170,28 @@ class LayerHooks:
 
 
 class PatchedForward:
-    """A function of layers' activations: the tapped function, run with these in the place of its own.
+    """A function of layers' activations: runs the hooked function with its activations replaced by these.
 
-    Called with the activations, one tensor after another, and then what the tapped function takes. Only the last run
-    of a layer that runs several times is replaced.
+    Call it with the activations, one tensor after another, followed by the arguments of the hooked function. If a layer
+    runs several times, only its last run is replaced.
 
     Args:
-        tap: The function and its layers.
-        like: What the layers' activations look like.
+        hooks: The function and its layers.
+        like: Activations with the same structure.
     """
 
-    def __init__(self, tap: LayerHooks, like: Activations) -> None:
-        self._tap = tap
+    def __init__(self, hooks: LayerHooks, like: Activations) -> None:
+        self._hooks = hooks
         self._runs = like.runs
         self._sizes = [len(tensors) for tensors in like.tensors]
 
-    def __call__(self, *given: Any) -> Any:
-        """The tapped function's output."""
+    def __call__(self, *args: Any) -> Any:
+        """The hooked function's output."""
         count = sum(self._sizes)
-        by_device = self._tap.scatter(given[:count])
+        by_device = self._hooks.scatter(args[:count])
         runs: dict[tuple[int, torch.device], int] = {}
 
-        def put(k: int, value: Any) -> Any:
+        def replace(k: int, value: Any) -> Any:
             device = tensors_of(value)[0].device
             runs[k, device] = runs.get((k, device), 0) + 1
             if runs[k, device] != self._runs[k]:
@@ -196,48 +199,39 @@ class PatchedForward:
             start = sum(self._sizes[:k])
             return with_tensors(value, by_device[device][start : start + self._sizes[k]])
 
-        output = self._tap.run(given[count:], put)
-        self._tap.guard(output)
+        output = self._hooks.run(args[count:], replace)
+        self._hooks.refuse_reruns(output)
         return output
 
 
 def tensors_of(value: Any) -> Tensors:
-    """The activations in what a layer takes or returns: floating point tensors with as many rows as the first."""
-    parts = value.values() if isinstance(value, Mapping) else value if isinstance(value, tuple | list) else (value,)
-    return tuple(part for part in parts if _is_activation(part, _rows(parts)))
+    """The activations among a layer's arguments or outputs: floating point tensors with as many rows as the first."""
+    parts = _parts_of(value)
+    tensors = [part for part in parts if isinstance(part, Tensor) and part.is_floating_point() and part.dim() > 0]
+    return tuple(tensor for tensor in tensors if len(tensor) == len(tensors[0]))
 
 
 def with_tensors(value: Any, tensors: Tensors) -> Any:
-    """The same with other activations."""
+    """A layer's arguments or outputs with other activations."""
     if isinstance(value, Tensor):
         return tensors[0]
-    new = iter(tensors)
-    rows = _rows(value.values() if isinstance(value, Mapping) else value)
+    replaced, new = set(map(id, tensors_of(value))), iter(tensors)
     if isinstance(value, Mapping):
         changed: Any = copy.copy(value)
         for key, part in value.items():
-            if _is_activation(part, rows):
+            if id(part) in replaced:
                 changed[key] = next(new)
         return changed
-    parts = [next(new) if _is_activation(part, rows) else part for part in value]
+    parts = [next(new) if id(part) in replaced else part for part in value]
     return type(value)(*parts) if hasattr(value, "_fields") else type(value)(parts)
 
 
-def _rows(parts: Any) -> int | None:
-    return next((len(part) for part in parts if _is_activation(part, None)), None)
+def _parts_of(value: Any) -> Iterable[Any]:
+    return value.values() if isinstance(value, Mapping) else value if isinstance(value, tuple | list) else (value,)
 
 
-def _is_activation(part: Any, rows: int | None) -> bool:
-    fits = isinstance(part, Tensor) and part.is_floating_point() and part.dim() > 0
-    return fits and rows in (None, len(part))
-
-
-def _name(layer: nn.Module) -> str:
-    return f"the layer {type(layer).__name__}"
-
-
-def _described(value: Any) -> str:
+def _describe(value: Any) -> str:
     if isinstance(value, Tensor):
         return f"a tensor of {value.dtype}"
-    parts = value.values() if isinstance(value, Mapping) else value if isinstance(value, tuple | list) else ()
-    return f"{type(value).__name__}({', '.join(_described(part) for part in parts)})" if parts else type(value).__name__
+    parts = _parts_of(value) if isinstance(value, Mapping | tuple | list) else ()
+    return f"{type(value).__name__}({', '.join(_describe(part) for part in parts)})" if parts else type(value).__name__

@@ -19,14 +19,14 @@ from captum_ext._utils.warnings import warn
 from captum_ext.paths import Path
 from captum_ext.quadratures import Grid, IntegrationErrors, Quadrature, Segment
 
-_FIRST = 4  # intervals to start with
-_SHARE = 0.5  # of the squared error, which is halved in a round: fewer rounds, or fewer gradients
-_SHORTEST = 4  # an interval of so many units of rounding has no midpoint that the model could tell from its ends
+_FIRST_INTERVALS = 4
+_SHARE_PER_ROUND = 0.5  # of the squared error; a larger share takes fewer rounds, a smaller one fewer gradients
+_SHORTEST = 4  # units of rounding; the model can't distinguish the midpoint of a shorter interval from its ends
 
 
 @dataclass(frozen=True)
 class AdaptiveSteps:
-    """As many steps as each example needs.
+    """A number of steps that is chosen per example.
 
     Args:
         tol: The relative error to reach.
@@ -39,10 +39,12 @@ class AdaptiveSteps:
     def plan(
         self, path: Path, quadratures: Sequence[Quadrature], inputs: Tensors, most_rows: int | None
     ) -> AdaptivePlan:
-        """How the examples are split; every quadrature takes the trapezoid rule on the points found."""
+        """The split of the examples into chunks."""
         shortest = _SHORTEST * max(torch.finfo(float_dtype(tensor)).eps for tensor in inputs)
         chunks, _ = split(inputs, 1, most_rows, True)
-        return AdaptivePlan(path, list(quadratures), chunks, most_rows, Stop(self.tol, self.max_steps, shortest))
+        return AdaptivePlan(
+            path, list(quadratures), chunks, len(inputs[0]), most_rows, self.tol, self.max_steps, shortest
+        )
 
     def warn_if_missed(self, records: Sequence[PathRecord]) -> None:
         """Warn about the examples that did not converge.
@@ -70,30 +72,31 @@ class AdaptiveSteps:
             )
 
 
-class Stop(NamedTuple):
-    """When to stop halving."""
-
-    tol: float
-    max_steps: int
-    shortest: float  # the length of an interval
-
-
 class AdaptivePlan(NamedTuple):
-    """What holds for all chunks of examples."""
+    """The settings that all chunks of examples share.
+
+    Attributes:
+        path: The path.
+        quadratures: The quadratures, with rules whose points are kept when intervals are halved.
+        chunks: The examples of each walk.
+        n_ticks: The number of examples.
+        most_rows: The most rows of a forward pass.
+        tol: The relative error to reach.
+        max_steps: The most steps.
+        shortest: The length of the shortest interval that is halved.
+    """
 
     path: Path
     quadratures: list[Quadrature]
     chunks: list[slice]
+    n_ticks: int
     most_rows: int | None
-    stop: Stop
-
-    @property
-    def ticks(self) -> int:
-        """How far a progress bar moves: once per example."""
-        return sum(rows.stop - rows.start for rows in self.chunks)
+    tol: float
+    max_steps: int
+    shortest: float
 
     def start(self, end: Tensors, start: Tensors, evaluator: Evaluator) -> AdaptiveWalk:
-        """The walk of one chunk of examples."""
+        """Start the walk of one chunk of examples."""
         return AdaptiveWalk(self, end, start, evaluator)
 
 
@@ -104,12 +107,11 @@ class _Nodes(NamedTuple):
     values: Tensor
     gradients: Tensors
 
-    def pick(self, indices: list[int]) -> _Nodes:
-        index = torch.tensor(indices, device=self.values.device)
+    def select(self, index: Tensor | slice) -> _Nodes:
         return _Nodes(tuple(p[index] for p in self.points), self.values[index], tuple(g[index] for g in self.gradients))
 
     @staticmethod
-    def joined(parts: Sequence[_Nodes]) -> _Nodes:
+    def concatenate(parts: Sequence[_Nodes]) -> _Nodes:
         points, values, gradients = zip(*parts, strict=True)
         return _Nodes(
             tuple(torch.cat(pieces) for pieces in zip(*points, strict=True)),
@@ -121,12 +123,12 @@ class _Nodes(NamedTuple):
 class _Request(NamedTuple):
     """Points of several examples that share a forward pass."""
 
-    rows: Tensor  # whose points these are, (R,)
+    rows: Tensor  # the example of each point, (R,)
     points: Tensors  # each (R, ...)
 
 
 class AdaptiveWalk:
-    """The examples of one chunk, each with the points that it needs so far; each request is one forward pass."""
+    """The walk of one chunk of examples, each with its own points; each request is one forward pass."""
 
     def __init__(self, plan: AdaptivePlan, end: Tensors, start: Tensors, evaluator: Evaluator) -> None:
         self._plan = plan
@@ -136,114 +138,120 @@ class AdaptiveWalk:
             _Example(plan, tuple(t[row] for t in end), tuple(t[row] for t in start), evaluator.rows(row))
             for row in (slice(k, k + 1) for k in range(len(end[0])))
         ]
+        self.n_ticks = len(self._examples)
 
     def requests(self) -> Iterator[_Request]:
-        """Round after round, the middles of the intervals with the largest errors."""
-        first = min(_FIRST, self._plan.stop.max_steps)
+        """Round after round, the midpoints of the intervals with the largest errors."""
+        first = min(_FIRST_INTERVALS, self._plan.max_steps)
         visits = [(example, [j / first for j in range(first + 1)]) for example in self._examples]
         while visits:
-            yield from self._round(visits)
-            sizes = [len(positions) for _, positions in visits]
-            nodes = _Nodes.joined(self._visited)
+            yield from self._requests_of_round(visits)
+            nodes = _Nodes.concatenate(self._visited)
             self._visited.clear()
-            at = 0
-            for (example, positions), size in zip(visits, sizes, strict=True):
-                example.insert(positions, _slice(nodes, at, at + size))
-                at += size
+            begin = 0
+            for example, positions in visits:
+                example.insert(positions, nodes.select(slice(begin, begin + len(positions))))
+                begin += len(positions)
             visits = [(example, middles) for example in self._examples if (middles := example.midpoints())]
 
-    def _round(self, visits: Sequence[tuple[_Example, list[float]]]) -> Iterator[_Request]:
+    def _requests_of_round(self, visits: Sequence[tuple[_Example, list[float]]]) -> Iterator[_Request]:
         index = {id(example): k for k, example in enumerate(self._examples)}
-        rows = torch.tensor([index[id(e)] for e, positions in visits for _ in positions], device="cpu")
-        points = tuple(torch.cat(parts) for parts in zip(*(e.points(at) for e, at in visits), strict=True))
+        rows = torch.tensor([index[id(example)] for example, positions in visits for _ in positions], device="cpu")
+        points_of_examples = [example.points(positions) for example, positions in visits]
+        points = tuple(torch.cat(parts) for parts in zip(*points_of_examples, strict=True))
         for chunk in split(points, 1, self._plan.most_rows, True)[0]:
             yield _Request(rows[chunk], tuple(point[chunk] for point in points))
 
     def visit(self, request: _Request) -> int:
-        """Evaluate F at the points; a progress bar counts examples, when all of a chunk are done."""
+        """Evaluate F and its gradient; no progress, because examples are counted when all of a chunk are done."""
         points = tuple(point.unsqueeze(0) for point in request.points)
         values, gradients = self._evaluator.rows(request.rows)(points, keep=True)
-        assert values is not None, "asked for"
+        assert values is not None, "needed"
         self._visited.append(_Nodes(request.points, values[0], tuple(gradient[0] for gradient in gradients)))
         return 0
 
-    def remaining_ticks(self) -> int:
-        """One per example."""
-        return len(self._examples)
-
-    def results(self) -> list[Tensors]:
-        """The attributions of each quadrature."""
-        of_examples = [example.attributions for example in self._examples]
+    def results(self) -> list[tuple[Tensors, list[PathRecord]]]:
+        """The attributions of each quadrature, and its records, one per example."""
+        of_quadratures = zip(*(example.attributions for example in self._examples), strict=True)
         return [
-            tuple(torch.cat(parts) for parts in zip(*of_one, strict=True)) for of_one in zip(*of_examples, strict=True)
+            (
+                tuple(torch.cat(parts) for parts in zip(*attributions, strict=True)),
+                [example.record(k) for example in self._examples],
+            )
+            for k, attributions in enumerate(of_quadratures)
         ]
 
     def output_deltas(self) -> Tensor:
         """F's change from the start of each example's path to its end, (B,)."""
-        return torch.cat([example.change for example in self._examples])
-
-    def records(self, results: list[Tensors], asked: int) -> list[list[PathRecord]]:
-        """For each quadrature, how each example was integrated."""
-        return [[example.record(k) for example in self._examples] for k in range(asked)]
-
-
-def _slice(nodes: _Nodes, start: int, stop: int) -> _Nodes:
-    part = slice(start, stop)
-    return _Nodes(tuple(p[part] for p in nodes.points), nodes.values[part], tuple(g[part] for g in nodes.gradients))
+        return torch.cat([example.output_delta for example in self._examples])
 
 
 class _Example:
-    """One example's path with the points that were visited, and what is known of the error between them."""
+    """One example's path: the points visited so far, and estimates of the errors between them."""
 
     def __init__(self, plan: AdaptivePlan, end: Tensors, start: Tensors, evaluator: Evaluator) -> None:
+        self._plan = plan
         self._quadratures = plan.quadratures
-        self._stop = plan.stop
         self._trajectory = plan.path.trajectory(end, start, Grid((), (), ()), evaluator)
         self.positions: list[float] = []
         self._nodes: _Nodes | None = None
-        # Of each interval, in order: what the gradients at its ends leave over of F's change, and each map's error.
+        # Of each interval, in order: F's change that the trapezoid rule does not explain, then each map's error.
         self._interval_errors = torch.zeros(1 + len(plan.quadratures), 0, dtype=torch.float64, device="cpu")
         self._errors: list[IntegrationErrors] = []
         self._scales = torch.ones(1 + len(plan.quadratures), 1, dtype=torch.float64, device="cpu")
         self.attributions: list[Tensors] = []
 
     def points(self, positions: list[float]) -> Tensors:
-        """The path's points there, each (K, ...)."""
+        """The path's points at further positions, each (K, ...).
+
+        Raises:
+            ValueError: If the path can't be walked on these and the previous positions.
+        """
+        walked = _closed_cells(sorted(self.positions + positions))
+        if self._plan.path.adapt_grid(walked).nodes != walked.nodes:
+            raise ValueError(
+                f"n_steps='auto' is not available on {type(self._plan.path).__name__}, whose adapt_grid() changes the "
+                "positions where intervals are halved. Give a number."
+            )
         nodes = tuple(positions)
         return tuple(point[:, 0] for point in self._trajectory.points(Grid(nodes, (0.0,) * len(nodes), nodes)))
 
     def insert(self, positions: list[float], nodes: _Nodes) -> None:
-        """Take further points into account, of which no two are in the same interval (but for the first ones)."""
-        everything = self.positions + positions
-        order = sorted(range(len(everything)), key=everything.__getitem__)
+        """Insert further points, at most one per interval after the first call."""
+        unsorted = self.positions + positions
+        order = sorted(range(len(unsorted)), key=unsorted.__getitem__)
         is_new = [index >= len(self.positions) for index in order]
-        joined = nodes if self._nodes is None else _Nodes.joined([self._nodes, nodes]).pick(order)
+        if self._nodes is not None:
+            joined = _Nodes.concatenate([self._nodes, nodes])
+            nodes = joined.select(torch.tensor(order, device=joined.values.device))
         changed = [k for k in range(len(order) - 1) if is_new[k] or is_new[k + 1]]
         kept = [k for k in range(len(order) - 1) if not (is_new[k] or is_new[k + 1])]
         errors = torch.zeros(len(self._interval_errors), len(order) - 1, dtype=torch.float64, device="cpu")
-        errors[:, kept] = self._interval_errors[:, [order[k] for k in kept]]  # where the intervals that stay were
-        at = torch.tensor([everything[index] for index in order], dtype=torch.float64, device="cpu")
-        errors[:, changed] = self._errors_of(joined, changed, at)
+        errors[:, kept] = self._interval_errors[:, [order[k] for k in kept]]  # indexed by the previous order
+        self.positions, self._nodes = [unsorted[index] for index in order], nodes
+        errors[:, changed] = self._errors_of(nodes, changed)
         self._interval_errors = errors
-        self.positions, self._nodes = [everything[index] for index in order], joined
-        self._sum()
+        self._integrate(nodes)
 
-    def _errors_of(self, nodes: _Nodes, intervals: list[int], at: Tensor) -> Tensor:
-        left, right = nodes.pick(intervals), nodes.pick([k + 1 for k in intervals])
+    def _errors_of(self, nodes: _Nodes, intervals: list[int]) -> Tensor:
+        index = torch.tensor(intervals, device=nodes.values.device)
+        left, right = nodes.select(index), nodes.select(index + 1)
         moves = tuple(after - before for before, after in zip(left.points, right.points, strict=True))
         values, gradients = (left.values, right.values), (left.gradients, right.gradients)
-        explained = torch.stack(
-            [_dot(before + after, move) / 2 for before, after, move in zip(*gradients, moves, strict=True)]
+        trapezoid = torch.stack(
+            [
+                by_example((before + after) * move).sum(1) / 2
+                for before, after, move in zip(*gradients, moves, strict=True)
+            ]
         ).sum(0)
-        positions = (at[intervals], at[[k + 1 for k in intervals]])
-        maps = [quadrature.interval_errors(values, gradients, moves, positions) for quadrature in self._quadratures]
+        positions = torch.tensor(self.positions, dtype=torch.float64, device="cpu")
+        ends = (positions[intervals], positions[[k + 1 for k in intervals]])
+        maps = [quadrature.interval_errors(values, gradients, moves, ends) for quadrature in self._quadratures]
         # One transfer to the host per round.
-        return torch.stack([explained - (right.values - left.values), *maps]).detach().cpu().double()
+        return torch.stack([trapezoid - (right.values - left.values), *maps]).detach().cpu().double()
 
-    def _sum(self) -> None:
-        assert self._nodes is not None
-        at, nodes = tuple(self.positions), self._nodes
-        grid = Grid(at, (at[0], *at[:-1]), (*at[1:], at[-1]))
+    def _integrate(self, nodes: _Nodes) -> None:
+        grid = _closed_cells(self.positions)
         segment = Segment(
             tuple(point.unsqueeze(1) for point in nodes.points),
             nodes.values.unsqueeze(1),
@@ -258,56 +266,56 @@ class _Example:
         flat = [torch.cat([part.detach().flatten() for part in parts]) for parts in self.attributions]
         norms, sums = (torch.stack(numbers).tolist() for numbers in ([f.norm() for f in flat], [f.sum() for f in flat]))
         norms = [_ratio(norm, abs(float(a.error_scale))) for norm, a in zip(norms, accumulators, strict=True)]
-        change = float(self.change.detach())
-        left_over, maps = self._interval_errors[0], self._interval_errors[1:]
+        change = float(self.output_delta.detach())
+        unexplained, maps = self._interval_errors[0], self._interval_errors[1:]
         sizes = [[abs(change) or 1.0], *([norm or 1.0] for norm in norms)]
         self._scales = 1 / torch.tensor(sizes, dtype=torch.float64, device="cpu")
         self._errors = [
             IntegrationErrors(
-                map=_ratio(float(of_map.norm()), norm),
+                map=_ratio(float(map_errors.norm()), norm),
                 completeness=_ratio(
-                    abs(float(left_over.sum()) if quadrature.uses_increments else total - change), abs(change)
+                    abs(float(unexplained.sum()) if quadrature.uses_increments else total - change), abs(change)
                 ),
-                unexplained=_ratio(float(left_over.norm()), abs(change)),
+                unexplained=_ratio(float(unexplained.norm()), abs(change)),
             )
-            for quadrature, of_map, norm, total in zip(self._quadratures, maps, norms, sums, strict=True)
+            for quadrature, map_errors, norm, total in zip(self._quadratures, maps, norms, sums, strict=True)
         ]
 
     @property
-    def change(self) -> Tensor:
+    def output_delta(self) -> Tensor:
         """F(end) - F(start), (1,)."""
         assert self._nodes is not None
         return self._nodes.values[-1:] - self._nodes.values[:1]
 
     def midpoints(self) -> list[float]:
-        """The middles of the intervals to halve: those with the largest errors; none if the example is done."""
-        room = self._stop.max_steps - self._interval_errors.shape[1]
+        """The midpoints of the intervals with the largest errors; empty if the example is done."""
+        room = self._plan.max_steps - self._interval_errors.shape[1]
         if room <= 0 or all(map(self._converged, range(len(self._quadratures)))):
             return []
         error = (self._interval_errors.abs() * self._scales).amax(0)
-        at = torch.tensor(self.positions, dtype=torch.float64, device="cpu")
-        # Where F jumps or is not finite, halving does not help; if most of the error is there, the example is done.
-        helps = (at.diff() > self._stop.shortest) & error.isfinite() & (error > 0)
+        positions = torch.tensor(self.positions, dtype=torch.float64, device="cpu")
+        # Halving does not help where F jumps or is not finite; if most of the error is there, the example is done.
+        can_improve = (positions.diff() > self._plan.shortest) & error.isfinite() & (error > 0)
         largest = error.nan_to_num(torch.inf).sort(descending=True, stable=True)
         before = largest.values.square().cumsum(0) - largest.values.square()
-        needed = before < _SHARE * error.square().sum()
-        chosen = largest.indices[needed]
-        chosen = chosen[helps[chosen]][:room].sort().values
-        return ((at[chosen] + at[chosen + 1]) / 2).tolist()
+        chosen = largest.indices[before < _SHARE_PER_ROUND * error.square().sum()]
+        chosen = chosen[can_improve[chosen]][:room].sort().values
+        return ((positions[chosen] + positions[chosen + 1]) / 2).tolist()
 
     def _converged(self, k: int) -> bool:
-        return self._quadratures[k].relative_error(self._errors[k]) <= self._stop.tol
+        return self._quadratures[k].relative_error(self._errors[k]) <= self._plan.tol
 
     def record(self, k: int) -> PathRecord:
-        """How the example was integrated for one of the quadratures."""
+        """The record of the example's integration by one of the quadratures."""
         assert self._nodes is not None
         positions = torch.tensor(self.positions, dtype=torch.float64, device="cpu")
         return PathRecord(positions, self._nodes.values, self._errors[k].map, self._converged(k))
 
 
-def _dot(one: Tensor, other: Tensor) -> Tensor:
-    """The inner products of K pairs, (K, ...) each; (K,)."""
-    return by_example(one * other).sum(1)
+def _closed_cells(positions: Sequence[float]) -> Grid:
+    """Nodes with cells that reach from neighbor to neighbor."""
+    nodes = tuple(positions)
+    return Grid(nodes, (nodes[0], *nodes[:-1]), (*nodes[1:], nodes[-1]), rule="n_steps='auto'")
 
 
 def _ratio(error: float, size: float) -> float:

@@ -1,4 +1,4 @@
-"""The arguments of ``attribute()``, checked and brought to one form."""
+"""The arguments of ``attribute()``: checks, and conversion to one form."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PUT_EXAMPLES_FIRST = (
 
 
 class Arguments(NamedTuple):
-    """What describes the examples: tuples of tensors, and one target and row of arguments an example."""
+    """The formatted arguments: tuples of tensors, and one target and row of arguments per example."""
 
     inputs: Tensors
     baselines: Tensors | None
@@ -33,12 +33,17 @@ class Arguments(NamedTuple):
 def format_arguments(
     inputs: object, baselines: BaselineType, target: object, additional_forward_args: object
 ) -> Arguments:
-    """All arguments that describe the examples, checked.
+    """Check all arguments that describe the examples.
 
     Raises:
-        TypeError, ValueError: If one can't be used.
+        TypeError, ValueError: If one of them is invalid.
     """
-    tensors = format_inputs(inputs)
+    tensors = format_tensors(inputs)
+    if len({len(tensor) for tensor in tensors}) > 1:
+        raise ValueError(
+            f"inputs: expected as many examples in every tensor of the tuple, got {[len(t) for t in tensors]}."
+        )
+    _check_finite("inputs", tensors)
     return Arguments(
         tensors,
         format_baselines(baselines, tensors),
@@ -47,25 +52,12 @@ def format_arguments(
     )
 
 
-def format_inputs(inputs: object) -> Tensors:
-    """The inputs as a tuple of tensors.
-
-    Raises:
-        TypeError: If they are not real tensors.
-        ValueError: If they disagree in the number of examples or hold a NaN or infinity.
-    """
-    tensors = format_tensors(inputs)
-    check_equal_lengths(tensors)
-    _check_finite("inputs", tensors)
-    return tensors
-
-
 def format_tensors(inputs: object) -> Tensors:
-    """The inputs as a tuple of tensors of any length and with any numbers.
+    """The inputs as a tuple of tensors, which may differ in length and hold NaN and infinity.
 
     Raises:
-        TypeError: If they are not real tensors.
-        ValueError: If there are none, or one is a scalar.
+        TypeError: If one is not a dense tensor of real numbers.
+        ValueError: If the tuple is empty, or a tensor is a scalar.
     """
     tensors = inputs if isinstance(inputs, tuple) else (inputs,)
     if not tensors:
@@ -73,21 +65,13 @@ def format_tensors(inputs: object) -> Tensors:
     for tensor in tensors:
         if not isinstance(tensor, Tensor):
             raise TypeError(
-                f"inputs: expected a tensor or a tuple of tensors, got {_kind(inputs)}. "
+                f"inputs: expected a tensor or a tuple of tensors, got {type(inputs).__name__}. "
                 "Write torch.as_tensor(x), or tuple(x) for a list of tensors."
             )
-        _check_kind("inputs", tensor)
+        _check_dense_and_real("inputs", tensor)
         if tensor.dim() == 0:
             raise ValueError("inputs: expected examples in dimension 0, got a scalar. Write x.unsqueeze(0).")
     return tensors
-
-
-def check_equal_lengths(inputs: Tensors) -> None:
-    """Raise ``ValueError`` if the inputs disagree in the number of examples."""
-    if len({len(tensor) for tensor in inputs}) > 1:
-        raise ValueError(
-            f"inputs: expected as many examples in every tensor of the tuple, got {[len(t) for t in inputs]}."
-        )
 
 
 def format_baselines(
@@ -96,21 +80,27 @@ def format_baselines(
     dtype: Callable[[Tensor], torch.dtype] = sum_dtype,
     finite: bool = True,
 ) -> Tensors | None:
-    """The baselines in the shape of the inputs, ready to sum with; ``None`` stays ``None``.
+    """The baselines in the inputs' shapes; ``None`` stays ``None``.
+
+    Args:
+        baselines: As the user passes them.
+        inputs: Formatted.
+        dtype: The dtype of the baseline of an input. Default: the one that sums are computed in.
+        finite: Whether to refuse NaN and infinity.
 
     Raises:
         TypeError: If one is neither a tensor nor a number.
-        ValueError: If their number, shapes or devices do not fit the inputs, or one is not finite and must be.
+        ValueError: If their number, shapes or devices do not fit the inputs, or one is not finite.
     """
     if baselines is None:
         return None
-    given = baselines if isinstance(baselines, tuple) else (baselines,)
-    if len(given) != len(inputs):
+    entries = baselines if isinstance(baselines, tuple) else (baselines,)
+    if len(entries) != len(inputs):
         raise ValueError(
-            f"baselines: expected one for each of {len(inputs)} inputs, got {len(given)}. "
+            f"baselines: expected one for each of {len(inputs)} inputs, got {len(entries)}. "
             "Write a tuple as long as the inputs' (0 for those that start from zeros)."
         )
-    tensors = tuple(_format_baseline(one, like, dtype(like)) for one, like in zip(given, inputs, strict=True))
+    tensors = tuple(_format_baseline(entry, like, dtype(like)) for entry, like in zip(entries, inputs, strict=True))
     if finite:
         _check_finite("baselines", tensors)
     return tensors
@@ -123,13 +113,13 @@ def _format_baseline(baseline: object, like: Tensor, dtype: torch.dtype) -> Tens
         except OverflowError:
             raise ValueError(f"baselines: expected a finite number, got one of {len(str(baseline))} digits.") from None
     if not isinstance(baseline, Tensor):
-        raise TypeError(f"baselines: expected tensors or numbers, got {_kind(baseline)}.")
+        raise TypeError(f"baselines: expected tensors or numbers, got {type(baseline).__name__}.")
     if baseline.device != like.device:
         raise ValueError(
             f"baselines: expected the inputs' device {like.device}, got {baseline.device}. Write "
             "baselines.to(inputs.device)."
         )
-    _check_kind("baselines", baseline)
+    _check_dense_and_real("baselines", baseline)
     try:
         fits = baseline.dim() == like.dim()
         expanded = baseline.detach().to(dtype).expand_as(like)
@@ -144,11 +134,11 @@ def _format_baseline(baseline: object, like: Tensor, dtype: torch.dtype) -> Tens
 
 
 def format_target(target: object, inputs: Tensors) -> TargetType:
-    """The target as ``None``, an index for all examples (int or tuple), or one an example (list or tensor).
+    """The target as ``None``, one index for all examples (int or tuple), or one per example (list or tensor).
 
     Raises:
-        TypeError: If it is no index.
-        ValueError: If there are not as many as examples.
+        TypeError: If it is not an index.
+        ValueError: If the number of indices is not the number of examples.
     """
     examples = len(inputs[0])
     for entry in target if isinstance(target, list) else (target,):
@@ -178,7 +168,7 @@ def format_target(target: object, inputs: Tensors) -> TargetType:
             raise TypeError(f"target: expected a list of ints or of tuples of ints, got {target[:6]}.")
         return [entry if isinstance(entry, tuple) else int(entry) for entry in target]  # type: ignore[return-value]
     raise TypeError(
-        f"target: expected an int, a tuple of ints, a tensor or a list of them, got {_kind(target)}. Write "
+        f"target: expected an int, a tuple of ints, a tensor or a list of them, got {type(target).__name__}. Write "
         "target.tolist() for an array."
     )
 
@@ -193,14 +183,14 @@ def format_forward_args(arguments: object, inputs: Tensors) -> tuple[Any, ...] |
         return None
     examples = len(inputs[0])
     return tuple(
-        WithoutRows(argument, examples, _without_rows(position, argument, examples))
+        WithoutRows(argument, examples, _missing_rows_message(position, argument, examples))
         if isinstance(argument, Tensor) and argument.dim() and len(argument) != examples
         else argument
         for position, argument in enumerate(formatted)
     )
 
 
-def _without_rows(position: int, argument: Tensor, examples: int) -> str:
+def _missing_rows_message(position: int, argument: Tensor, examples: int) -> str:
     advice = (
         "Write SharedArgument(argument) for a tensor that belongs to the whole call, or "
         f"internal_batch_size={examples} for passes of exactly your examples."
@@ -213,14 +203,14 @@ def _without_rows(position: int, argument: Tensor, examples: int) -> str:
     )
 
 
-def _check_kind(name: str, tensor: Tensor) -> None:
+def _check_dense_and_real(name: str, tensor: Tensor) -> None:
     if tensor.is_complex():
         raise TypeError(f"{name}: expected real numbers, got {tensor.dtype}. Write torch.view_as_real(x).")
     if tensor.layout != torch.strided or tensor.is_nested or tensor.is_quantized or tensor.is_meta:
         kind = "meta" if tensor.is_meta else "nested" if tensor.is_nested else str(tensor.layout)
         raise TypeError(f"{name}: expected an ordinary dense tensor, got a {kind} one. Write x.to_dense().")
     if tensor.is_floating_point() and tensor.element_size() < 2:
-        raise TypeError(f"{name}: expected half precision at least, got {tensor.dtype}. Write x.to(torch.bfloat16).")
+        raise TypeError(f"{name}: expected at least half precision, got {tensor.dtype}. Write x.to(torch.bfloat16).")
 
 
 def _check_finite(name: str, tensors: Tensors) -> None:
@@ -228,7 +218,3 @@ def _check_finite(name: str, tensors: Tensors) -> None:
         if not bool(torch.isfinite(tensor).all()):
             bad = [row for row, example in enumerate(tensor) if not bool(torch.isfinite(example).all())]
             raise ValueError(f"{name}: tensor {position} has a NaN or infinity in examples {bad[:10]}.")
-
-
-def _kind(value: object) -> str:
-    return type(value).__name__

@@ -1,12 +1,12 @@
-"""How points and examples are split into forward passes."""
+"""Splitting points and examples into forward passes."""
 
 from __future__ import annotations
 
 from captum_ext._utils.tensors import Tensors
 
-# What a forward pass takes if the user sets no limit, in input values: photographs of 3 x 224 x 224. With more of them
-# a CPU spends its time on page faults (EfficientNet-Lite0, float32, two cores, idle: 26 ms a row at 4 rows, 25 at 8, 37
-# at 16). Elsewhere more is faster; how much fits is the user's to say.
+# The default size of a forward pass, in input values: photographs of 3 x 224 x 224. Larger passes are slower on a CPU
+# because of page faults (EfficientNet-Lite0, float32, two idle cores: 26 ms per row at 4 rows, 25 at 8, 37 at 16). On a
+# GPU, larger passes are faster; users set internal_batch_size to what fits in memory.
 _PHOTOGRAPH = 3 * 224 * 224
 _CPU_PHOTOGRAPHS, _OTHER_PHOTOGRAPHS = 8, 16
 _DEFAULT_ROWS = 1024
@@ -19,12 +19,12 @@ def split(
 
     Args:
         inputs: The inputs, each (B, ...).
-        nodes: How many nodes the path has.
-        internal_batch_size: The most rows, or ``None`` for a size that suits the inputs.
+        nodes: The number of nodes.
+        internal_batch_size: The most rows, or ``None`` for :func:`default_rows`.
         look_ahead: Whether several nodes may share a pass.
 
     Returns:
-        The slices of examples, and the slices of nodes that each of those takes.
+        The slices of examples, and the slices of nodes that are visited for each of them.
     """
     examples = len(inputs[0])
     rows = internal_batch_size or default_rows(inputs)
@@ -34,14 +34,14 @@ def split(
 
 
 def default_rows(inputs: Tensors) -> int:
-    """The most rows of a forward pass that the user sets no limit for."""
+    """The most rows of a forward pass if the user does not set ``internal_batch_size``."""
     values = sum(tensor[0].numel() for tensor in inputs if len(tensor))
     photographs = _CPU_PHOTOGRAPHS if inputs[0].device.type == "cpu" else _OTHER_PHOTOGRAPHS
     return max(1, min(_DEFAULT_ROWS, photographs * _PHOTOGRAPH // max(values, 1)))
 
 
 def _even_chunks(total: int, most: int) -> list[slice]:
-    """As few slices as possible, all of one size but the last: compiled models are made per shape."""
+    """The fewest slices, all except the last of one size, because models are compiled per shape."""
     if total == 0:
         return []
     count = -(-total // most)

@@ -1,4 +1,4 @@
-"""A check of attributions along a path that costs no forward pass unless it finds something."""
+"""A completeness check that costs no forward pass unless attributions look wrong."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from captum_ext._utils.tensors import Tensors
 from captum_ext._utils.warnings import warn
 
 _FACTOR = 10
-_ROUNDING = 1e-3  # of F's magnitude: half precision does not tell smaller changes from none
+_RELATIVE_ROUNDING = 1e-3  # of F's magnitude; half precision can't represent smaller changes
 
 
 def check_sums(result: Result, evaluator: Evaluator, inputs: Tensors, internal_batch_size: int | None) -> None:
-    """Compare the sums of attributions with F's values on the path, which came with the gradients.
+    """Compare the sums of attributions with F's values on the path, which were computed with the gradients.
 
-    F at the path's end, which few rules visit, is computed only if F's values elsewhere do not clear every example.
+    Few rules visit the path's end. F is computed there only if its values elsewhere leave a doubt.
 
     Args:
-        result: Attributions and records of F.
+        result: The attributions, and the records with F's values.
         evaluator: F, for all examples.
         inputs: The ends of the path.
         internal_batch_size: The most rows in any forward pass.
@@ -35,15 +35,17 @@ def check_sums(result: Result, evaluator: Evaluator, inputs: Tensors, internal_b
     sums = sums_of(result.attributions)
     values = pad_sequence([record.values for record in result.records], batch_first=True, padding_value=torch.nan)
     start = values[:, 0]
-    least = values.nan_to_num(torch.inf).amin(1)
-    greatest = values.nan_to_num(-torch.inf).amax(1)
-    suspect = torch.isfinite(sums) & (sums.abs() > _bound(least, greatest))  # what is not finite has its own warning
+    lowest = values.nan_to_num(torch.inf).amin(1)
+    highest = values.nan_to_num(-torch.inf).amax(1)
+    suspect = torch.isfinite(sums) & (
+        sums.abs() > _tolerance(lowest, highest)
+    )  # non-finite sums have their own warning
     if not bool(suspect.any()):
         return
     chunks = split(inputs, 1, internal_batch_size, look_ahead=True)[0]
     end = torch.cat([evaluator.rows(rows).value(tuple(tensor[rows] for tensor in inputs)) for rows in chunks])
     change = end - start
-    wrong = suspect & ((sums - change).abs() > _bound(least.minimum(end), greatest.maximum(end)))
+    wrong = suspect & ((sums - change).abs() > _tolerance(lowest.minimum(end), highest.maximum(end)))
     if not bool(wrong.any()):
         return
     indices = wrong.nonzero().flatten().tolist()
@@ -59,6 +61,6 @@ def check_sums(result: Result, evaluator: Evaluator, inputs: Tensors, internal_b
     )
 
 
-def _bound(least: Tensor, greatest: Tensor) -> Tensor:
-    """The largest sum, or error of it, that says nothing."""
-    return _FACTOR * (greatest - least).maximum(_ROUNDING * greatest.abs().maximum(least.abs()))
+def _tolerance(lowest: Tensor, highest: Tensor) -> Tensor:
+    """The largest sum, or error of a sum, without a warning, given the range of F on the path."""
+    return _FACTOR * (highest - lowest).maximum(_RELATIVE_ROUNDING * highest.abs().maximum(lowest.abs()))

@@ -1,4 +1,4 @@
-"""The additional arguments of ``forward_func``: which rows of them go with which rows of the inputs."""
+"""The additional arguments of ``forward_func``, and which of their rows belong to which rows of the inputs."""
 
 from __future__ import annotations
 
@@ -14,19 +14,18 @@ ForwardArgs = tuple[Any, ...] | None
 
 @dataclass(frozen=True, eq=False)
 class SharedArgument:
-    """An additional argument that belongs to the whole call, not row by row to the examples.
+    """An additional argument that belongs to the whole call instead of having one row per example.
 
-    Any other tensor in ``additional_forward_args`` has one row per example, and is sliced and repeated along with the
-    examples and the steps of the path, unless a pass holds exactly the examples. One in this wrapper reaches
-    ``forward_func`` as it is: the adjacency of a graph that all examples share, a causal mask (T, T), an embedding
-    table. It is handed over itself, not a copy, so ``forward_func`` must not write to it. All methods and metrics of
-    this library unwrap it; Captum's own do not: for those write ``lambda x: model(x, adjacency)``.
+    Tensors in ``additional_forward_args`` are sliced with the examples and repeated for the steps of the path. A tensor
+    in this wrapper is passed to ``forward_func`` unchanged: the adjacency of a graph that all examples share, a causal
+    mask (T, T), an embedding table. It is not copied, so ``forward_func`` must not write to it. All methods and metrics
+    of this library unwrap it. Captum's do not; for those write ``lambda x: model(x, adjacency)``.
 
     Args:
         tensor: The tensor, of any shape, layout and device.
 
     Raises:
-        TypeError: If it is not a tensor; nothing else is ever repeated.
+        TypeError: If ``tensor`` is not a tensor. Other values are never sliced or repeated and need no wrapper.
 
     Example:
         >>> from captum_ext.attr import IDGI, SharedArgument
@@ -40,21 +39,21 @@ class SharedArgument:
     tensor: Tensor
 
     def __post_init__(self) -> None:
-        """Refuse what needs no wrapper."""
+        """Refuse values that need no wrapper."""
         if not isinstance(self.tensor, Tensor):
             raise TypeError(
                 f"SharedArgument: expected a tensor, got {type(self.tensor).__name__}, which is never repeated. "
-                "Pass it as it is."
+                "Pass it without the wrapper."
             )
 
 
 @dataclass(frozen=True, eq=False)
 class WithoutRows:
-    """A tensor without a row for each example: it reaches passes with exactly the user's rows, and no others."""
+    """A tensor without one row per example, which only passes with exactly the user's rows can take."""
 
     tensor: Tensor
     examples: int
-    problem: str  # the message for other passes
+    problem: str  # the error message for other passes
 
     def check(self, fits: bool) -> None:
         """Raise ``ValueError`` unless the rows of a pass are the user's."""
@@ -63,35 +62,32 @@ class WithoutRows:
 
 
 def repeated(arguments: ForwardArgs, steps: int) -> ForwardArgs:
-    """The arguments of ``steps`` points of each example, one row a point, as ``forward_func`` takes them."""
+    """The arguments for ``steps`` points of each example, one row per point, unwrapped for ``forward_func``."""
     if arguments is None:
         return None
-    if steps == 1:  # copied, since forward_func may write to them
-        return tuple(arg.clone() if isinstance(arg, Tensor) and arg.dim() else _unwrapped(arg) for arg in arguments)
+    if steps == 1:  # copied, because forward_func may write to them
+        return tuple(
+            arg.clone() if isinstance(arg, Tensor) and arg.dim() else _unwrap_argument(arg) for arg in arguments
+        )
     for argument in arguments:
         if isinstance(argument, WithoutRows):
             argument.check(False)
-    return tuple(_unwrapped(argument) for argument in expand_additional_forward_args(arguments, steps) or ())
+    return tuple(_unwrap_argument(argument) for argument in expand_additional_forward_args(arguments, steps) or ())
 
 
 def rows_of(arguments: ForwardArgs, rows: slice | Tensor) -> ForwardArgs:
     """The arguments of some examples."""
-    return None if arguments is None else tuple(_rows_of(argument, rows) for argument in arguments)
+    return None if arguments is None else tuple(_slice_argument(argument, rows) for argument in arguments)
 
 
-def _rows_of(argument: Any, rows: slice | Tensor) -> Any:
+def _slice_argument(argument: Any, rows: slice | Tensor) -> Any:
     if isinstance(argument, WithoutRows):
-        argument.check(_is_all(rows, argument.examples))
+        every = range(argument.examples)
+        argument.check(list(every[rows] if isinstance(rows, slice) else rows.tolist()) == list(every))
     return argument[rows] if isinstance(argument, Tensor) and argument.dim() else argument
 
 
-def _is_all(rows: slice | Tensor, examples: int) -> bool:
-    if isinstance(rows, slice):
-        return rows.indices(examples) == (0, examples, 1)
-    return len(rows) == examples and rows.tolist() == list(range(examples))
-
-
-def _unwrapped(argument: Any) -> Any:
+def _unwrap_argument(argument: Any) -> Any:
     if isinstance(argument, WithoutRows):
         return argument.tensor.clone()
     return argument.tensor if isinstance(argument, SharedArgument) else argument

@@ -1,4 +1,4 @@
-"""The gradient of each row's output, and which output that is."""
+"""The gradient of each row's output with respect to that row, and the selection of the output."""
 
 from __future__ import annotations
 
@@ -21,83 +21,85 @@ def compute_gradients(
     inputs: Tensors,
     target_ind: TargetType = None,
     additional_forward_args: Any = None,
+    *,
+    output_gradient: Callable[[Tensor], Tensor] = torch.ones_like,
+    create_graph: bool = False,
 ) -> tuple[Tensor | None, ...]:
-    """The gradient of each row's output with respect to that row, as Captum's function of the same name.
+    """The gradient of each row's output with respect to that row, with the signature of Captum's ``compute_gradients``.
 
-    Captum differentiates a list of one scalar a row, which takes a time quadratic in the number of rows; this
-    passes all rows at once, with equal results. It is ``None`` for an input that the outputs do not depend on.
+    Captum differentiates a list with one scalar per row, which takes time quadratic in the number of rows. This
+    function differentiates all rows at once, with equal results.
+
+    Args:
+        forward_fn: The function.
+        inputs: Tensors that require a gradient.
+        target_ind: Which output to differentiate.
+        additional_forward_args: Further arguments of the function.
+        output_gradient: The values that the backward pass starts from, given the outputs. Default: ones.
+        create_graph: Whether the gradients can be differentiated.
+
+    Returns:
+        One gradient per input; ``None`` if the outputs do not depend on it.
 
     Raises:
         TypeError: If the output is not a tensor of real numbers.
-        ValueError: If there is not one output a row.
+        ValueError: If there is not one output per row.
     """
-    return _gradients(torch.ones_like, forward_fn, inputs, target_ind, additional_forward_args)
-
-
-def compute_gradients_from_output(
-    forward_fn: Callable[..., Tensor],
-    inputs: Tensors,
-    target_ind: TargetType = None,
-    additional_forward_args: Any = None,
-) -> tuple[Tensor | None, ...]:
-    """As :func:`compute_gradients`, but the backward pass starts from the output's value in place of 1."""
-    return _gradients(torch.detach, forward_fn, inputs, target_ind, additional_forward_args)
-
-
-def compute_differentiable_gradients(
-    forward_fn: Callable[..., Tensor],
-    inputs: Tensors,
-    target_ind: TargetType = None,
-    additional_forward_args: Any = None,
-) -> tuple[Tensor | None, ...]:
-    """As :func:`compute_gradients`, with the graph of the gradients themselves."""
-    return _gradients(torch.ones_like, forward_fn, inputs, target_ind, additional_forward_args, create_graph=True)
-
-
-def _gradients(
-    start: Callable[[Tensor], Tensor],
-    forward_fn: Callable[..., Tensor],
-    inputs: Tensors,
-    target: TargetType,
-    additional_forward_args: Any,
-    create_graph: bool = False,
-) -> tuple[Tensor | None, ...]:
     with torch.enable_grad():
-        # Cloned, so that a model may work in place on its input, which it may not on a leaf.
-        given = tuple(tensor.clone() for tensor in inputs)
-        output = select_target(run(forward_fn, given, additional_forward_args), target, len(inputs[0]))
+        # Cloned, because a model may work in place on its input, but not on a leaf.
+        copies = tuple(tensor.clone() for tensor in inputs)
+        output = select_target(run(forward_fn, copies, additional_forward_args), target_ind, len(inputs[0]))
         if not output.requires_grad:
             return (None,) * len(inputs)
-        return torch.autograd.grad(output, inputs, start(output), allow_unused=True, create_graph=create_graph)
+        return torch.autograd.grad(
+            output, inputs, output_gradient(output), allow_unused=True, create_graph=create_graph
+        )
+
+
+def compute_gradients_from_output(*args: Any, **kwargs: Any) -> tuple[Tensor | None, ...]:
+    """:func:`compute_gradients` with a backward pass that starts from the output's value instead of 1."""
+    return compute_gradients(*args, **kwargs, output_gradient=torch.detach)
+
+
+def compute_differentiable_gradients(*args: Any, **kwargs: Any) -> tuple[Tensor | None, ...]:
+    """:func:`compute_gradients` with a graph of the gradients."""
+    return compute_gradients(*args, **kwargs, create_graph=True)
 
 
 def select_target(output: object, target: TargetType, rows: int) -> Tensor:
-    """The target's entry of each row of the output, (rows,).
+    """Select the target's entry in each row of the output, (rows,).
 
     Raises:
         TypeError: If the output is not a tensor of real numbers.
-        ValueError: If the target does not pick one value a row.
+        ValueError: If the target does not select one value per row.
     """
     output = check_outputs(output, rows)
     shape = tuple(output.shape)
     if isinstance(target, Tensor):
-        target = target.to(output.device)  # a model may return its outputs on another device than its inputs'
+        target = target.to(output.device)  # the outputs may be on another device than the inputs
     try:
-        _check_bounds(target, output)
+        # For one index per row, Captum uses gather, whose own error on a GPU ends the CUDA context.
+        index_per_row = isinstance(target, Tensor) or (isinstance(target, list) and isinstance(target[0], int))
+        if index_per_row and output.dim() == 2:
+            indices = target if isinstance(target, Tensor) else torch.as_tensor(target, device="cpu")
+            if indices.min() < 0 or indices.max() >= output.shape[1]:
+                raise IndexError(f"indices go from 0 to {output.shape[1] - 1}")  # noqa: TRY301 -- reported below
         selected = select_targets(output, target)
     except (AssertionError, IndexError, TypeError) as error:
-        raise ValueError(f"target: {_shown(target)} picks no entries of an output of shape {shape}: {error}") from error
+        raise ValueError(
+            f"target: {_abbreviate_target(target)} picks no entries of an output of shape {shape}: {error}"
+        ) from error
     if selected.numel() != rows:
         raise ValueError(
             f"target: expected one value for each of {rows} rows, got shape {tuple(selected.shape)} from an "
-            f"output of shape {shape} and target {_shown(target)}. Name the output to explain, as in target=3 for a "
-            "classifier."
+            f"output of shape {shape} and target {_abbreviate_target(target)}. Name the output to explain, as in "
+            "target=3 for a classifier."
         )
     return selected.reshape(rows)
 
 
 def check_outputs(output: object, rows: int) -> Tensor:
-    """The output of a function, if it is a tensor of real numbers with one row per row of its inputs.
+    """Check a function's output: a tensor of real numbers with one row per row of the inputs.
 
     Raises:
         TypeError: If it is not a tensor of real numbers.
@@ -119,15 +121,6 @@ def check_outputs(output: object, rows: int) -> Tensor:
     return output
 
 
-def _check_bounds(target: TargetType, output: Tensor) -> None:
-    # For one index a row Captum uses gather, whose own error on a GPU ends the CUDA context.
-    one_a_row = isinstance(target, Tensor) or (isinstance(target, list) and isinstance(target[0], int))
-    if one_a_row and output.dim() == 2:
-        indices = target if isinstance(target, Tensor) else torch.as_tensor(target, device="cpu")
-        if indices.min() < 0 or indices.max() >= output.shape[1]:
-            raise IndexError(f"indices go from 0 to {output.shape[1] - 1}")
-
-
-def _shown(target: TargetType) -> str:
+def _abbreviate_target(target: TargetType) -> str:
     many = isinstance(target, list | Tensor) and len(target) > 6
     return f"[{', '.join(str(entry) for entry in target[:6])}, ...]" if many else str(target)  # type: ignore[index]

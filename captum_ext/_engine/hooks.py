@@ -1,4 +1,4 @@
-"""Hooks on modules that other threads may run at the same time."""
+"""Hooks on modules that several threads may run at the same time."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from torch import nn
 
 from captum_ext._utils.eager import eager_mode
 
-_lock = threading.RLock()  # guards what follows; an interrupt that left it locked would block other threads only
+_registration_lock = threading.RLock()  # if an interrupt leaves it locked, only other threads are blocked
 _hook_counts: weakref.WeakKeyDictionary[nn.Module, int] = weakref.WeakKeyDictionary()
 
 
@@ -22,14 +22,15 @@ _hook_counts: weakref.WeakKeyDictionary[nn.Module, int] = weakref.WeakKeyDiction
 def hooks(
     layers: Sequence[nn.Module], hook: Callable[..., Any], at_input: bool, always: bool = False
 ) -> Iterator[None]:
-    """Have torch call ``hook(k, module, ...)`` whenever layer k runs, in any thread.
+    """Call ``hook(k, module, ...)`` whenever layer k runs, in any thread.
 
-    Compiled models run eagerly meanwhile: what was compiled before has no new hook, what is compiled now would keep it.
+    Compiled models run eagerly in this context: code compiled before lacks the hook, and code compiled now would keep
+    it.
 
     Args:
-        layers: The modules to hook.
-        hook: A forward hook, or a forward pre-hook with keyword arguments, with k in front.
-        at_input: Whether it is the pre-hook.
+        layers: The modules.
+        hook: A forward hook, or a forward pre-hook with keyword arguments, preceded by k.
+        at_input: Whether to register a pre-hook.
         always: Whether the forward hook runs before all others, and even if the layer raises an exception.
     """
     with eager_mode(), ExitStack() as stack:
@@ -39,12 +40,12 @@ def hooks(
 
 
 def runs_in(thread: int, module: nn.Module) -> bool:
-    """Whether this run of a module, possibly DataParallel's copy of one with :func:`hooks`, is a thread's own."""
+    """Whether this run of a module belongs to a thread, in which it runs or for which DataParallel copied it."""
     return thread in (threading.get_ident(), module.__dict__.get("_replicated_in"))
 
 
 def _register(layer: nn.Module, hook: Callable[..., Any], at_input: bool, always: bool) -> Any:
-    with _lock:  # torch may give two hooks that are registered at the same time one id
+    with _registration_lock:  # torch may give the same id to two hooks that are registered at the same time
         _hook_counts[layer] = _hook_counts.get(layer, 0) + 1
         layer.__dict__["_replicate_for_data_parallel"] = types.MethodType(_replicate_for_data_parallel, layer)
         if at_input:
@@ -53,7 +54,7 @@ def _register(layer: nn.Module, hook: Callable[..., Any], at_input: bool, always
 
 
 def _remove(layer: nn.Module, handle: Any) -> None:
-    with _lock:
+    with _registration_lock:
         handle.remove()
         _hook_counts[layer] -= 1
         if not _hook_counts[layer]:
@@ -61,7 +62,7 @@ def _remove(layer: nn.Module, handle: Any) -> None:
 
 
 def _replicate_for_data_parallel(module: nn.Module) -> nn.Module:
-    """DataParallel's copy of a module, which runs in a thread of its own; it shares the module's hooks."""
+    """DataParallel's copy of a module, which runs in another thread and shares the module's hooks."""
     replica: nn.Module = type(module)._replicate_for_data_parallel(module)
     del replica.__dict__["_replicate_for_data_parallel"]
     replica.__dict__["_replicated_in"] = threading.get_ident()

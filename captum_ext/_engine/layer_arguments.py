@@ -1,4 +1,4 @@
-"""The arguments of layer and neuron methods, checked and brought to one form."""
+"""The arguments of layer and neuron methods: checks, and conversion to one form."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from captum_ext._engine.activations import Activations, LayerHooks, PatchedForwa
 from captum_ext._engine.arguments import Arguments, format_baselines, format_tensors
 from captum_ext._engine.batching import split
 from captum_ext._engine.forward_args import SharedArgument
-from captum_ext._engine.shared_arguments import Trials, wrap_without_rows
+from captum_ext._engine.shared_arguments import ArgumentTrials, wrap_without_rows
 from captum_ext._utils._captum import format_additional_forward_args
-from captum_ext._utils.devices import device_mismatch_explained
+from captum_ext._utils.devices import raise_device_mismatch
 from captum_ext._utils.tensors import Tensors
 from captum_ext._utils.types import BaselineType, TargetType
 from captum_ext._utils.warnings import warn
@@ -24,17 +24,17 @@ def format_layers(layer: object) -> tuple[nn.Module, ...]:
     """One layer or several, as a tuple.
 
     Raises:
-        TypeError: If one is no module.
-        ValueError: If there are none, or one twice.
+        TypeError: If one is not a module.
+        ValueError: If the list is empty or has a layer twice.
     """
     layers = tuple(layer) if isinstance(layer, list) else (layer,)
-    for one in layers:
-        if not isinstance(one, nn.Module):
+    for module in layers:
+        if not isinstance(module, nn.Module):
             raise TypeError(
-                f"layer: expected a module of the model, or a list of them, got {type(one).__name__}. Write "
+                f"layer: expected a module of the model, or a list of them, got {type(module).__name__}. Write "
                 "model.conv1, or dict(model.named_modules())[name]."
             )
-        if isinstance(one, torch.jit.ScriptModule):
+        if isinstance(module, torch.jit.ScriptModule):
             raise TypeError("layer: expected a module that takes hooks, which scripted ones do not. Script it later.")
     if not layers or len(set(layers)) < len(layers):
         raise ValueError(f"layer: expected at least one layer, each once, got a list of {len(layers)}.")
@@ -48,10 +48,11 @@ def format_layer_arguments(
     additional_forward_args: object,
     create_graph: bool = False,
 ) -> Arguments:
-    """As :func:`format_arguments`, for inputs that only the model sees: baselines take their dtype, token ids theirs.
+    """The arguments of a layer method. Baselines get the inputs' dtypes, such as that of token ids.
 
-    Inputs may hold what the model takes, such as masks of minus infinity. How many examples they are is known when the
-    layer has run (``EmbeddingBag`` takes ids and offsets); the target is left as it is until then.
+    Only the model sees the inputs, so they may hold anything that it accepts, such as masks of minus infinity. The
+    target is not checked here, because the number of examples is known only after the layer has run (an
+    ``EmbeddingBag`` takes ids and offsets).
     """
     tensors = format_tensors(inputs)
     starts = format_baselines(baselines, tensors, finite=False)
@@ -67,22 +68,31 @@ def format_layer_arguments(
     return Arguments(tensors if create_graph else tuple(t.detach() for t in tensors), starts, target, args)
 
 
-def read_all(tap: LayerHooks, inputs: Tensors, args: tuple[Any, ...], rows: int) -> Activations:
-    """The layers' activations of all examples, with so many rows a forward pass; with F's output if it is one pass.
+def read_activations(hooks: LayerHooks, inputs: Tensors, args: tuple[Any, ...], rows: int) -> Activations:
+    """The layers' activations of all examples; the output is included only if all examples fit in one pass.
 
-    Where the layer makes other rows of the inputs than there are, and the output has as many, those are the examples:
-    the bags of an ``EmbeddingBag``, which takes ids and offsets.
+    If layer and output have another number of rows than the inputs, these rows are the examples: the bags of an
+    ``EmbeddingBag``, which takes ids and offsets.
+
+    Args:
+        hooks: The layers.
+        inputs: The inputs, each (B, ...).
+        args: The additional arguments.
+        rows: The most rows of a forward pass.
 
     Raises:
-        ValueError: If the layer has no row for each example.
+        ValueError: If a layer does not have one row per example.
     """
     parts = []
-    for chunk in _chunks(tap, inputs, rows):
-        # Cloned, since a model that works in place must not get at the caller's tensors.
-        given = [value[chunk].clone() if isinstance(value, Tensor) and value.dim() else value for value in args]
-        with device_mismatch_explained(tap.forward_func, inputs, args):
-            part = tap.read([*(tensor[chunk].clone() for tensor in inputs), *given])
-        _check_rows(tap, part, [len(tensor[chunk]) for tensor in inputs], chunk == slice(None))
+    for chunk in _chunks(hooks, inputs, rows):
+        # Cloned, because a model that works in place must not change the caller's tensors.
+        chunk_args = [value[chunk].clone() if isinstance(value, Tensor) and value.dim() else value for value in args]
+        try:
+            part = hooks.read([*(tensor[chunk].clone() for tensor in inputs), *chunk_args])
+        except RuntimeError as error:
+            raise_device_mismatch(error, hooks.forward_func, inputs, args)
+            raise
+        _check_rows(hooks, part, [len(tensor[chunk]) for tensor in inputs], chunk == slice(None))
         parts.append(part)
     if len({part.runs for part in parts}) > 1:
         raise ValueError("layer: expected it to run equally often for all examples. Explain the examples one by one.")
@@ -90,74 +100,73 @@ def read_all(tap: LayerHooks, inputs: Tensors, args: tuple[Any, ...], rows: int)
         tuple(torch.cat(pieces) for pieces in zip(*layer, strict=True))
         for layer in zip(*(part.tensors for part in parts), strict=True)
     )
-    return Activations(tensors, parts[0].runs, _copied(parts[0].output) if len(parts) == 1 else None)
+    output = parts[0].output
+    has_output = len(parts) == 1 and isinstance(output, Tensor) and output.dim()
+    return Activations(tensors, parts[0].runs, output.detach().clone() if has_output else None)
 
 
-def settle_arguments(tap: LayerHooks, given: Arguments, rows: int) -> Arguments:
-    """The additional arguments as :func:`read_all` takes them: wrapped if slices of them do not do."""
-    if len(_chunks(tap, given.inputs, rows)) < 2:
-        return given  # passed on as they are
-    args = wrap_without_rows(given.forward_args or (), len(given.inputs[0]))
+def wrap_shared_arguments(hooks: LayerHooks, arguments: Arguments, rows: int) -> Arguments:
+    """The arguments with those wrapped that :func:`read_activations` must not slice."""
+    if len(_chunks(hooks, arguments.inputs, rows)) < 2:
+        return arguments
+    args = wrap_without_rows(arguments.forward_args or (), len(arguments.inputs[0]))
 
-    def plain(*values: Any) -> Any:
-        return tap.run(values, lambda _, activation: activation)
+    def forward(*values: Any) -> Any:
+        return hooks.run(values, lambda _, activation: activation)
 
-    trials = Trials(plain, given.inputs, args, rows, look_ahead=False)
-    choice = trials.ambiguous()
-    return given._replace(forward_args=trials.settle_unseen(choice) if choice else args)
+    trials = ArgumentTrials(forward, arguments.inputs, args, rows, look_ahead=False)
+    ambiguous = trials.ambiguous()
+    return arguments._replace(forward_args=trials.settle_unseen(ambiguous) if ambiguous else args)
 
 
 def arguments_at_layer(
-    tap: LayerHooks, function: PatchedForward, ends: Activations, given: Arguments, rows: int, look_ahead: bool
+    hooks: LayerHooks, function: PatchedForward, ends: Activations, arguments: Arguments, rows: int, look_ahead: bool
 ) -> tuple[Any, ...]:
-    """What ``function`` takes after the activations: inputs and additional arguments, wrapped if they are shared."""
-    activations = tuple(tensor for tensors in ends.tensors for tensor in tensors)
-    inputs, examples = len(given.inputs), len(activations[0])
-    regrouped = _has_bags(tap, given.inputs) or any(len(tensor) != examples for tensor in given.inputs)
-    own = [tensor.clone() for tensor in given.inputs] if regrouped else given.inputs  # a model may write to them
-    args = wrap_without_rows((*own, *(given.forward_args or ())), examples)
-    trials = Trials(function, activations, args, rows, look_ahead, inputs)
-    choice = [k for k in trials.ambiguous() if regrouped or k >= inputs]
+    """The inputs and additional arguments that ``function`` takes after the activations, wrapped if shared."""
+    activations = ends.flat()
+    inputs, examples = len(arguments.inputs), len(activations[0])
+    regrouped = _has_bags(hooks, arguments.inputs) or any(len(tensor) != examples for tensor in arguments.inputs)
+    # Cloned if they are passed whole, because a model may write to them.
+    tensors = [tensor.clone() for tensor in arguments.inputs] if regrouped else arguments.inputs
+    args = wrap_without_rows((*tensors, *(arguments.forward_args or ())), examples)
+    trials = ArgumentTrials(function, activations, args, rows, look_ahead, inputs)
+    ambiguous = [k for k in trials.ambiguous() if regrouped or k >= inputs]
     doubtful = [arg for arg in args if isinstance(arg, SharedArgument) and examples in arg.tensor.shape[1:2]]
-    if ends.output is None or trials.same_rows or not (choice or doubtful or regrouped):
+    if ends.output is None or trials.same_rows or not (ambiguous or doubtful or regrouped):
         return args
-    return trials.settle(choice, ends.output, whole_first=regrouped)
+    return trials.settle(ambiguous, ends.output, whole_first=regrouped)
 
 
-def _chunks(tap: LayerHooks, inputs: Tensors, rows: int) -> list[slice]:
-    if _has_bags(tap, inputs) or len({len(tensor) for tensor in inputs}) > 1:
+def warn_of_runs(hooks: LayerHooks, runs: Sequence[int]) -> None:
+    """Warn about layers that run several times."""
+    for layer, times in zip(hooks.layers, runs, strict=True):
+        if times > 1:
+            warn(
+                f"A layer {type(layer).__name__} runs {times} times in forward_func. Only its last {hooks.end} is "
+                "explained. To explain another, use a separate module for each run."
+            )
+
+
+def _chunks(hooks: LayerHooks, inputs: Tensors, rows: int) -> list[slice]:
+    if _has_bags(hooks, inputs) or len({len(tensor) for tensor in inputs}) > 1:
         return [slice(None)]
     chunks = split(inputs, 1, rows, look_ahead=True)[0]
     return chunks if len(chunks) > 1 else [slice(None)]
 
 
-def _has_bags(tap: LayerHooks, inputs: Tensors) -> bool:
-    return inputs[0].dim() == 1 and any(isinstance(layer, nn.EmbeddingBag) for layer in tap.layers)
+def _has_bags(hooks: LayerHooks, inputs: Tensors) -> bool:
+    return inputs[0].dim() == 1 and any(isinstance(layer, nn.EmbeddingBag) for layer in hooks.layers)
 
 
-def warn_of_runs(tap: LayerHooks, runs: Sequence[int]) -> None:
-    """Warn about layers that run several times."""
-    for layer, times in zip(tap.layers, runs, strict=True):
-        if times > 1:
-            warn(
-                f"A layer {type(layer).__name__} runs {times} times in forward_func. Explained is its last {tap.end}. "
-                "To explain another, give each use a module of its own."
-            )
-
-
-def _copied(output: object) -> Tensor | None:
-    return output.detach().clone() if isinstance(output, Tensor) and output.dim() else None
-
-
-def _check_rows(tap: LayerHooks, part: Activations, lengths: list[int], is_all: bool) -> None:
+def _check_rows(hooks: LayerHooks, part: Activations, lengths: list[int], is_all: bool) -> None:
     output = part.output
     rows = len(output) if is_all and isinstance(output, Tensor) and output.dim() else lengths[0]
-    for layer, tensors in zip(tap.layers, part.tensors, strict=True):
+    for layer, tensors in zip(hooks.layers, part.tensors, strict=True):
         if len(tensors[0]) != rows or (rows != lengths[0] and len(part.tensors) > 1):
             if len(set(lengths)) > 1:
                 raise ValueError(f"inputs: expected as many examples in every tensor of the tuple, got {lengths}.")
             raise ValueError(
-                f"layer: expected one row for each of {lengths[0]} examples in dimension 0 of the {tap.end} of a "
+                f"layer: expected one row for each of {lengths[0]} examples in dimension 0 of the {hooks.end} of a "
                 f"{type(layer).__name__}, got shape {tuple(tensors[0].shape)}. Explain a layer before the examples are "
                 "regrouped, or set batch_first=True."
             )

@@ -1,4 +1,4 @@
-"""F's gradient at layers and at single neurons, from the passes that give it at the inputs."""
+"""F's gradients at layers and neurons, from the passes that compute them at the inputs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from captum_ext._utils.types import TargetType
 
 
 class _Recording:
-    """A function that keeps the activations of layers, with their graph, in each pass.
+    """A function that records the activations of layers with their graph in each pass.
 
     Args:
         hooks: The layers of the function.
@@ -47,15 +47,15 @@ class _Recording:
             if tensors[0].device in self._by_device[k]:
                 raise ValueError(
                     f"layer: a {layer} runs several times in forward_func, and no single run has its conductance. "
-                    "Give each use a module of its own."
+                    "Use a separate module for each run."
                 )
-            # A copy, since what goes round the layer may be the same tensor (a skip connection, Identity) ...
+            # A copy, because a skip connection or Identity may pass the same tensor around the layer ...
             self._by_device[k][tensors[0].device] = copies = tuple(tensor.clone() for tensor in tensors)
         # ... and the model continues with another one, since a later layer may work in place.
         return with_tensors(value, tuple(tensor.clone() for tensor in copies))
 
     def _layers(self, rows: int) -> list[Tensors]:
-        """Each layer's activations in the last pass, checked; forgets them."""
+        """Check, return and forget each layer's activations in the last pass."""
         layers = [self._hooks.gather(k, by_device) for k, by_device in enumerate(self._by_device)]
         self._by_device = []
         for layer, tensors in zip(self._hooks.layers, layers, strict=True):
@@ -81,7 +81,7 @@ class LayerGradients(_Recording):
         self.points: Tensors = ()  # of the last pass, one row per point, as are the next two
         self.activations: Tensors = ()
         self.gradients: Tensors = ()
-        self.sizes: list[int] = []  # how many activations each layer has
+        self.sizes: list[int] = []  # the number of activations of each layer
 
     def gradient_func(
         self,
@@ -97,9 +97,9 @@ class LayerGradients(_Recording):
             layers = self._layers(len(inputs[0]))
             activations = tuple(tensor for tensors in layers for tensor in tensors)
             gradients = _gradients(output, (*inputs, *activations))
-        self.activations = tuple(_widened(activation, inputs[0]) for activation in activations)
+        self.activations = tuple(_widen_copy(activation, inputs[0]) for activation in activations)
         self.gradients = tuple(
-            torch.zeros_like(activation) if gradient is None else _widened(gradient, inputs[0])
+            torch.zeros_like(activation) if gradient is None else _widen_copy(gradient, inputs[0])
             for gradient, activation in zip(gradients[len(inputs) :], self.activations, strict=True)
         )
         self.sizes = [len(tensors) for tensors in layers]
@@ -118,11 +118,11 @@ class LayerGradients(_Recording):
 
 
 class NeuronGradients(_Recording):
-    """The gradient of F at the inputs as far as it flows through some neurons of one layer.
+    """The part of F's gradient at the inputs that flows through some neurons of one layer.
 
     Args:
         hooks: The layer of the function.
-        selector: Which neurons, as Captum's ``neuron_selector``.
+        selector: The neurons, as Captum's ``neuron_selector``.
     """
 
     def __init__(self, hooks: LayerHooks, selector: Any) -> None:
@@ -167,12 +167,13 @@ class NeuronGradients(_Recording):
 
 def _gradients(output: Tensor, at: Tensors, retain_graph: bool = False) -> tuple[Tensor | None, ...]:
     """The gradients of each row's output; ``None`` where it does not depend on a tensor."""
-    wanted = [tensor for tensor in at if tensor.requires_grad]
-    if not (wanted and output.requires_grad):
+    differentiable = [tensor for tensor in at if tensor.requires_grad]
+    if not (differentiable and output.requires_grad):
         return (None,) * len(at)
-    gradients = iter(torch.autograd.grad(output, wanted, torch.ones_like(output), retain_graph, allow_unused=True))
+    ones = torch.ones_like(output)
+    gradients = iter(torch.autograd.grad(output, differentiable, ones, retain_graph, allow_unused=True))
     return tuple(next(gradients) if tensor.requires_grad else None for tensor in at)
 
 
-def _widened(tensor: Tensor, like: Tensor) -> Tensor:
+def _widen_copy(tensor: Tensor, like: Tensor) -> Tensor:
     return tensor.detach().to(like.device, sum_dtype(tensor), copy=True)

@@ -35,7 +35,7 @@ class LayerImage(Path):
         return self.inner.start(inputs, baselines)
 
     def adapt_grid(self, grid: Grid) -> Grid:
-        """As the path adapts it."""
+        """The path's adapted grid."""
         return self.inner.adapt_grid(grid)
 
     def trajectory(self, inputs: Tensors, start: Tensors, grid: Grid, evaluator: PathEvaluator) -> Trajectory:
@@ -80,7 +80,7 @@ class _LayerTrajectory(Trajectory):
 
 @dataclass(frozen=True)
 class PointDifferences(Quadrature):
-    """A quadrature on 0, 1/n, ..., 1 whose increments are the differences of consecutive points, as they come.
+    """A quadrature on 0, 1/n, ..., 1 whose increments are the differences of consecutive points.
 
     For paths that are known at the points that were visited and nowhere between. Each segment is handed on without its
     last point, whose difference to the next one is known with the next segment.
@@ -130,7 +130,7 @@ class _HeldBack(Accumulator):
 
     def update(self, segment: Segment) -> None:
         if self._held is not None:
-            segment = _joined(self._held, segment)
+            segment = _join_segments(self._held, segment)
         self._hand_on(segment, len(segment.grid) - 1)
         last = segment.of(segment.grid.part(slice(-1, None)), len(segment.grid) - 1, segment.increments)
         # Held until after the next pass, which may overwrite the gradients.
@@ -169,7 +169,7 @@ def _moves(points: Tensor, first: int, stop: int, back: float, on: float) -> Ten
     return back * differences[first:stop] + on * ahead
 
 
-def _joined(held: Segment, segment: Segment) -> Segment:
+def _join_segments(held: Segment, segment: Segment) -> Segment:
     def both(parts: Tensors, others: Tensors) -> Tensors:
         return tuple(torch.cat(pair) for pair in zip(parts, others, strict=True))
 

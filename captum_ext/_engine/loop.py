@@ -15,44 +15,42 @@ from captum_ext.quadratures import Quadrature
 
 
 class Walk(Protocol):
-    """One chunk of examples on its way along the path."""
+    """The walk of one chunk of examples along the path."""
+
+    @property
+    def n_ticks(self) -> int:
+        """The progress bar's share of this walk."""
 
     def requests(self) -> Iterator[Any]:
-        """What to visit next, until there is enough."""
+        """The next points to visit, until the attributions are complete."""
 
     def visit(self, request: Any) -> int:
-        """Evaluate F and its gradient there; returns how far a progress bar moves."""
+        """Evaluate F and its gradient at these points; return the progress."""
 
-    def remaining_ticks(self) -> int:
-        """How far a progress bar moves when there is nothing left to visit."""
-
-    def results(self) -> list[Tensors]:
-        """The attributions of each quadrature."""
+    def results(self) -> list[tuple[Tensors, list[PathRecord]]]:
+        """The attributions of each quadrature, and its records, one per example, or none."""
 
     def output_deltas(self) -> Tensor:
         """F's change from the start of each example's path to its end, (B,)."""
 
-    def records(self, results: list[Tensors], asked: int) -> list[list[PathRecord]]:
-        """For each quadrature, how each example was integrated."""
-
 
 class Plan(Protocol):
-    """How the examples are split into chunks, and how each of them is walked."""
+    """The split of the examples into chunks, and the walk of each chunk."""
 
     @property
     def chunks(self) -> list[slice]:
         """The examples of each walk."""
 
     @property
-    def ticks(self) -> int:
-        """How far a progress bar moves in all."""
+    def n_ticks(self) -> int:
+        """The total of the progress bar."""
 
     def start(self, end: Tensors, start: Tensors, evaluator: Evaluator) -> Walk:
-        """The walk of one chunk."""
+        """Start the walk of one chunk."""
 
 
 class StepControl(Protocol):
-    """Decides which nodes of the path are visited."""
+    """The choice of the nodes to visit."""
 
     def plan(self, path: Path, quadratures: Sequence[Quadrature], inputs: Tensors, most_rows: int | None) -> Plan:
         """The plan for these examples."""
@@ -71,46 +69,47 @@ def integrate(
     create_graph: bool = False,
     like: Callable[[], Tensors] | None = None,
 ) -> list[Result]:
-    """The attributions of each quadrature, all from one walk.
+    """Compute the attributions of each quadrature from one walk along the path.
 
     Args:
         path: The path.
-        quadratures: What to make of the gradients along it.
-        steps: Which points of it to visit.
+        quadratures: The quadratures.
+        steps: The choice of the points to visit.
         evaluator: F and its gradient, for all examples.
         inputs: The ends of the path, each (B, ...).
-        baselines: Its starts in the same shape, or ``None`` for the path's own.
+        baselines: Its starts in the same shapes; ``None`` for the path's default.
         internal_batch_size: The most rows of a forward pass; ``None`` for a size that suits the inputs.
-        with_delta: Whether to compute how far the attributions are from F's change.
+        with_delta: Whether to compute the deltas.
         progress: Makes a progress bar, given its total.
         create_graph: Whether the attributions can be differentiated with respect to the inputs.
-        like: After the walk, gives tensors with the attributions' number and dtypes (shapes, if there are no examples),
-            where these are not the inputs'.
+        like: Called after the walk if the attributions are not those of the inputs; returns tensors with their number
+            and dtypes, and with their shapes if there are no examples.
     """
     ends = tuple((tensor if create_graph else tensor.detach()).to(sum_dtype(tensor)) for tensor in inputs)
     starts = path.start(ends, baselines)
     plan = steps.plan(path, quadratures, inputs, internal_batch_size)
-    parts: list[list[Tensors]] = [[] for _ in quadratures]
+    attributions: list[list[Tensors]] = [[] for _ in quadratures]
     records: list[list[PathRecord]] = [[] for _ in quadratures]
     output_deltas: list[Tensor] = []
-    with progress(total=plan.ticks) as bar:
+    with progress(total=plan.n_ticks) as bar:
         for rows in plan.chunks:
             end, start = (tuple(tensor[rows] for tensor in tensors) for tensors in (ends, starts))
             walk = plan.start(end, start, evaluator.rows(rows))
+            n_done = 0
             for request in walk.requests():
-                bar.update(walk.visit(request))
-            bar.update(walk.remaining_ticks())
-            results = walk.results()
-            of_examples = walk.records(results, len(quadratures))
-            for k in range(len(quadratures)):
-                parts[k].append(results[k])
-                records[k] += of_examples[k]
+                n_ticks = walk.visit(request)
+                bar.update(n_ticks)
+                n_done += n_ticks
+            bar.update(walk.n_ticks - n_done)
+            for k, (chunk, chunk_records) in enumerate(walk.results()):
+                attributions[k].append(chunk)
+                records[k] += chunk_records
             if with_delta:
                 output_deltas.append(walk.output_deltas())
     if plan.chunks:
         evaluator.check_gradient()
-    of_attributions = inputs if like is None else like()
+    attributed = inputs if like is None else like()
     return [
-        concatenate_chunks(part, output_deltas, record, of_attributions, with_delta)
-        for part, record in zip(parts, records, strict=True)
+        concatenate_chunks(chunks, output_deltas, of_examples, attributed, with_delta)
+        for chunks, of_examples in zip(attributions, records, strict=True)
     ]

@@ -1,4 +1,4 @@
-"""What a walk gives: attributions, deltas, and how each example was integrated."""
+"""The results of a walk: attributions, deltas, and records of the integration."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from captum_ext._utils.warnings import warn
 
 @dataclass(frozen=True)
 class PathRecord:
-    """How one example was integrated.
+    """A record of one example's integration.
 
     Attributes:
-        positions: Where on the path gradients were taken, from 0 to 1, (K,); float64.
-        values: F there, (K,).
-        error: The estimated relative L2 error of the map; NaN where it is not estimated.
+        positions: The positions of the gradients on the path, from 0 to 1, (K,); float64.
+        values: F at these positions, (K,).
+        error: The estimated relative L2 error of the map; NaN if it is not estimated.
         converged: Whether the tolerance was reached.
     """
 
@@ -34,8 +34,8 @@ class Result(NamedTuple):
 
     Attributes:
         attributions: One tensor (B, ...) per input.
-        delta: How far each example's attributions are from summing to F's change, (B,); ``None`` if not computed.
-        records: How each example was integrated; empty if not recorded.
+        delta: The sum of each example's attributions minus F's change, (B,); ``None`` if not computed.
+        records: One per example; empty if not recorded.
     """
 
     attributions: Tensors
@@ -46,14 +46,14 @@ class Result(NamedTuple):
 def concatenate_chunks(
     parts: list[Tensors], output_deltas: list[Tensor], records: list[PathRecord], like: Tensors, with_delta: bool
 ) -> Result:
-    """The result of all examples from those of chunks of them.
+    """Combine the results of chunks of examples.
 
     Args:
         parts: The chunks' attributions.
-        output_deltas: F's change on the chunks' paths, each (B,), if deltas are to be computed.
+        output_deltas: F's change on the chunks' paths, each (B,); empty without ``with_delta``.
         records: One per example, or none.
-        like: Tensors with the attributions' number, dtypes and, if there are no examples, shapes.
-        with_delta: Whether there are output deltas.
+        like: Tensors with the number and dtypes of the attributions, and with their shapes if there are no examples.
+        with_delta: Whether to compute the delta.
 
     Warns:
         RuntimeWarning: If an attribution is not finite.
@@ -65,7 +65,13 @@ def concatenate_chunks(
         torch.cat(pieces).to(sum_dtype(tensor)).contiguous()
         for pieces, tensor in zip(zip(*parts, strict=True), like, strict=True)
     )
-    _warn_if_not_finite(attributions)
+    finite = torch.stack([torch.isfinite(by_example(tensor)).all(1) for tensor in attributions]).all(0)
+    if not bool(finite.all()):
+        warn(
+            f"The attributions of examples {(~finite).nonzero().flatten().tolist()[:10]} are not finite: F or its "
+            "gradient is NaN or infinite somewhere on their path, or too large to sum.",
+            RuntimeWarning,
+        )
     if not with_delta:
         return Result(attributions, None, records)
     return Result(attributions, sums_of(attributions) - torch.cat(output_deltas), records)
@@ -75,13 +81,3 @@ def sums_of(attributions: Tensors) -> Tensor:
     """The sum of each example's attributions over all inputs, (B,)."""
     first, *others = (by_example(tensor).sum(1) for tensor in attributions)
     return sum(others, first)
-
-
-def _warn_if_not_finite(attributions: Tensors) -> None:
-    finite = torch.stack([torch.isfinite(by_example(tensor)).all(1) for tensor in attributions]).all(0)
-    if not bool(finite.all()):
-        warn(
-            f"The attributions of examples {(~finite).nonzero().flatten().tolist()[:10]} are not finite: F or its "
-            "gradient is NaN or infinite somewhere on their path, or too large to sum.",
-            RuntimeWarning,
-        )

@@ -1,4 +1,4 @@
-"""How finely to integrate and what to return besides the attributions: the arguments of ``attribute()``, checked."""
+"""The arguments of ``attribute()`` that choose the steps and the returned values."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ MAX_STEPS = 512
 
 
 class StepPlan(NamedTuple):
-    """The number of steps or the tolerance, the size of a pass, and what to return.
+    """The steps, the size of a forward pass, and the values to return.
 
     Attributes:
-        n_steps: How many, or ``"auto"``.
+        n_steps: The number of steps, or ``"auto"``.
         tol: The relative error to reach with ``"auto"``.
         max_steps: The most steps with ``"auto"``.
         internal_batch_size: The most rows of a forward pass; ``None`` for a size that suits the inputs.
         return_convergence_delta: Whether to return the deltas.
-        return_diagnostics: Whether to return how each example was integrated.
+        return_diagnostics: Whether to return diagnostics.
         create_graph: Whether the attributions can be differentiated.
     """
 
@@ -35,18 +35,18 @@ class StepPlan(NamedTuple):
 
     @property
     def adaptive(self) -> bool:
-        """Whether each example gets as many steps as it needs."""
+        """Whether the number of steps is chosen per example."""
         return isinstance(self.n_steps, str)
 
     def check(self) -> None:
         """Check the numbers.
 
         Raises:
-            TypeError, ValueError: If one can't be used.
+            TypeError, ValueError: If one of them is invalid.
         """
         if self.internal_batch_size is not None:
             check_positive("internal_batch_size", self.internal_batch_size)
-        if not self.adaptive:
+        if not isinstance(self.n_steps, str):
             check_positive("n_steps", self.n_steps)
         elif self.n_steps != "auto":
             raise ValueError(f"n_steps: expected a positive integer or 'auto', got {self.n_steps!r}.")
@@ -56,7 +56,7 @@ class StepPlan(NamedTuple):
         check_positive("max_steps", self.max_steps)
 
     def control(self, record: bool) -> FixedSteps | AdaptiveSteps:
-        """The step control; ``record`` is whether to keep F along the path, which adaptive steps do anyway."""
+        """The step control; ``record`` is whether to keep F along the path, which adaptive steps always do."""
         if self.adaptive:
             return AdaptiveSteps(self.tol, self.max_steps)
         return FixedSteps(self.n_steps, record, estimate=self.return_diagnostics)

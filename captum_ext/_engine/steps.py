@@ -1,10 +1,10 @@
-"""Step control with a fixed number of steps: all nodes of a grid, a few in each forward pass."""
+"""Step control with a fixed number of steps: all nodes of a grid, several per forward pass."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from functools import partial
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -15,136 +15,144 @@ from captum_ext._engine.results import PathRecord
 from captum_ext._utils.tensors import Tensors, by_example
 from captum_ext.paths import Path
 from captum_ext.paths.base import Trajectory
-from captum_ext.quadratures import Quadrature, Segment, Subsampled
+from captum_ext.quadratures import Accumulator, Quadrature, Segment, Subsampled
 from captum_ext.quadratures.grid import Grid, offset, shared_grid
 
 
+@dataclass(frozen=True)
 class FixedSteps:
-    """Steps of a number that the user chose.
+    """A fixed number of steps.
 
     Args:
-        n_steps: How many.
+        n_steps: The number of steps.
         record: Whether to record F on the path.
-        estimate: Whether to estimate the error of the map, where half the points tell it.
+        estimate: Whether to estimate the map's error from half of the points, if the grid allows it.
     """
 
-    def __init__(self, n_steps: int, record: bool = False, estimate: bool = False) -> None:
-        self._n_steps = n_steps
-        self._record = record
-        self._estimate = estimate
+    n_steps: int
+    record: bool = False
+    estimate: bool = False
 
     def plan(self, path: Path, quadratures: Sequence[Quadrature], inputs: Tensors, most_rows: int | None) -> FixedPlan:
-        """The nodes, and how they and the examples are split into forward passes."""
-        grids = [quadrature.grid(self._n_steps) for quadrature in quadratures]
+        """The nodes, and the split of nodes and examples into forward passes."""
+        grids = [quadrature.grid(self.n_steps) for quadrature in quadratures]
         walked = path.adapt_grid(shared_grid(grids))
-        everything = list(quadratures)
-        closed = all(grid.steps == self._n_steps for grid in grids)
-        if self._estimate and closed and self._n_steps % 2 == 0 and len(walked) > self._n_steps:
-            everything += [Subsampled(quadrature, 2) for quadrature in quadratures]
-            grids += [quadrature.grid(self._n_steps) for quadrature in everything[len(grids) :]]
-        examples, nodes = split(inputs, len(walked), most_rows, path.look_ahead)
-        return FixedPlan(path, everything, grids, walked, examples, nodes, self._record)
+        coarse: list[Quadrature] = []
+        closed = all(grid.steps == self.n_steps for grid in grids)
+        if self.estimate and closed and self.n_steps % 2 == 0 and len(walked) > self.n_steps:
+            coarse = [Subsampled(quadrature, 2) for quadrature in quadratures]
+            grids += [quadrature.grid(self.n_steps) for quadrature in coarse]
+        chunks, nodes = split(inputs, len(walked), most_rows, path.look_ahead)
+        n_ticks = len(chunks) * len(nodes)
+        return FixedPlan(
+            path, list(quadratures), [*quadratures, *coarse], grids, walked, chunks, nodes, n_ticks, self.record
+        )
 
 
-class FixedPlan(NamedTuple):
-    """What is walked by all chunks of examples."""
+@dataclass(frozen=True)
+class FixedPlan:
+    """The settings that all chunks of examples share.
+
+    Attributes:
+        path: The path.
+        requested: The user's quadratures.
+        quadratures: These and, if errors are estimated, the same quadratures on half of the points.
+        grids: The grid of each quadrature.
+        walked: The grid with the nodes of all grids.
+        chunks: The examples of each walk.
+        nodes: The nodes of each forward pass.
+        n_ticks: The number of forward passes.
+        record: Whether to record F on the path.
+    """
 
     path: Path
+    requested: list[Quadrature]
     quadratures: list[Quadrature]
-    grids: list[Grid]  # of each quadrature
-    walked: Grid  # which has all their nodes
-    chunks: list[slice]  # of examples
+    grids: list[Grid]
+    walked: Grid
+    chunks: list[slice]
     nodes: list[slice]
+    n_ticks: int
     record: bool
 
-    @property
-    def ticks(self) -> int:
-        """How often a progress bar moves: once per forward pass."""
-        return len(self.chunks) * len(self.nodes)
-
     def start(self, end: Tensors, start: Tensors, evaluator: Evaluator) -> FixedWalk:
-        """The walk of one chunk of examples."""
+        """Start the walk of one chunk of examples."""
         trajectory = self.path.trajectory(end, start, self.walked, evaluator)
-        return FixedWalk(self, trajectory, evaluator, (start, end))
+        accumulators = [quadrature.init() for quadrature in self.quadratures]
+        return FixedWalk(self, trajectory, evaluator, start, end, accumulators, len(self.nodes))
 
 
+@dataclass
 class FixedWalk:
-    """One chunk of examples on its way along all nodes; each request is some of the nodes."""
+    """The walk of one chunk of examples along all nodes; each request is the nodes of one forward pass."""
 
-    def __init__(
-        self, plan: FixedPlan, trajectory: Trajectory, evaluator: Evaluator, ends: tuple[Tensors, Tensors]
-    ) -> None:
-        self._plan = plan
-        self._ends = ends
-        self._trajectory = trajectory
-        self._evaluator = evaluator
-        self._accumulators = [quadrature.init() for quadrature in plan.quadratures]
-        self._values: list[Tensor] = []
-        self._n_visited = 0
+    plan: FixedPlan
+    trajectory: Trajectory
+    evaluator: Evaluator
+    start: Tensors
+    end: Tensors
+    accumulators: list[Accumulator]
+    n_ticks: int
+    values: list[Tensor] = field(default_factory=list)  # F at the nodes visited so far, each (K, B), if recorded
 
     def requests(self) -> Iterator[slice]:
         """The nodes of each forward pass, until the path has no more points."""
-        for nodes in self._plan.nodes:
-            if self._trajectory.finished:
+        for nodes in self.plan.nodes:
+            if self.trajectory.finished:
                 return
             yield nodes
 
     def visit(self, nodes: slice) -> int:
-        """Evaluate F at these nodes and hand the segment to the accumulators; how far a progress bar moves."""
-        self._n_visited += 1
-        grid = self._plan.walked.part(nodes)
-        points, values, gradients = self._trajectory.visit(grid, self._evaluator)
-        if self._plan.record and values is not None:
-            self._values.append(values)
-        if self._trajectory.backward:  # the way back with F is the way there with -F, for any quadrature
+        """Evaluate F and its gradient at these nodes, and pass the segment to the accumulators."""
+        walked = self.plan.walked
+        grid = walked.part(nodes)
+        points, values, gradients = self.trajectory.visit(grid, self.evaluator)
+        if self.plan.record and values is not None:
+            self.values.append(values)
+        if self.trajectory.backward:  # walking back with F equals walking ahead with -F, for any quadrature
             values, gradients = None if values is None else -values, tuple(-gradient for gradient in gradients)
-        segment = Segment(points, values, gradients, partial(self._trajectory.increments, grid), grid)
-        for accumulator, own in zip(self._accumulators, self._plan.grids, strict=True):
-            part = segment if own == self._plan.walked else self._part(segment, own, nodes)
-            if len(part.grid):  # a rule may have none of these nodes, such as the left rule of the last one alone
+        segment = Segment(points, values, gradients, partial(self.trajectory.increments, grid), grid)
+        for accumulator, own_grid in zip(self.accumulators, self.plan.grids, strict=True):
+            part = segment if own_grid == walked else self._part(segment, own_grid, nodes)
+            if len(
+                part.grid
+            ):  # a rule may skip all of these nodes, such as the left rule if there is only the last one
                 accumulator.update(part)
         return 1
 
-    def _part(self, segment: Segment, own: Grid, nodes: slice) -> Segment:
-        """The segment with a quadrature's own nodes and cells."""
-        shift = offset(own, self._plan.walked)
+    def _part(self, segment: Segment, own_grid: Grid, nodes: slice) -> Segment:
+        """The segment with a quadrature's nodes and cells."""
+        shift = offset(own_grid, self.plan.walked)
         first = max(nodes.start - shift, 0)
-        grid = own.part(slice(first, max(nodes.stop - shift, 0)))
-        return segment.of(grid, first + shift - nodes.start, partial(self._trajectory.increments, grid))
+        grid = own_grid.part(slice(first, max(nodes.stop - shift, 0)))
+        return segment.of(grid, first + shift - nodes.start, partial(self.trajectory.increments, grid))
 
-    def remaining_ticks(self) -> int:
-        """The passes that a path which ended early did not need."""
-        return len(self._plan.nodes) - self._n_visited
-
-    def results(self) -> list[Tensors]:
-        """The attributions of each quadrature, and then of those that estimate their errors."""
-        return [accumulator.result() for accumulator in self._accumulators]
+    def results(self) -> list[tuple[Tensors, list[PathRecord]]]:
+        """The attributions of each quadrature, and its records, one per example, if F was recorded."""
+        maps = [accumulator.result() for accumulator in self.accumulators]
+        fine, coarse = maps[: len(self.plan.requested)], maps[len(self.plan.requested) :]
+        if not self.values:
+            return [(attributions, []) for attributions in fine]
+        values = torch.cat(self.values).T
+        positions = torch.tensor(self.plan.walked.nodes[: values.shape[1]], dtype=torch.float64, device="cpu")
+        errors = [torch.full((len(values),), torch.nan, device="cpu")] * len(fine)
+        if coarse:
+            errors = [_relative_error(*pair) for pair in zip(fine, coarse, strict=True)]
+        return [
+            (attributions, [PathRecord(positions, row, e, True) for row, e in zip(values, error.tolist(), strict=True)])
+            for attributions, error in zip(fine, errors, strict=True)
+        ]
 
     def output_deltas(self) -> Tensor:
         """F's change from the start of each example's path to its end, (B,)."""
-        own = self._trajectory.output_deltas(self._evaluator)
-        if own is not None:
-            return own
-        start, end = self._ends
-        return self._evaluator.value(end) - self._evaluator.value(start)
-
-    def records(self, results: list[Tensors], asked: int) -> list[list[PathRecord]]:
-        """For each of the quadratures that were asked for, how each example was integrated."""
-        if not self._values:
-            return [[] for _ in range(asked)]
-        values = torch.cat(self._values).T
-        at = torch.tensor(self._plan.walked.nodes[: values.shape[1]], dtype=torch.float64, device="cpu")
-        errors = [torch.full((len(values),), torch.nan, device="cpu")] * asked
-        if len(results) > asked:
-            errors = [_distance(fine, coarse) for fine, coarse in zip(results, results[asked:], strict=False)]
-        return [
-            [PathRecord(at, of_one, error, True) for of_one, error in zip(values, of_all.tolist(), strict=True)]
-            for of_all in errors
-        ]
+        output_deltas = self.trajectory.output_deltas(self.evaluator)
+        if output_deltas is None:
+            output_deltas = self.evaluator.value(self.end) - self.evaluator.value(self.start)
+        return output_deltas
 
 
-def _distance(maps: Tensors, others: Tensors) -> Tensor:
-    """The relative L2 distance of maps, (B,)."""
-    ours, theirs = (torch.cat([by_example(part) for part in parts], dim=1) for parts in (maps, others))
-    apart = (ours - theirs).norm(dim=1)
-    return torch.where(apart == 0, 0.0, apart / ours.norm(dim=1))
+def _relative_error(fine: Tensors, coarse: Tensors) -> Tensor:
+    """The relative L2 distance of the coarse map from the fine one, (B,)."""
+    first, second = (torch.cat([by_example(part) for part in parts], dim=1) for parts in (fine, coarse))
+    distance = (first - second).norm(dim=1)
+    return torch.where(distance == 0, 0.0, distance / first.norm(dim=1))

@@ -48,7 +48,15 @@ class BufferSnapshot:
     """
 
     def __init__(self, modules: Iterable[nn.Module]) -> None:
-        self._modules = [(module, dict(module._buffers.items()), _attributes(module)) for module in modules]
+        # Layers of torch itself need no attributes restored, and a model may have hundreds of them.
+        self._modules: list[tuple[nn.Module, dict[str, Any], dict[str, Any]]] = [
+            (
+                module,
+                dict(module._buffers.items()),  # a scripted module has no plain dict
+                {} if type(module).__module__.startswith("torch.nn.") else dict(vars(module)),
+            )
+            for module in modules
+        ]
         buffers = {id(buffer): buffer for _, own, _ in self._modules if own for buffer in own.values()}
         small: defaultdict[tuple[torch.device, torch.dtype], list[Tensor]] = defaultdict(list)
         self._others: list[_LargeBuffer] = []
@@ -67,9 +75,16 @@ class BufferSnapshot:
         Warns:
             UserWarning: If a buffer can't be restored. It is not an exception, so that results are not lost.
         """
+        steps: list[Callable[[], None]] = [
+            partial(_restore_module, module, buffers, attributes)
+            for module, buffers, attributes in self._modules
+            if (buffers or module._buffers) and not _is_same(dict(module._buffers.items()), buffers)
+        ]
+        steps += [group.restore for group in self._small]
+        steps += [other.restore for other in self._others]
         errors = []
         with torch.no_grad():
-            for step in self._steps():
+            for step in steps:
                 try:
                     step()
                 except Exception as error:  # buffers may be of any kind
@@ -80,22 +95,9 @@ class BufferSnapshot:
                 "not affected. To restore the model, load its state_dict() again."
             )
 
-    def _steps(self) -> Iterator[Callable[[], None]]:
-        for module, buffers, attributes in self._modules:
-            now = module._buffers
-            if (buffers or now) and not _is_same(dict(now.items()), buffers):
-                yield partial(_restore_module, module, buffers, attributes)
-        yield from (group.restore for group in self._small)
-        yield from (other.restore for other in self._others)
-
 
 def _is_same(now: dict[str, Any], before: dict[str, Any]) -> bool:
     return now.keys() == before.keys() and all(now[name] is buffer for name, buffer in before.items())
-
-
-def _attributes(module: nn.Module) -> dict[str, Any]:
-    # Layers of torch itself do not need this, and a model may have hundreds of them.
-    return {} if type(module).__module__.startswith("torch.nn.") else dict(vars(module))
 
 
 def _restore_module(module: nn.Module, buffers: dict[str, Any], attributes: dict[str, Any]) -> None:

@@ -11,12 +11,12 @@ import torch
 from torch import Tensor
 
 from captum_ext._utils._captum import run_forward
-from captum_ext._utils.model_state import modules_of
+from captum_ext._utils.model_state import find_modules
 
 _WITHOUT_FLOAT64 = ("mps",)
 
 # The messages of torch's dispatcher, convolutions, MPS, CUDA and the meta device.
-_MIXED = re.compile(
+_DEVICE_MISMATCH = re.compile(
     r"same device|two devices|expected device|weight type|Placeholder storage|is on (cpu|CPU|cuda|mps|GPU)"
 )
 
@@ -49,37 +49,40 @@ def run(forward_func: Callable[..., Any], inputs: tuple[Tensor, ...], arguments:
     Raises:
         ValueError: If its model and one of the arguments are on different devices.
     """
-    with device_mismatch_explained(forward_func, inputs, arguments):
+    try:
         return run_forward(forward_func, inputs, None, arguments)
+    except RuntimeError as error:
+        raise_device_mismatch(error, forward_func, inputs, arguments)
+        raise
 
 
 @contextmanager
-def device_mismatch_explained(
+def explain_device_mismatch(
     forward_func: Callable[..., Any], inputs: tuple[Tensor, ...], arguments: Any
 ) -> Iterator[None]:
     """Raise a ``ValueError`` if a pass fails because its model and a tensor are on different devices."""
     try:
         yield
     except RuntimeError as error:
-        advice = _advice(forward_func, inputs, arguments) if _MIXED.search(str(error)) else None
-        if advice is None:
-            raise
-        raise ValueError(advice) from error
+        raise_device_mismatch(error, forward_func, inputs, arguments)
+        raise
 
 
-def _advice(forward_func: Callable[..., Any], inputs: tuple[Tensor, ...], arguments: Any) -> str | None:
-    modules = modules_of(forward_func)
+def raise_device_mismatch(
+    error: RuntimeError, forward_func: Callable[..., Any], inputs: tuple[Tensor, ...], arguments: Any
+) -> None:
+    """Raise a ``ValueError`` if this is the error of a model and a tensor on different devices."""
+    if not _DEVICE_MISMATCH.search(str(error)):
+        return
+    modules = find_modules(forward_func).roots
     # Modules are in no fixed order; sort, so that the message is always the same.
     devices = sorted({str(parameter.device) for module in modules for parameter in module.parameters()})
-    if not devices:
-        return None
     tensors = {"inputs": inputs[0]} if len(inputs) == 1 else {f"inputs[{k}]": tensor for k, tensor in enumerate(inputs)}
     rest = arguments if isinstance(arguments, tuple) else (arguments,)
     tensors |= {f"additional_forward_args[{k}]": arg for k, arg in enumerate(rest) if isinstance(arg, Tensor)}
     for name, tensor in tensors.items():
-        if str(tensor.device) not in devices:
-            return (
+        if devices and str(tensor.device) not in devices:
+            raise ValueError(
                 f"{name}: expected the model's device {' or '.join(devices)}, got {tensor.device}. Write "
                 f"{name}.to({devices[0]!r}), or model.to({str(tensor.device)!r})."
-            )
-    return None
+            ) from error

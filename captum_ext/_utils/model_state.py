@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from types import CodeType, FunctionType, ModuleType
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -32,7 +32,7 @@ def preserve_model_state(forward_func: Callable[..., Any]) -> Iterator[None]:
     Warns:
         UserWarning: If a layer is in training mode and its output therefore depends on chance or on the batch.
     """
-    modules = all_modules(forward_func)
+    modules = find_modules(forward_func).modules
     training = [module for module in modules if module.training]
     random = sorted({type(module).__name__ for module in training if _has_two_modes(module)})
     kinds: set[Any] = set() if random else set(map(type, training))
@@ -49,17 +49,20 @@ def preserve_model_state(forward_func: Callable[..., Any]) -> Iterator[None]:
         )
 
 
-def modules_of(function: Any) -> list[nn.Module]:
-    """The modules that a function refers to: the function itself, its object, its variables and attributes."""
-    return _search(function)[0]
+class ModelModules(NamedTuple):
+    """The modules that a function runs, as far as its code shows them.
+
+    Attributes:
+        roots: The modules that the function refers to: itself, its object, its variables and attributes.
+        modules: The roots and all of their submodules, each once.
+    """
+
+    roots: list[nn.Module]
+    modules: list[nn.Module]
 
 
-def all_modules(function: Any) -> list[nn.Module]:
-    """The modules that a function refers to, and all of their submodules."""
-    return _search(function)[1]
-
-
-def _search(function: Any) -> tuple[list[nn.Module], list[nn.Module]]:
+def find_modules(function: Any) -> ModelModules:
+    """Find the modules that a function runs."""
     roots: list[nn.Module] = []
     modules: dict[int, nn.Module] = {}
     visited: set[tuple[int, int]] = set()
@@ -77,7 +80,7 @@ def _search(function: Any) -> tuple[list[nn.Module], list[nn.Module]]:
             if key not in visited:
                 visited.add(key)
                 pending += _method(thing.__self__, thing.__func__) if method else _reachable(thing, names)
-    return roots, list(modules.values())
+    return ModelModules(roots, list(modules.values()))
 
 
 _Reference: TypeAlias = tuple[Any, frozenset[str]]

@@ -29,7 +29,7 @@ def check_number(name: str, value: object, expected: str = "a number") -> None:
     Raises:
         TypeError: If the value is not a real number.
     """
-    if not is_number(value):
+    if not isinstance(value, Real) or isinstance(value, bool):
         raise TypeError(f"{name}: expected {expected}, got {type(value).__name__}.")
 
 
@@ -50,6 +50,7 @@ def check_positive(name: str, value: object) -> None:
         TypeError: If the value is not an integer.
         ValueError: If the value is below 1.
     """
-    check_integer(name, value, "a positive integer")
+    if not is_integer(value):
+        raise TypeError(f"{name}: expected a positive integer, got {type(value).__name__}.")
     if value < 1:  # type: ignore[operator]
         raise ValueError(f"{name}: expected a positive integer, got {value}.")

@@ -1,4 +1,4 @@
-"""What all path methods have in common: their parts, and the one way from arguments to results."""
+"""The base of all path methods: their parts, and the computation from arguments to results."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from captum_ext._utils.tensors import Tensors
 from captum_ext.attr._parts import check_flag, check_input_factor, check_parts, check_quadratures
 from captum_ext.attr.diagnostics import Diagnostics
 from captum_ext.backward import BackwardRule
-from captum_ext.paths import Path
+from captum_ext.paths import Path, StraightPath
 from captum_ext.quadratures import Quadrature, WeightedSum
 
 
@@ -35,12 +35,12 @@ class PathMethod(GradientAttribution):
     def __init__(
         self,
         forward_func: Callable[..., Tensor],
-        path: Path,
-        quadrature: Quadrature | None,
-        backward: BackwardRule | None,
-        multiply_by_inputs: bool,
+        path: Path = StraightPath(),  # noqa: B008 -- immutable
+        quadrature: Quadrature | None = None,
+        backward: BackwardRule | None = None,
+        multiply_by_inputs: bool = True,
     ) -> None:
-        """Check the parts."""
+        """See the class."""
         check_parts(forward_func, path, quadrature, backward)
         check_flag(multiply_by_inputs)
         GradientAttribution.__init__(self, forward_func)
@@ -59,16 +59,16 @@ class PathMethod(GradientAttribution):
 
     @property
     def multiplies_by_inputs(self) -> bool:
-        """Whether the attributions hold the factor (inputs - baselines); Captum's evaluation asks."""
+        """Whether the attributions include the factor (inputs - baselines), or that of a layer's activations."""
         return self._multiply_by_inputs
 
     def has_convergence_delta(self) -> bool:
-        """Whether the attributions sum to F(input) - F(start), which takes the ordinary gradient."""
+        """Whether the attributions sum to F(input) - F(start), which requires the ordinary gradient."""
         return self._backward is None and self.quadrature.complete
 
     @classmethod
     def get_name(cls) -> str:
-        """The class's name in words, abbreviations in one piece: Blur IG, IDGI."""
+        """The class's name in words, with abbreviations kept: Blur IG, IDGI."""
         return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", cls.__name__)
 
     def attribute_future(self) -> None:
@@ -78,7 +78,7 @@ class PathMethod(GradientAttribution):
     def _check_quadratures(
         self, quadratures: Sequence[Quadrature], plan: StepPlan, method: str | None = None
     ) -> tuple[Quadrature, ...]:
-        """The quadratures with the rule that is asked for, or with those that can be refined."""
+        """Check the quadratures; return them with the requested rule, or with their rules for adaptive steps."""
         plan.check()
         checked = check_quadratures(quadratures)
         if plan.adaptive:
@@ -87,53 +87,49 @@ class PathMethod(GradientAttribution):
             checked = tuple(quadrature.with_method(method) for quadrature in checked)
         check_input_factor(self._multiply_by_inputs, checked)
         if plan.return_convergence_delta:
-            self._check_complete(checked)
+            incomplete = [quadrature.name for quadrature in checked if not quadrature.complete]
+            if self._backward is not None or incomplete:
+                cause = "a custom backward rule" if self._backward is not None else incomplete[0]
+                raise ValueError(
+                    f"return_convergence_delta is not available with {cause}, whose attributions need not sum to "
+                    "F(input) - F(baseline). Pass False."
+                )
         if plan.create_graph:
             self._check_differentiable()
         return checked
 
     def _adaptive(self, quadrature: Quadrature, method: str | None) -> Quadrature:
-        """The quadrature with the rule whose points stay when steps are halved.
+        """The quadrature with its rule for adaptive steps, whose points are kept when steps are halved.
 
         Raises:
-            ValueError: If path, quadrature or backward rule can't be refined, or another rule is asked for.
+            ValueError: If path, quadrature or backward rule have no adaptive steps, or another rule is requested.
         """
         if not self.path.look_ahead:
             raise ValueError(
-                f"n_steps: {type(self.path).__name__} finds each point from the gradient at the last, so steps can't "
-                "be halved where it turns out that more are needed. Give a number."
+                f"n_steps='auto': {type(self.path).__name__} finds each point from the gradient at the last, so its "
+                "steps can't be halved afterwards. Give a number."
             )
         if self._backward is not None:
             raise ValueError(
                 "n_steps='auto' is not available with a custom backward rule, whose attributions need not sum to F's "
-                "change, so that nothing tells when to stop. Give a number."
+                "change, so there is no error to measure. Give a number."
             )
         rule = quadrature.for_adaptive_steps()
         if method not in (None, rule.method):
             raise ValueError(f"method: n_steps='auto' halves steps by {rule.method}, got {method!r}. Leave it out.")
         return rule
 
-    def _check_complete(self, quadratures: Sequence[Quadrature]) -> None:
-        reasons = [quadrature.name for quadrature in quadratures if not quadrature.complete]
-        if self._backward is not None:
-            reasons = ["a custom backward rule"]
-        if reasons:
-            raise ValueError(
-                f"return_convergence_delta is not available with {reasons[0]}, whose attributions need not "
-                "sum to F(input) - F(baseline). Pass False."
-            )
-
     def _check_differentiable(self) -> None:
         if not self.path.look_ahead or self.gradient_func is not compute_gradients or self._backward is not None:
             raise ValueError(
-                "create_graph: attributions can be differentiated on paths that are known in advance and with the "
-                f"ordinary gradient, not on {type(self.path).__name__} with a backward rule or gradient function of "
-                "one's own. Use StraightPath or BlurPath, or pass False."
+                "create_graph: attributions can be differentiated on paths that are known in advance, with the "
+                f"ordinary gradient, not on {type(self.path).__name__} with a custom backward rule or gradient "
+                "function. Use StraightPath or BlurPath, or pass False."
             )
 
     @contextmanager
     def _computation_context(self, create_graph: bool = False) -> Iterator[None]:
-        """The modes in which everything is computed, and the guard of the user's model."""
+        """The modes for all computations, the protection of the model's state, and the backward rule."""
         rule = nullcontext() if self._backward is None else self._backward.active()
         grad = torch.enable_grad() if create_graph else torch.no_grad()
         with torch.inference_mode(False), grad, preserve_model_state(self.forward_func), rule:
@@ -146,22 +142,22 @@ class PathMethod(GradientAttribution):
         arguments: Arguments,
         plan: StepPlan,
         show_progress: bool,
-        form: Callable[[Tensors], Any],
+        format_output: Callable[[Tensors], Any],
         has_values: bool = True,
     ) -> list[Any]:
-        """For each quadrature what the user gets: attributions, the delta and diagnostics as asked for.
+        """Compute the return value of ``attribute`` for each quadrature.
 
         Args:
-            function: What is explained, a function of ``arguments``.
+            function: F, a function of ``arguments``.
             quadratures: Checked.
             arguments: Formatted.
-            plan: How finely, and what to return.
+            plan: The steps, and the values to return.
             show_progress: Whether to show a progress bar.
-            form: Brings attributions into the form of what was explained.
-            has_values: Whether the function gives F of each example, or only what has F's gradient.
+            format_output: Converts attributions to the form of the inputs or the layer.
+            has_values: Whether the function returns F of each example, instead of only having its gradient.
         """
-        checks_sums = has_values and not plan.adaptive and self._may_miss_change(quadratures)
-        recorded = checks_sums or plan.adaptive or plan.return_diagnostics
+        check_completeness = has_values and not plan.adaptive and self._may_miss_change(quadratures)
+        recorded = check_completeness or plan.adaptive or plan.return_diagnostics
         evaluator = Evaluator(
             function,
             compute_differentiable_gradients if plan.create_graph else self.gradient_func,
@@ -181,16 +177,16 @@ class PathMethod(GradientAttribution):
             arguments.baselines,
             plan.internal_batch_size,
             plan.return_convergence_delta or plan.return_diagnostics,
-            partial(progress if show_progress else NullProgress, desc=f"{self.get_name()} attribution"),
+            partial(progress, desc=f"{self.get_name()} attribution") if show_progress else NullProgress,
             plan.create_graph,
         )
         outputs = []
         for quadrature, result in zip(quadratures, results, strict=True):
-            if checks_sums and quadrature.uses_increments and quadrature.complete:
+            if check_completeness and quadrature.uses_increments and quadrature.complete:
                 check_sums(result, evaluator, arguments.inputs, plan.internal_batch_size)
             if isinstance(control, AdaptiveSteps):
                 control.warn_if_missed(result.records)
-            output = [form(result.attributions)]
+            output = [format_output(result.attributions)]
             if plan.return_convergence_delta:
                 output.append(result.delta)
             if plan.return_diagnostics:
@@ -200,11 +196,11 @@ class PathMethod(GradientAttribution):
         return outputs
 
     def _may_miss_change(self, quadratures: Sequence[Quadrature]) -> bool:
-        """Whether the attributions should sum to F's change, may miss it grossly, and F's values are free.
+        """Whether the attributions should sum to F's change but may miss it by far, and checking that is free.
 
-        A guided path takes the gradient at its start, which other paths' default rules do not. What stands in for
-        ``gradient_func`` (Captum's wrappers) need not pass through F's output.
+        A guided path takes the gradient at its start, unlike other paths' default rules. A ``gradient_func`` from
+        Captum's wrappers may not pass through F's output, whose values are then unknown.
         """
         complete = self._backward is None and any(q.uses_increments and q.complete for q in quadratures)
-        walked = not self.path.look_ahead and self.path.ends_at_inputs
-        return complete and walked and self.gradient_func is compute_gradients
+        visits_start = not self.path.look_ahead and self.path.ends_at_inputs
+        return complete and visits_start and self.gradient_func is compute_gradients

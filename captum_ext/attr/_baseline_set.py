@@ -1,4 +1,4 @@
-"""A set of baselines, as :class:`Expected` and :class:`ExpectedGradients` take it."""
+"""The sets of baselines of :class:`Expected` and :class:`ExpectedGradients`."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ BaselineSet: TypeAlias = Tensor | tuple[Tensor, ...] | list[Entry]
 
 
 def check_set(baselines: object) -> None:
-    """Check that this can be a set of baselines.
+    """Check the type and length of a set of baselines.
 
     Raises:
-        TypeError: If it is neither tensors nor a list.
-        ValueError: If there is no baseline in it, or not as many in each tensor of a tuple.
+        TypeError: If it is not a tensor, a tuple of tensors or a list.
+        ValueError: If it is empty, or the tensors of a tuple have different lengths.
     """
     tensors = baselines if isinstance(baselines, tuple) else (baselines,)
     if isinstance(baselines, list):
@@ -29,8 +29,8 @@ def check_set(baselines: object) -> None:
             raise ValueError("baselines: expected at least one, got an empty list.")
     elif not tensors or not all(isinstance(tensor, Tensor) and tensor.dim() for tensor in tensors):
         raise TypeError(
-            "baselines: expected N baselines in a tensor (N, ...), a tuple of such tensors, one an input, or a list of "
-            f"baselines such as [0, x.mean(0, keepdim=True), baselines.blurred]; got {type(baselines).__name__}."
+            "baselines: expected N baselines in a tensor (N, ...), a tuple of such tensors, one per input, or a list "
+            f"of baselines such as [0, x.mean(0, keepdim=True), baselines.blurred]; got {type(baselines).__name__}."
         )
     elif len({len(tensor) for tensor in tensors}) > 1 or not len(tensors[0]):
         raise ValueError(
@@ -40,17 +40,17 @@ def check_set(baselines: object) -> None:
 
 
 def count(baselines: BaselineSet) -> int:
-    """How many baselines there are."""
+    """The number of baselines."""
     return len(baselines[0] if isinstance(baselines, tuple) else baselines)
 
 
 def as_functions_take(inputs: Any) -> Any:
-    """The inputs for a function of the user's: wrappers make a one-tuple of a tensor, of which it knows nothing."""
+    """The inputs as the user's functions expect them: wrappers turn a tensor into a tuple of length 1."""
     return inputs[0] if isinstance(inputs, tuple) and len(inputs) == 1 else inputs
 
 
 def one_by_one(baselines: BaselineSet, inputs: Any) -> Iterator[Any]:
-    """Each baseline, as a method's ``attribute`` takes it."""
+    """Yield each baseline in a form that a method's ``attribute`` accepts."""
     if isinstance(baselines, list):
         for entry in baselines:
             yield entry(as_functions_take(inputs)) if callable(entry) else entry
@@ -63,7 +63,7 @@ def one_by_one(baselines: BaselineSet, inputs: Any) -> Iterator[Any]:
 
 
 def stacked(baselines: BaselineSet, inputs: Tensors) -> Tensors:
-    """All baselines: for each input a tensor (N, B or 1, ...), 1 where all examples have the same.
+    """All baselines: for each input a tensor (N, B, ...), or (N, 1, ...) if they are the same for all examples.
 
     Raises:
         TypeError, ValueError: If they do not fit the inputs.
@@ -75,8 +75,8 @@ def stacked(baselines: BaselineSet, inputs: Tensors) -> Tensors:
         ]
         return tuple(torch.stack(entries) for entries in zip(*each, strict=True))
     tensors = baselines if isinstance(baselines, tuple) else (baselines,)
-    # Checked as the baselines of N examples, which takes no memory.
+    # Checked as if they were the baselines of N examples; the expanded rows take no memory.
     rows = tuple(tensor.new_empty(1).expand(len(tensors[0]), *tensor.shape[1:]) for tensor in inputs)
     formatted = format_baselines(tensors, rows)
-    assert formatted is not None, "given"
+    assert formatted is not None, "not None before either"
     return tuple(tensor.unsqueeze(1) for tensor in formatted)

@@ -1,4 +1,4 @@
-"""What Captum's NoiseTunnel can't average."""
+"""A check for Captum's NoiseTunnel."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import sys
 
 
 def refuse_noise_tunnel() -> None:
-    """Refuse diagnostics to Captum's NoiseTunnel, which would take them for attributions.
+    """Raise an error if ``attribute`` is called by Captum's NoiseTunnel, which would average diagnostics.
 
     Raises:
         ValueError: If a NoiseTunnel calls ``attribute``.

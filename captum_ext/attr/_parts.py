@@ -1,36 +1,39 @@
-"""The parts of a method, checked when it is made."""
+"""Checks of a method's parts when it is constructed."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from numbers import Integral
 from typing import Any
 
-from captum_ext._utils.numbers import is_boolean, is_integer
+import numpy as np
+
+from captum_ext._utils.numbers import is_boolean
 from captum_ext.backward.base import BackwardRule
 from captum_ext.paths import Path
 from captum_ext.quadratures import Quadrature
 
 
 def check_parts(forward_func: object, path: object, quadrature: object, backward: object) -> None:
-    """Check that each part is an object of its kind.
+    """Check the types of the parts.
 
     Raises:
-        TypeError: If one is something else, such as the class itself.
+        TypeError: If one has another type, or is a class instead of an instance.
     """
     if not callable(forward_func):
         raise TypeError(f"forward_func: expected a model or a function, got {type(forward_func).__name__}.")
-    _check("path", path, Path, "a path such as StraightPath() or BlurPath(max_sigma=20.0)")
+    _check_instance("path", path, Path, "a path such as StraightPath() or BlurPath(max_sigma=20.0)")
     if quadrature is not None:
-        _check("quadrature", quadrature, Quadrature, "a quadrature such as ImportantDirection()")
+        _check_instance("quadrature", quadrature, Quadrature, "a quadrature such as ImportantDirection()")
     if backward is not None:
-        _check("backward", backward, BackwardRule, "a backward rule such as PatternRule(patterns)")
+        _check_instance("backward", backward, BackwardRule, "a backward rule such as PatternRule(patterns)")
 
 
 def check_input_factor(multiply_by_inputs: bool, quadratures: Iterable[Quadrature]) -> None:
-    """Check that the factor (inputs - baselines) can be left out if it shall be.
+    """Check that the factor (inputs - baselines) can be left out if ``multiply_by_inputs`` is False.
 
     Raises:
-        ValueError: If a quadrature has none.
+        ValueError: If a quadrature does not have this factor.
     """
     for quadrature in quadratures:
         if not (multiply_by_inputs or (quadrature.uses_increments and quadrature.has_input_factor)):
@@ -41,20 +44,20 @@ def check_input_factor(multiply_by_inputs: bool, quadratures: Iterable[Quadratur
 
 
 def check_flag(multiply_by_inputs: object) -> None:
-    """Check that ``multiply_by_inputs`` is a truth value, and not another argument in its place.
+    """Check that ``multiply_by_inputs`` is a truth value, which an argument in the wrong position is not.
 
     Raises:
-        TypeError: If it is something else.
+        TypeError: If it is not.
     """
-    if not (is_boolean(multiply_by_inputs) or is_integer(multiply_by_inputs)):
-        raise TypeError(f"multiply_by_inputs: expected True or False, got {_name(multiply_by_inputs)}.")
+    if not isinstance(multiply_by_inputs, Integral | np.bool_):
+        raise TypeError(f"multiply_by_inputs: expected True or False, got {type(multiply_by_inputs).__name__}.")
 
 
 def check_not_flag(name: str, value: object, expected: str) -> None:
-    """Check that the argument in the place of Captum's ``multiply_by_inputs`` is no truth value.
+    """Refuse a truth value in the position of Captum's ``multiply_by_inputs``.
 
     Raises:
-        TypeError: If it is one.
+        TypeError: If ``value`` is True or False.
     """
     if is_boolean(value):
         raise TypeError(
@@ -64,10 +67,10 @@ def check_not_flag(name: str, value: object, expected: str) -> None:
 
 
 def check_has_factor(name: str, multiply_by_inputs: object) -> None:
-    """Check that a method without the factor (inputs - baselines) is not asked to leave it out.
+    """Refuse ``multiply_by_inputs=False`` for a method without the factor (inputs - baselines).
 
     Raises:
-        ValueError: If it is.
+        ValueError: If it is False.
     """
     check_flag(multiply_by_inputs)
     if not multiply_by_inputs:
@@ -78,11 +81,11 @@ def check_has_factor(name: str, multiply_by_inputs: object) -> None:
 
 
 def check_quadratures(quadratures: object) -> tuple[Quadrature, ...]:
-    """Several quadratures as a tuple.
+    """Check several quadratures; return them as a tuple.
 
     Raises:
         TypeError: If they are not quadratures.
-        ValueError: If there are none.
+        ValueError: If the sequence is empty.
     """
     if isinstance(quadratures, str | Quadrature) or not isinstance(quadratures, Iterable):
         raise TypeError(
@@ -93,15 +96,13 @@ def check_quadratures(quadratures: object) -> tuple[Quadrature, ...]:
     if not checked:
         raise ValueError("quadratures: expected at least one, got none.")
     for quadrature in checked:
-        _check("quadratures", quadrature, Quadrature, "quadratures such as ImportantDirection()")
+        _check_instance("quadratures", quadrature, Quadrature, "quadratures such as ImportantDirection()")
     return checked
 
 
-def _check(name: str, value: object, kind: Any, example: str) -> None:
-    if isinstance(value, type) or not isinstance(value, kind):
-        got = f"the class {value.__name__}; write {value.__name__}()" if isinstance(value, type) else _name(value)
-        raise TypeError(f"{name}: expected {example}, got {got}.")
-
-
-def _name(value: object) -> str:
-    return type(value).__name__
+def _check_instance(name: str, value: object, expected_type: Any, example: str) -> None:
+    if isinstance(value, type):
+        name_of_class = value.__name__
+        raise TypeError(f"{name}: expected {example}, got the class {name_of_class}; write {name_of_class}().")
+    if not isinstance(value, expected_type):
+        raise TypeError(f"{name}: expected {example}, got {type(value).__name__}.")

@@ -16,23 +16,23 @@ from captum_ext.paths.blur import Schedule
 class BlurIG(PathAttribution):
     """Blur Integrated Gradients: from a blurred image to the sharp one, without a baseline to choose.
 
-    ``attribute`` takes ``baselines=None`` only. The increments are differences of blurred images, so the
-    attributions of a linear F are exact for any number of steps. PAIR's code multiplies by a derivative
-    instead, which it takes by a forward difference that is 0 at sigma 0: a linear F that changes by 21.8 came
-    out as 2.1 at 20 steps and as 30.7 at 100.
+    ``attribute`` accepts only ``baselines=None``. The increments are differences of blurred images, so the attributions
+    of a linear F are exact for any number of steps. PAIR's code multiplies by a derivative instead, a forward
+    difference that is 0 at sigma 0: its attributions of a linear F that changes by 21.8 summed to 2.1 with 20 steps and
+    to 30.7 with 100.
 
     Args:
-        forward_func: The model, or any function that takes the inputs and returns one row an example.
+        forward_func: The model, or any function that takes the inputs and returns one row per example.
         max_sigma: The strongest blur, in pixels. Default: 50.
-        schedule: How sigma falls along the path, ``"linear"`` (default), ``"square"`` or ``"sqrt"``.
+        schedule: The decrease of sigma along the path: ``"linear"`` (default), ``"square"`` or ``"sqrt"``.
         padding_mode: ``"constant"`` (zeros, default), ``"reflect"`` or ``"replicate"``.
         spatial_dims: The dimensions to blur. Default: all after (batch, channel).
-        multiply_by_inputs: Taken for Captum's keyword. Only True, the default, has a meaning here.
+        multiply_by_inputs: Accepted for compatibility with Captum; must be True, the default.
 
-    See :class:`~captum_ext.paths.BlurPath` for details of these.
+    See :class:`~captum_ext.paths.BlurPath` for details.
 
     Raises:
-        TypeError, ValueError: If a setting is none of these, see there, or ``multiply_by_inputs=False``.
+        TypeError, ValueError: If a setting is invalid, or ``multiply_by_inputs=False``.
 
     Reference:
         Xu, Venugopalan, Sundararajan: Attribution in Scale and Space. CVPR 2020.

@@ -21,7 +21,7 @@ from captum_ext._engine.loop import integrate
 from captum_ext._engine.results import sums_of
 from captum_ext._engine.step_plan import StepPlan
 from captum_ext._utils._captum import NullProgress, progress
-from captum_ext._utils.devices import device_mismatch_explained
+from captum_ext._utils.devices import explain_device_mismatch
 from captum_ext._utils.tensors import Tensors
 from captum_ext._utils.types import BaselineType, TargetType, TensorOrTuple
 from captum_ext.attr._base import PathMethod
@@ -146,8 +146,8 @@ class LayerConductance(PathMethod, captum.attr.LayerConductance):
         arguments = format_arguments(inputs, baselines, target, additional_forward_args)
         hooks = LayerHooks(self.forward_func, format_layers(self.layer), attribute_to_layer_input, self.device_ids)
         layers = LayerGradients(hooks)
-        named = device_mismatch_explained(self.forward_func, arguments.inputs, arguments.forward_args)
-        with self._computation_context(), hooks.hooked(), named:
+        named = explain_device_mismatch(self.forward_func, arguments.inputs, arguments.forward_args)
+        with self._computation_context(), hooks.active(), named:
             evaluator = Evaluator(
                 layers.forward_func,
                 layers.gradient_func,
@@ -290,8 +290,8 @@ class NeuronConductance(PathMethod, NeuronAttribution):
         arguments = format_arguments(inputs, baselines, target, additional_forward_args)
         hooks = LayerHooks(self.forward_func, format_layers(self.layer), attribute_to_neuron_input, self.device_ids)
         neuron = NeuronGradients(hooks, neuron_selector)
-        named = device_mismatch_explained(self.forward_func, arguments.inputs, arguments.forward_args)
-        with self._computation_context(), hooks.hooked(), named:
+        named = explain_device_mismatch(self.forward_func, arguments.inputs, arguments.forward_args)
+        with self._computation_context(), hooks.active(), named:
             evaluator = Evaluator(
                 neuron.forward_func,
                 neuron.gradient_func,

@@ -1,4 +1,4 @@
-"""What a call of ``attribute`` did, and how far its result can be trusted."""
+"""Diagnostics of a call of ``attribute``."""
 
 from __future__ import annotations
 
@@ -14,21 +14,22 @@ from captum_ext._utils.numbers import check_integer
 
 @dataclass(frozen=True)
 class Diagnostics:
-    """How each of B examples was integrated; what ``return_diagnostics=True`` adds.
+    """The integration of each of B examples, as returned with ``return_diagnostics=True``.
 
     Attributes:
-        n_gradients: How many gradients were taken, (B,).
-        completeness_error: How far the sum of the attributions is from F's change, over that change, (B,). IDGI's is 0
-            whatever the steps. NaN where there is nothing to be complete about: by a backward rule, or without the
-            factor (inputs - baselines).
-        estimated_error: The estimated L2 error of the map, relative to its norm, (B,). By ``n_steps="auto"`` from how
-            much the gradients at the two ends of each step disagree. With a number of steps, how much the map changes
-            if every other point is left out: for rules on the closed grid and an even number, NaN for others.
-        converged: Whether the tolerance was reached, (B,); all true with a number of steps. It is false where F
-            changes by more than ``tol`` of its whole change without a gradient that shows it, as at a jump.
-        positions: Where on its path each example's gradients were taken, from 0 (the start) to 1 (the input): B
-            tensors (K,).
-        values: F there: B tensors (K,).
+        n_gradients: The number of gradients, (B,).
+        completeness_error: The difference between the attributions' sum and F's change, relative to that change, (B,).
+            IDGI's is 0 for any number of steps. NaN with a custom backward rule and without the factor (inputs -
+            baselines), where the attributions need not sum to F's change.
+        estimated_error: The estimated L2 error of the map, relative to its norm, (B,). With ``n_steps="auto"``, it is
+            computed from the difference between the gradients at the ends of each step. With a fixed number of steps,
+            it is the change of the map if every other point is left out, or NaN if ``n_steps`` is odd or the rule is
+            not on the closed grid.
+        converged: Whether the tolerance was reached, (B,); all true with a fixed number of steps. It is false if F
+            changes by more than ``tol`` of its whole change without a gradient that explains it, as at a jump.
+        positions: The positions of each example's gradients on its path, from 0 (the start) to 1 (the input): B tensors
+            (K,).
+        values: F at these positions: B tensors (K,).
     """
 
     n_gradients: Tensor
@@ -40,7 +41,7 @@ class Diagnostics:
 
     @classmethod
     def of(cls, result: Result, complete: bool) -> Diagnostics:
-        """The diagnostics of a result; ``complete`` is whether its attributions are to sum to F's change."""
+        """The diagnostics of a result; ``complete`` is whether its attributions should sum to F's change."""
         assert result.delta is not None, "computed with diagnostics"
         delta, records = result.delta, result.records
         error = torch.where(delta == 0, 0.0, delta.abs() / (sums_of(result.attributions) - delta).abs())
@@ -55,7 +56,7 @@ class Diagnostics:
         )
 
     def __str__(self) -> str:
-        """A table with a row per example."""
+        """A table with one row per example."""
         rows = zip(self.n_gradients.tolist(), self.shown_error().tolist(), self.converged.tolist(), strict=True)
         lines = [
             f"{k:7}  {count:9}  {error:6.1%}  {'yes' if done else 'no'}" for k, (count, error, done) in enumerate(rows)
@@ -63,16 +64,16 @@ class Diagnostics:
         return "\n".join(["example  gradients   error  converged", *lines])
 
     def shown_error(self) -> Tensor:
-        """The completeness error, or where that says nothing (IDGI) the estimated error of the map, (B,)."""
+        """The completeness error, or the map's estimated error if the former is 0 by construction (IDGI), (B,)."""
         exact = (self.completeness_error < 1e-5) | self.completeness_error.isnan()
         return torch.where(exact & ~self.estimated_error.isnan(), self.estimated_error, self.completeness_error)
 
     def plot(self, example: int = 0, axes: Any = None) -> Any:
-        """Draw F along an example's path: where it changes is where attributions come from.
+        """Plot F along an example's path. The attributions arise where F changes.
 
         Args:
-            example: Which.
-            axes: Matplotlib axes to draw on. Default: a new figure's.
+            example: The index of the example.
+            axes: The matplotlib axes to draw on. Default: those of a new figure.
 
         Returns:
             The axes.
@@ -85,10 +86,10 @@ class Diagnostics:
             from matplotlib.figure import Figure
 
             axes = Figure(figsize=(5, 3), layout="constrained").add_subplot()
-        at, values = self.positions[example].cpu(), self.values[example].detach().float().cpu()
-        axes.plot(at, values, marker="|", markersize=7, linewidth=1.2)
+        positions, values = self.positions[example].cpu(), self.values[example].detach().float().cpu()
+        axes.plot(positions, values, marker="|", markersize=7, linewidth=1.2)
         axes.set_xlabel("position on the path, from its start (0) to the input (1)")
         axes.set_ylabel("output")
-        axes.set_title(f"{int(self.n_gradients[example])} gradients, each at a mark", fontsize=9)
+        axes.set_title(f"{int(self.n_gradients[example])} gradients (marks)", fontsize=9)
         axes.grid(alpha=0.3)
         return axes

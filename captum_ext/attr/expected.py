@@ -19,24 +19,23 @@ from captum_ext.attr._weights import Weights, check_weights, resolve_weights
 class Expected(Attribution):
     """A method's attributions averaged over several baselines: their mean or weighted mean, exactly.
 
-    The method runs once a baseline, one after the other, and only a running sum is kept. With hundreds of baselines
-    :class:`ExpectedGradients`, which samples, is cheaper. An average hides less than any one baseline, but is not
-    neutral either: what is as in all of them still gets nothing.
+    The method runs once per baseline, and only a running sum is kept in memory. With hundreds of baselines,
+    :class:`ExpectedGradients`, which samples them, is cheaper. An average depends less on the choice of the baseline,
+    but features that equal those of all baselines still get nothing.
 
     Args:
-        method: What has an ``attribute`` with ``baselines``: a method of this library or of Captum's, layer methods
-            included.
-        baselines: The set: a tensor (N, ...) of N baselines for every example, or a tuple of such tensors, one an
-            input; or a list of what the method takes as ``baselines`` (numbers, tensors (1, ...) or (B, ...), tuples),
-            and of functions that make such from the inputs, as ``captum_ext.baselines.blurred``.
+        method: A method of this library or of Captum whose ``attribute`` takes ``baselines``, such as a layer method.
+        baselines: The set: a tensor (N, ...) of N baselines for all examples, or a tuple of such tensors, one per
+            input; or a list of values that the method accepts as ``baselines`` (numbers, tensors (1, ...) or (B, ...),
+            tuples) and of functions that return such a value for the inputs, such as ``captum_ext.baselines.blurred``.
         weights: The weight of each baseline: a tensor (N,), or (B, N) for other weights in each example, or a function
             of the inputs that returns one of these. Weights are at least 0 and sum to 1 per example. A baseline whose
             weight is 0 in every example is not run. Default: 1 / N.
-        multiply_by_inputs: Taken for Captum's keyword. Only True, the default, has a meaning here; give the method
-            ``multiply_by_inputs=False``.
+        multiply_by_inputs: Accepted for compatibility with Captum; must be True, the default. Pass
+            ``multiply_by_inputs=False`` to the method instead.
 
     Raises:
-        TypeError: If the method takes no baselines, these are no set, or the weights are neither a tensor nor a
+        TypeError: If the method takes no baselines, the set has another type, or the weights are neither a tensor nor a
             function.
         ValueError: If the set is empty, the weights do not fit it, are negative, not finite, or do not sum to 1, or
             ``multiply_by_inputs=False``.
@@ -77,8 +76,8 @@ class Expected(Attribution):
         check_flag(multiply_by_inputs)
         if not multiply_by_inputs:
             raise ValueError(
-                "multiply_by_inputs: expected True. It is the method's to leave the factor (inputs - baselines) out, "
-                "as in Expected(IntegratedGradients(model, multiply_by_inputs=False), baselines)."
+                "multiply_by_inputs: expected True. Leave out the factor (inputs - baselines) in the method, as in "
+                "Expected(IntegratedGradients(model, multiply_by_inputs=False), baselines)."
             )
         attribute = getattr(method, "attribute", None)
         if isinstance(method, type) or attribute is None:
@@ -98,11 +97,11 @@ class Expected(Attribution):
 
     @property
     def multiplies_by_inputs(self) -> bool:
-        """As the method."""
+        """The method's."""
         return bool(self.method.multiplies_by_inputs)
 
     def has_convergence_delta(self) -> bool:
-        """As the method."""
+        """The method's."""
         return bool(self.method.has_convergence_delta())
 
     @log_usage(part_of_slo=True)  # type: ignore[untyped-decorator]
@@ -117,12 +116,12 @@ class Expected(Attribution):
         """The mean, or weighted mean, of the method's attributions over all baselines.
 
         Args:
-            inputs: As for the method's ``attribute``.
-            target: Likewise.
-            additional_forward_args: Likewise.
+            inputs: See the method's ``attribute``.
+            target: See there.
+            additional_forward_args: See there.
             return_convergence_delta: Whether to return the mean of the method's deltas too: the sum of an example's
-                attributions less the mean over the baselines of F(input) - F(baseline), with the same weights.
-            **kwargs: What else the method's ``attribute`` takes, such as ``n_steps`` and ``internal_batch_size``.
+                attributions minus the mean over the baselines of F(input) - F(baseline), with the same weights.
+            **kwargs: Further arguments of the method's ``attribute``, such as ``n_steps`` and ``internal_batch_size``.
 
         Returns:
             What the method returns, averaged; with ``return_diagnostics=True`` a list of the diagnostics of each
@@ -139,9 +138,9 @@ class Expected(Attribution):
             if not self.has_convergence_delta():
                 raise ValueError(f"return_convergence_delta: {type(self.method).__name__} has none. Leave it False.")
             kwargs["return_convergence_delta"] = True
-        # Left out if not given: neuron methods have no target.
-        given = {"target": target, "additional_forward_args": additional_forward_args}
-        kwargs.update((name, value) for name, value in given.items() if value is not None)
+        # None is not passed on, because neuron methods have no target.
+        optional = {"target": target, "additional_forward_args": additional_forward_args}
+        kwargs.update((name, value) for name, value in optional.items() if value is not None)
         shares = None if self.weights is None else resolve_weights(self.weights, inputs, count(self.baselines))
         total: Any = None
         diagnostics: list[Any] = []
@@ -151,8 +150,8 @@ class Expected(Attribution):
                 continue
             result = self.method.attribute(inputs, baselines=baseline, **kwargs)
             if kwargs.get("return_diagnostics"):
-                *result, of_baseline = result
-                diagnostics.append(of_baseline)
+                *result, baseline_diagnostics = result
+                diagnostics.append(baseline_diagnostics)
                 result = tuple(result) if return_convergence_delta else result[0]
             total = _summed(total, result, None if shares is None else shares[..., k])
         mean = _divided(total, count(self.baselines) if shares is None else 1, result)
@@ -171,7 +170,7 @@ class Expected(Attribution):
 
 
 def _summed(total: Any, result: Any, shares: Tensor | None) -> Any:
-    """The sum of two results of one structure, at least in float32; ``None`` is nothing yet."""
+    """The sum of two results with the same structure, in at least float32; ``None`` is an empty sum."""
     if isinstance(result, tuple | list):
         return [_summed(part, new, shares) for part, new in zip(total or [None] * len(result), result, strict=True)]
     wide = result.detach().to(torch.promote_types(result.dtype, torch.float32))

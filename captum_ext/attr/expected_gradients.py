@@ -25,22 +25,22 @@ from captum_ext.quadratures import Grid
 
 
 class ExpectedGradients(GradientAttribution):
-    """Expected Gradients: the mean of gradient times (input - baseline) at random points towards random baselines.
+    """Expected Gradients: the mean of gradient times (input - baseline) at random points toward random baselines.
 
-    For each sample and example a baseline is drawn from the set and alpha from U(0, 1); the gradient is taken at
-    baseline + alpha (input - baseline). The mean is an unbiased estimate of Integrated Gradients averaged over the set
-    (:class:`Expected` computes that exactly), with an error that falls like 1 / sqrt(n_samples). This is
-    :class:`captum.attr.GradientShap` without noise, with draws that a generator repeats, whatever the batches, and with
-    the same baseline's row for all inputs of a tuple.
+    For each sample and example, a baseline is drawn from the set and alpha from U(0, 1); the gradient is taken at
+    baseline + alpha (input - baseline). The mean is an unbiased estimate of Integrated Gradients averaged over the set,
+    which :class:`Expected` computes exactly. Its error decreases with 1 / sqrt(n_samples). Unlike
+    :class:`captum.attr.GradientShap`, it adds no noise, draws the same samples for the same generator and any batch
+    size, and uses the same row of the set for all inputs of a tuple.
 
     Args:
-        forward_func: The model, or any function that takes the inputs and returns one row an example.
-        baselines: The set, often training data: a tensor (N, ...) of N baselines for every example, or a tuple of such
-            tensors, one an input; or a list of baselines as for :class:`Expected`, which is stacked in memory.
+        forward_func: The model, or any function that takes the inputs and returns one row per example.
+        baselines: The set, often training data: a tensor (N, ...) of N baselines for all examples, or a tuple of such
+            tensors, one per input; or a list as for :class:`Expected`, which is stacked in memory.
         multiply_by_inputs: ``False`` leaves out the factor (inputs - baselines). Default: True.
 
     Raises:
-        TypeError, ValueError: If the baselines are no set.
+        TypeError, ValueError: If the set of baselines is invalid.
 
     Reference:
         Erion et al.: Improving performance of deep learning models with axiomatic attribution priors and expected
@@ -68,11 +68,11 @@ class ExpectedGradients(GradientAttribution):
 
     @property
     def multiplies_by_inputs(self) -> bool:
-        """Whether the attributions hold the factor (inputs - baselines)."""
+        """Whether the attributions include the factor (inputs - baselines)."""
         return self._multiply_by_inputs
 
     def has_convergence_delta(self) -> bool:
-        """True: the attributions' expectation sums to the mean of F(input) - F(baseline)."""
+        """True: the expected attributions sum to the mean of F(input) - F(baseline)."""
         return True
 
     @log_usage(part_of_slo=True)  # type: ignore[untyped-decorator]
@@ -95,23 +95,24 @@ class ExpectedGradients(GradientAttribution):
             inputs: The examples to explain: a tensor (B, ...), or a tuple of them with equal B.
             target: Which output to explain; see :meth:`captum_ext.attr.PathAttribution.attribute`.
             additional_forward_args: Further arguments of ``forward_func``; see there.
-            n_samples: Samples an example. Default: 200, that of shap's ``GradientExplainer``. (GradientShap's is 5.)
-            internal_batch_size: The most rows in any forward pass; the samples do not depend on it. See there for
-                the default.
-            return_convergence_delta: Whether to return the delta too, at the cost of another forward pass a sample.
-            generator: For samples that can be repeated: a seed, or a ``torch.Generator``.
-            show_progress: Whether to show a progress bar, one tick per pass.
+            n_samples: The number of samples per example. Default: 200, as in shap's ``GradientExplainer``;
+                GradientShap's is 5.
+            internal_batch_size: The most rows of a forward pass. The samples do not depend on it. See there for the
+                default.
+            return_convergence_delta: Whether to return the deltas too, which costs another forward pass per sample.
+            generator: A seed or a ``torch.Generator``, for reproducible samples.
+            show_progress: Whether to show a progress bar, one tick per forward pass.
             create_graph: Whether the attributions can be differentiated; see
                 :meth:`captum_ext.attr.PathAttribution.attribute`.
 
         Returns:
-            The attributions in the inputs' shape, device and dtype (float32 for half precision), a tuple if ``inputs``
-            is one. With ``return_convergence_delta=True`` a pair of these and the deltas (B,): the sum of an example's
-            attributions less the mean of F(input) - F(baseline) over the baselines *that were drawn*. It has the error
-            of the alphas, not that of which baselines were drawn; for all of it compare two generators.
+            The attributions in the inputs' shape, device and dtype (float32 for half precision); a tuple if ``inputs``
+            is one. With ``return_convergence_delta=True``, a pair of these and the deltas (B,): the sum of an example's
+            attributions minus the mean of F(input) - F(baseline) over the baselines *that were drawn*. The delta shows
+            the error from sampling alpha, but not the error from sampling baselines; compare two generators for both.
 
         Raises:
-            TypeError, ValueError: If an argument can't be used.
+            TypeError, ValueError: If an argument is invalid.
         """
         check_positive("n_samples", n_samples)
         plan = StepPlan(n_samples, internal_batch_size, return_convergence_delta, create_graph=create_graph)
@@ -126,7 +127,7 @@ class ExpectedGradients(GradientAttribution):
 
 
 class _RandomLines(Path):
-    """Lines to each example from random baselines of a set (N, B or 1, ...), one random point of each."""
+    """Lines from random baselines of a set (N, B or 1, ...) to each example, with one random point on each."""
 
     def __init__(
         self, baselines: Tensors, n_samples: int, generator: int | torch.Generator | None, multiply_by_inputs: bool
@@ -137,19 +138,20 @@ class _RandomLines(Path):
         self.multiply_by_inputs = multiply_by_inputs
 
     def start(self, inputs: Tensors, baselines: Tensors | None) -> Tensors:
-        """Which baseline, and how far from it, for each sample of each example: all at once, whatever the batches.
+        """Draw the baseline and alpha of each sample of all examples, so that batches do not change them.
 
-        Baselines that differ between the examples are with them; those that do not stay with the path.
+        Baselines that differ between examples are returned too, so that they are sliced with the examples.
         """
-        which, alphas = _drawn(len(self.baselines[0]), (self.n_samples, len(inputs[0])), inputs[0], self.generator)
-        own = tuple(tensor.transpose(0, 1) for tensor in self.baselines if tensor.shape[1] > 1)
-        return (which.T, alphas.T, *own)
+        shape = (self.n_samples, len(inputs[0]))
+        which, alphas = _draw_samples(len(self.baselines[0]), shape, inputs[0], self.generator)
+        per_example = tuple(tensor.transpose(0, 1) for tensor in self.baselines if tensor.shape[1] > 1)
+        return (which.T, alphas.T, *per_example)
 
     def trajectory(self, inputs: Tensors, start: Tensors, grid: Grid, evaluator: PathEvaluator) -> Trajectory:
         """The lines of these examples."""
-        which, alphas, *own = start
-        rest = iter(own)
-        baselines = tuple(next(rest).transpose(0, 1) if part.shape[1] > 1 else part for part in self.baselines)
+        which, alphas, *per_example = start
+        remaining = iter(per_example)
+        baselines = tuple(next(remaining).transpose(0, 1) if part.shape[1] > 1 else part for part in self.baselines)
         return _RandomLinesTrajectory(baselines, inputs, which.T, alphas.T, self.multiply_by_inputs)
 
 
@@ -172,7 +174,7 @@ class _RandomLinesTrajectory(Trajectory):
         )
 
     def increments(self, grid: Grid, before: float, after: float) -> Tensors:
-        # Each sample answers for an equal share of the mean, half of it before and half after its point.
+        # Each sample has an equal share of the mean, half of it before and half after its point.
         share = (before + after) / (2 * len(self._which))
         starts = self._starts(self._samples(grid))
         if not self._multiply_by_inputs:
@@ -180,23 +182,23 @@ class _RandomLinesTrajectory(Trajectory):
         return tuple(share * (end - start) for start, end in zip(starts, self._ends, strict=True))
 
     def output_deltas(self, evaluator: PathEvaluator) -> Tensor:
-        """F(input) less the mean of F at the baselines that were drawn, (B,)."""
-        drawn = (tuple(part[0] for part in self._starts(slice(k, k + 1))) for k in range(len(self._which)))
-        return evaluator.value(self._ends) - torch.stack([evaluator.value(start) for start in drawn]).mean(0)
+        """F(input) minus the mean of F at the baselines that were drawn, (B,)."""
+        baselines = (tuple(part[0] for part in self._starts(slice(k, k + 1))) for k in range(len(self._which)))
+        return evaluator.value(self._ends) - torch.stack([evaluator.value(start) for start in baselines]).mean(0)
 
     def _samples(self, grid: Grid) -> slice:
-        """Which samples these nodes stand for: node k of the middle rule is sample k."""
+        """The samples of these nodes: node k of the middle rule is sample k."""
         first = int(grid.nodes[0] * len(self._which))
         return slice(first, first + len(grid))
 
     def _starts(self, samples: slice) -> Tensors:
-        """The baselines that were drawn, each (K, B, ...)."""
+        """The baselines of these samples, each (K, B, ...)."""
         which = self._which[samples]
         columns = torch.arange(which.shape[1], device=which.device)
         return tuple(tensor[which, columns if tensor.shape[1] > 1 else 0] for tensor in self._baselines)
 
 
-def _drawn(
+def _draw_samples(
     baselines: int, shape: tuple[int, int], like: Tensor, generator: int | torch.Generator | None
 ) -> tuple[Tensor, Tensor]:
     generator = None if generator is None else as_generator(generator)

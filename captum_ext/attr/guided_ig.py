@@ -12,18 +12,18 @@ from captum_ext.paths import GuidedPath
 
 
 class GuidedIG(PathAttribution):
-    """Guided Integrated Gradients: a path that moves the features of small gradient first.
+    """Guided Integrated Gradients: a path that moves the features with small gradients first.
 
-    Examples of a batch each follow their own path, one step of all of them a forward pass. ``method`` is
+    Each example of a batch follows its own path; each forward pass takes one step of all examples. ``method`` is
     ``riemann_left`` (default, the published rule), ``riemann_right`` or ``riemann_trapezoid``.
 
     Args:
-        forward_func: The model, or any function that takes the inputs and returns one row an example.
-        fraction: The share of all features, in (0, 1], that moves at a time. Default: 0.25.
-        max_dist: How far a feature may stray from the straight line, in [0, 1]. Default: 0.02.
-        multiply_by_inputs: Taken for Captum's keyword. Only True, the default, has a meaning here.
+        forward_func: The model, or any function that takes the inputs and returns one row per example.
+        fraction: The share of all features, in (0, 1], that moves at once. Default: 0.25.
+        max_dist: The largest deviation of a feature from the straight line, in [0, 1]. Default: 0.02.
+        multiply_by_inputs: Accepted for compatibility with Captum; must be True, the default.
 
-    See :class:`~captum_ext.paths.GuidedPath`, also for what its chaotic path means for the attributions.
+    See :class:`~captum_ext.paths.GuidedPath` for details and for the effect of rounding on this path.
 
     Raises:
         TypeError, ValueError: If a setting is out of range, or ``multiply_by_inputs=False``.

@@ -16,21 +16,21 @@ from captum_ext.quadratures import ImportantDirection
 class IDGI(PathAttribution):
     """Important Direction Gradient Integration (IDGI), on any path.
 
-    Each step's change of F goes to the features in proportion to their squared gradient. The published method
-    explains a softmax probability. ``method`` is ``riemann_left`` (default, the published rule),
-    ``riemann_right``, ``riemann_trapezoid`` or ``riemann_middle``; Captum's default ``"gausslegendre"`` raises.
+    Each step's change of F is distributed to the features in proportion to their squared gradients. The published
+    method explains a softmax probability. ``method`` is ``riemann_left`` (default, the published rule),
+    ``riemann_right``, ``riemann_trapezoid`` or ``riemann_middle``; Captum's default ``"gausslegendre"`` is refused.
 
-    The convergence delta says nothing about accuracy here: the attributions sum to F's change whatever the
-    number of steps. See :class:`~captum_ext.quadratures.ImportantDirection`.
+    The attributions sum to F's change for any number of steps, so the convergence delta does not measure accuracy. See
+    :class:`~captum_ext.quadratures.ImportantDirection`.
 
     Args:
-        forward_func: The model, or any function that takes the inputs and returns one row an example.
+        forward_func: The model, or any function that takes the inputs and returns one row per example.
         path: The points between baseline and input. Default: the straight line.
-        backward: Which vector-Jacobian product is the gradient. Default: the ordinary one.
-        multiply_by_inputs: Taken for Captum's keyword. Only True, the default, has a meaning here.
+        backward: The backward rule. Default: the ordinary gradient.
+        multiply_by_inputs: Accepted for compatibility with Captum; must be True, the default.
 
     Raises:
-        TypeError, ValueError: As :class:`~captum_ext.attr.PathAttribution`.
+        TypeError, ValueError: See :class:`~captum_ext.attr.PathAttribution`.
 
     Reference:
         Yang, Wang, Bilgic: IDGI: A Framework to Eliminate Explanation Noise from Integrated Gradients.

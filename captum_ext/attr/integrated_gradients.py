@@ -1,4 +1,4 @@
-"""Integrated Gradients, with this library's walk."""
+"""Integrated Gradients."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from captum_ext.attr.path_attribution import PathAttribution
 
 
 class IntegratedGradients(PathAttribution):
-    """Integrated Gradients: Captum's, with a hard ``internal_batch_size`` and memory that n_steps leaves alone.
+    """Integrated Gradients with a hard limit on rows per pass and memory that does not grow with ``n_steps``.
 
-    The attributions are those of :class:`captum.attr.IntegratedGradients` (to the rounding of Captum's weights
-    to float32), except for ``riemann_trapezoid``; see :class:`~captum_ext.quadratures.WeightedSum`.
+    The attributions equal those of :class:`captum.attr.IntegratedGradients`, apart from the rounding of Captum's
+    weights to float32 and ``riemann_trapezoid``; see :class:`~captum_ext.quadratures.WeightedSum`.
 
     Args:
-        forward_func: The model, or any function that takes the inputs and returns one row an example.
+        forward_func: The model, or any function that takes the inputs and returns one row per example.
         multiply_by_inputs: ``False`` leaves out the factor (inputs - baselines). Default: True.
 
     Raises:
-        TypeError: If ``forward_func`` is no function.
+        TypeError: If ``forward_func`` is not callable.
 
     Reference:
         Sundararajan, Taly, Yan: Axiomatic Attribution for Deep Networks. ICML 2017.

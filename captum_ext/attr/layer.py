@@ -19,9 +19,9 @@ from captum_ext._engine.layer_arguments import (
     arguments_at_layer,
     format_layer_arguments,
     format_layers,
-    read_all,
-    settle_arguments,
+    read_activations,
     warn_of_runs,
+    wrap_shared_arguments,
 )
 from captum_ext._engine.step_plan import MAX_STEPS, TOLERANCE, StepPlan
 from captum_ext._utils.tensors import Tensors
@@ -34,31 +34,30 @@ from captum_ext.quadratures import Quadrature
 
 
 class LayerPathAttribution(PathMethod, captum.attr.LayerIntegratedGradients):
-    """Gradients with respect to a layer's output or input, along any path of it, summed by any quadrature.
+    """Gradients with respect to a layer's output or input along any path, combined by any quadrature.
 
-    The path leads from the layer's activation at the baselines to its activation at the inputs; the rest of the model
-    sees the inputs. Inputs may be what no gradient can be taken of, such as token ids. F and its gradient at a point
-    come from one forward pass in which the point stands in for the layer's activation.
+    The path leads from the layer's activation at the baselines to its activation at the inputs. F and its gradient at a
+    point are computed in one forward pass for the inputs, in which the point replaces the layer's activation. The
+    inputs need no gradient themselves; they may be token ids.
 
-    It is a :class:`captum.attr.LayerIntegratedGradients`, and goes where that goes: into ``TCAV`` and
-    ``LLMGradientAttribution``.
+    This class is a :class:`captum.attr.LayerIntegratedGradients`, so that ``TCAV`` and ``LLMGradientAttribution``
+    accept it.
 
     Args:
-        forward_func: The model, or any function that runs it and returns one row an example.
-        layer: The module whose activation is explained, or a list of modules, whose activations then move together.
-            Of these, none should be computed from others alone: it would get zeros.
-        device_ids: The order of the devices of a DataParallel model that ``forward_func`` wraps. Default: that of
-            ``forward_func``, if it is one.
+        forward_func: The model, or any function that runs it and returns one row per example.
+        layer: The module whose activation is explained, or a list of modules, whose activations move together. A layer
+            that is computed from the others alone gets zeros.
+        device_ids: The order of the devices if ``forward_func`` wraps a DataParallel model. Default: that of
+            ``forward_func``.
         path: The points between the two activations. Default: the straight line. ``BlurPath`` starts from the blurred
-            activation and blurs the layer's own spatial dimensions; sigma is in units of its grid.
-        quadrature: How gradients become an attribution. Default: ``WeightedSum`` by the path's own rule.
-        backward: Which vector-Jacobian product is the gradient, from the output down to the layer. Default: the
-            ordinary one.
-        multiply_by_inputs: ``False`` leaves out the factor (activation - baseline's activation). Straight path and
-            ``WeightedSum`` only.
+            activation and blurs the layer's spatial dimensions; sigma is in units of the layer's grid.
+        quadrature: How gradients are combined. Default: ``WeightedSum`` with the path's default rule.
+        backward: The backward rule from the output to the layer. Default: the ordinary gradient.
+        multiply_by_inputs: ``False`` leaves out the factor (activation - baseline's activation), which only the
+            straight path and ``WeightedSum`` have. Default: True.
 
     Raises:
-        TypeError, ValueError: As :class:`~captum_ext.attr.PathAttribution`.
+        TypeError, ValueError: See :class:`~captum_ext.attr.PathAttribution`.
 
     Reference:
         Sundararajan, Taly, Yan: Axiomatic Attribution for Deep Networks. ICML 2017, on path methods.
@@ -69,7 +68,7 @@ class LayerPathAttribution(PathMethod, captum.attr.LayerIntegratedGradients):
         >>> from captum_ext.quadratures import ImportantDirection
         >>> model = torch.nn.Sequential(torch.nn.Embedding(100, 8), torch.nn.Flatten(), torch.nn.Linear(40, 2))
         >>> method = LayerPathAttribution(model, model[0], quadrature=ImportantDirection())
-        >>> method.attribute(torch.randint(0, 100, (3, 5)), target=1).sum(2).shape  # one number a token
+        >>> method.attribute(torch.randint(0, 100, (3, 5)), target=1).sum(2).shape  # one number per token
         torch.Size([3, 5])
     """
 
@@ -84,15 +83,10 @@ class LayerPathAttribution(PathMethod, captum.attr.LayerIntegratedGradients):
         multiply_by_inputs: bool = True,
     ) -> None:
         """See the class."""
-        if layer is not None:  # TCAV's users leave it to TCAV
+        if layer is not None:  # TCAV sets the layer later
             format_layers(layer)
         LayerAttribution.__init__(self, forward_func, layer, device_ids)  # type: ignore[type-var]
         PathMethod.__init__(self, forward_func, path, quadrature, backward, multiply_by_inputs)
-
-    @property
-    def multiplies_by_inputs(self) -> bool:
-        """Whether the attributions hold the factor (activation - baseline's activation)."""
-        return self._multiply_by_inputs
 
     @log_usage(part_of_slo=True)  # type: ignore[untyped-decorator]
     def attribute(
@@ -118,56 +112,52 @@ class LayerPathAttribution(PathMethod, captum.attr.LayerIntegratedGradients):
 
         Args:
             inputs: The examples to explain: a tensor (B, ...), or a tuple of them with equal B if ``forward_func``
-                takes several. They reach the model in their own dtype, NaN and infinity included. Where the layer and
-                the output have another number of rows, that is B (an ``EmbeddingBag`` of ids and offsets).
-            baselines: Inputs at which the layer's activation is the path's start: a number, a tensor shaped as the
-                inputs or with one example, or a tuple of these. Default: zeros. (``BlurPath`` takes ``None`` only.)
+                takes several. They are passed to the model unchanged, including NaN and infinity. If the layer
+                and the output have another number of rows (an ``EmbeddingBag`` takes ids and offsets), that is B.
+            baselines: The inputs whose activation is the path's start: a number, a tensor in the inputs' shape or with
+                one example, or a tuple of these. Default: zeros. ``BlurPath`` accepts only ``None``.
             target: Which output to explain; see :meth:`captum_ext.attr.PathAttribution.attribute`.
-            additional_forward_args: Further arguments of ``forward_func``, a tuple if several. Tensors of another
-                length than B are passed on whole, as are those in :class:`~captum_ext.attr.SharedArgument`. Those of
-                length B go with their examples, unless a trial pass shows that F's output is the same only if they
-                are passed on whole.
-            n_steps: Steps of the path, or ``"auto"`` for as many as each example needs. Default: 50, Captum's.
-            method: The rule to integrate by, one of the quadrature's. Default ``None``: the class's own.
-            internal_batch_size: The most rows in any forward pass; it may be less than B. Default ``None``: as in
-                :meth:`captum_ext.attr.PathAttribution.attribute`, inputs and activations counted together.
-            return_convergence_delta: Whether to return the delta too.
-            attribute_to_layer_input: Whether to explain what the layer takes in, or what it puts out (default). Of
-                keyword arguments of the layer only if it takes no tensors by position.
-            grad_kwargs: Taken for Captum's signature. Inputs that F does not depend on get zeros, whatever it holds.
-            show_progress: Whether to show a progress bar, one tick per forward pass.
+            additional_forward_args: Further arguments of ``forward_func``, a tuple if several. Tensors of a
+                length other than B and those in a :class:`~captum_ext.attr.SharedArgument` are passed whole. Tensors
+                of length B are sliced with the examples, unless a trial pass shows that only passing them whole
+                reproduces F's output.
+            n_steps: The number of steps, or ``"auto"`` for as many as each example needs. Default: 50, as in Captum.
+            method: The quadrature's rule. Default ``None``: the class's default.
+            internal_batch_size: The most rows of a forward pass; it may be less than B. Default ``None``: see
+                :meth:`captum_ext.attr.PathAttribution.attribute`; inputs and activations count together.
+            return_convergence_delta: Whether to return the deltas too.
+            attribute_to_layer_input: Whether to explain the layer's input instead of its output. The input is the
+                layer's positional arguments, or its keyword arguments if no positional one is a tensor.
+            grad_kwargs: Accepted for compatibility with Captum and ignored. Inputs that F does not depend on get zeros.
+            show_progress: Whether to show a progress bar, one tick per forward pass (per example with
+                ``n_steps="auto"``).
             tol: For ``n_steps="auto"``; see :meth:`captum_ext.attr.PathAttribution.attribute`.
             max_steps: For ``n_steps="auto"``; see there.
-            return_diagnostics: Whether to return :class:`~captum_ext.attr.Diagnostics` too; see there.
-            create_graph: Whether the attributions can be differentiated, with respect to the model's parameters
-                (below the layer too) and to inputs that require a gradient; see there. Default: False.
+            return_diagnostics: Whether to return :class:`~captum_ext.attr.Diagnostics` too.
+            create_graph: Whether the attributions can be differentiated with respect to the model's parameters
+                (before the layer too) and inputs that require a gradient; see there. Default: False.
 
         Returns:
-            The attributions in the activation's shape and device (float32 for half precision), a tensor, or a tuple if
-            the layer takes or puts out several floating point tensors (with as many rows as the first; others stay
-            as they are). For a list of layers a list of these. With ``return_convergence_delta=True`` a pair of that
-            and the deltas (B,): the sum of an example's attributions less F's change *along the path*. Where a part
-            of the inputs' effect goes round the layer, F(inputs) - F(baselines) is another number, which
-            ``compute_convergence_delta`` takes, as in Captum.
+            The attributions in the activation's shape and device (float32 for half precision): a tensor, or a tuple if
+            the layer has several floating point tensors with as many rows as the first; other tensors are not
+            replaced. For a list of layers, a list of these. With ``return_convergence_delta=True``, a pair of these and
+            the deltas (B,): the sum of an example's attributions minus F's change *along the path*. This differs from
+            F(inputs) - F(baselines), which ``compute_convergence_delta`` uses as in Captum, if some effect of the
+            inputs bypasses the layer. With ``return_diagnostics=True``, the diagnostics come last.
 
         Raises:
-            TypeError, ValueError: If an argument can't be used, or the layer did not run or has no row an example.
+            TypeError, ValueError: If an argument is invalid, or the layer did not run or does not have one row per
+                example.
 
         Warns:
-            UserWarning: If the model is in training mode, or the layer runs several times: then its last run is
-                explained. If it can't be told whether an additional tensor has one row per example.
-            RuntimeWarning: If F has a NaN or infinite gradient on the path of an example.
+            UserWarning: If the model is in training mode, if the layer runs several times (its last run is explained),
+                or if an additional tensor may or may not have one row per example.
+            RuntimeWarning: If F or its gradient is not finite on the path of an example, or ``tol`` is not reached.
         """
         if return_diagnostics:
             refuse_noise_tunnel()
         plan = StepPlan(
-            n_steps,
-            internal_batch_size,
-            return_convergence_delta,
-            return_diagnostics,
-            tol,
-            max_steps,
-            create_graph,
+            n_steps, internal_batch_size, return_convergence_delta, return_diagnostics, tol, max_steps, create_graph
         )
         return self._attribute(
             (self.quadrature,),
@@ -200,26 +190,20 @@ class LayerPathAttribution(PathMethod, captum.attr.LayerIntegratedGradients):
         return_diagnostics: bool = False,
         create_graph: bool = False,
     ) -> list[Any]:
-        """Several quadratures from one walk; see :meth:`captum_ext.attr.PathAttribution.attribute_each`.
+        """Compute several quadratures from one walk; see :meth:`captum_ext.attr.PathAttribution.attribute_each`.
 
         Args:
-            quadratures: What to compute; their gradients must be taken at the same points.
-            inputs: As for :meth:`attribute`, and so are the arguments that follow.
+            quadratures: The quadratures, which must take their gradients at the same points.
+            inputs: See :meth:`attribute` for this and the other arguments.
 
         Returns:
-            A list with what :meth:`attribute` returns, one entry a quadrature.
+            A list with one return value of :meth:`attribute` per quadrature.
 
         Raises:
-            ValueError: If the quadratures can't share a walk; otherwise as :meth:`attribute`.
+            ValueError: If the quadratures can't share a walk, or as :meth:`attribute`.
         """
         plan = StepPlan(
-            n_steps,
-            internal_batch_size,
-            return_convergence_delta,
-            return_diagnostics,
-            tol,
-            max_steps,
-            create_graph,
+            n_steps, internal_batch_size, return_convergence_delta, return_diagnostics, tol, max_steps, create_graph
         )
         return self._attribute(
             quadratures,
@@ -247,43 +231,39 @@ class LayerPathAttribution(PathMethod, captum.attr.LayerIntegratedGradients):
     ) -> list[Any]:
         checked = self._check_quadratures(quadratures, plan, method)
         arguments = format_layer_arguments(inputs, baselines, target, additional_forward_args, plan.create_graph)
-        hooked = LayerHooks(self.forward_func, format_layers(self.layer), at_input, self.device_ids)
-        with self._computation_context(plan.create_graph), hooked.hooked():
-            most = plan.internal_batch_size or default_rows(arguments.inputs)
-            arguments = settle_arguments(hooked, arguments, most)
-            ends, starts = self._ends(hooked, arguments, most)
-            warn_of_runs(hooked, ends.runs)
-            activations = _flat(ends)
+        hooks = LayerHooks(self.forward_func, format_layers(self.layer), at_input, self.device_ids)
+        with self._computation_context(plan.create_graph), hooks.active():
+            rows = plan.internal_batch_size or default_rows(arguments.inputs)
+            arguments = wrap_shared_arguments(hooks, arguments, rows)
+            ends, starts = self._read_ends(hooks, arguments, rows)
+            warn_of_runs(hooks, ends.runs)
+            activations = ends.flat()
             rows = plan.internal_batch_size or default_rows(arguments.inputs + activations)
-            patched = PatchedForward(hooked, ends)
-            args = arguments_at_layer(hooked, patched, ends, arguments, rows, self.path.look_ahead)
+            patched = PatchedForward(hooks, ends)
+            args = arguments_at_layer(hooks, patched, ends, arguments, rows, self.path.look_ahead)
             at_layer = Arguments(activations, starts, format_target(target, activations), args)
             plan = plan._replace(internal_batch_size=rows)
-            return self._explain(patched, checked, at_layer, plan, show_progress, partial(self._by_layer, ends))
+            return self._explain(patched, checked, at_layer, plan, show_progress, partial(self._group_by_layer, ends))
 
-    def _by_layer(self, ends: Activations, parts: Tensors) -> Any:
-        """Attributions in the form of the layers' activations."""
-        rest = iter(parts)
-        layers = [tuple(next(rest) for _ in tensors) for tensors in ends.tensors]
-        shaped = [tensors if len(tensors) > 1 else tensors[0] for tensors in layers]
-        return shaped if isinstance(self.layer, list) else shaped[0]
+    def _group_by_layer(self, ends: Activations, attributions: Tensors) -> Any:
+        """Attributions in the structure of the layers' activations."""
+        remaining = iter(attributions)
+        layers = [tuple(next(remaining) for _ in tensors) for tensors in ends.tensors]
+        grouped = [tensors if len(tensors) > 1 else tensors[0] for tensors in layers]
+        return grouped if isinstance(self.layer, list) else grouped[0]
 
-    def _ends(self, hooked: LayerHooks, arguments: Arguments, rows: int) -> tuple[Activations, Tensors | None]:
-        """The layer's activations at the inputs, and where the path starts (``None``: the path's own start)."""
+    def _read_ends(self, hooks: LayerHooks, arguments: Arguments, rows: int) -> tuple[Activations, Tensors | None]:
+        """The layer's activations at the inputs, and the path's start (``None``: the path's default)."""
         args = arguments.forward_args or ()
-        ends = read_all(hooked, arguments.inputs, args, rows)
+        ends = read_activations(hooks, arguments.inputs, args, rows)
         if not self.path.takes_baselines:
             return ends, arguments.baselines
         baselines = arguments.baselines or tuple(torch.zeros_like(tensor) for tensor in arguments.inputs)
-        starts = read_all(hooked, baselines, args, rows)
-        shapes = [[tensor.shape for tensor in _flat(activations)] for activations in (starts, ends)]
-        if shapes[0] != shapes[1]:
+        starts = read_activations(hooks, baselines, args, rows).flat()
+        start_shapes, end_shapes = ([tensor.shape for tensor in tensors] for tensors in (starts, ends.flat()))
+        if start_shapes != end_shapes:
             raise ValueError(
-                f"baselines: expected activations of the layer in the shapes that the inputs give, {shapes[1]}, got "
-                f"{shapes[0]}."
+                f"baselines: expected activations of the layer in the shapes that the inputs give, {end_shapes}, got "
+                f"{start_shapes}."
             )
-        return ends, tuple(tensor.to(torch.promote_types(tensor.dtype, torch.float32)) for tensor in _flat(starts))
-
-
-def _flat(activations: Activations) -> Tensors:
-    return tuple(tensor for tensors in activations.tensors for tensor in tensors)
+        return ends, tuple(tensor.to(torch.promote_types(tensor.dtype, torch.float32)) for tensor in starts)

@@ -1,4 +1,4 @@
-"""The layer methods by their names."""
+"""Named layer methods."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from captum_ext.quadratures import ImportantDirection
 
 
 class LayerIntegratedGradients(LayerPathAttribution):
-    """Integrated Gradients at a layer: Captum's constructor and results, with this library's walk.
+    """Integrated Gradients at a layer, with Captum's constructor and results.
 
-    The attributions are those of :class:`captum.attr.LayerIntegratedGradients` (to the rounding of Captum's weights to
-    float32), except for ``riemann_trapezoid``, and for layers that run several times; see
+    The attributions equal those of :class:`captum.attr.LayerIntegratedGradients`, apart from the rounding of Captum's
+    weights to float32, ``riemann_trapezoid``, and layers that run several times. See
     :class:`~captum_ext.attr.LayerPathAttribution`.
 
     Args:
-        forward_func: The model, or any function that runs it and returns one row an example.
+        forward_func: The model, or any function that runs it and returns one row per example.
         layer: The module whose activation is explained, or a list of modules.
-        device_ids: The order of the devices of a DataParallel model that ``forward_func`` wraps. Default: ``None``.
+        device_ids: The order of the devices if ``forward_func`` wraps a DataParallel model. Default: ``None``.
         multiply_by_inputs: ``False`` leaves out the factor (activation - baseline's activation). Default: True.
 
     Raises:
-        TypeError, ValueError: As :class:`~captum_ext.attr.LayerPathAttribution`.
+        TypeError, ValueError: See :class:`~captum_ext.attr.LayerPathAttribution`.
 
     Reference:
         Sundararajan, Taly, Yan: Axiomatic Attribution for Deep Networks. ICML 2017.
@@ -56,19 +56,19 @@ class LayerIntegratedGradients(LayerPathAttribution):
 class LayerIDGI(LayerPathAttribution):
     """Important Direction Gradient Integration (IDGI) at a layer, on any path.
 
-    F's change from point to point of the layer's path is shared out in proportion to the squared gradient with respect
-    to the layer. See :class:`~captum_ext.attr.IDGI` and :class:`~captum_ext.attr.LayerPathAttribution`.
+    Each step's change of F is distributed in proportion to the squared gradient with respect to the layer. See
+    :class:`~captum_ext.attr.IDGI` and :class:`~captum_ext.attr.LayerPathAttribution`.
 
     Args:
-        forward_func: The model, or any function that runs it and returns one row an example.
+        forward_func: The model, or any function that runs it and returns one row per example.
         layer: The module whose activation is explained, or a list of modules.
-        device_ids: The order of the devices of a DataParallel model that ``forward_func`` wraps. Default: ``None``.
+        device_ids: The order of the devices if ``forward_func`` wraps a DataParallel model. Default: ``None``.
         path: The points between the two activations. Default: the straight line.
-        backward: Which vector-Jacobian product is the gradient. Default: the ordinary one.
-        multiply_by_inputs: Taken for Captum's keyword. Only True, the default, has a meaning here.
+        backward: The backward rule. Default: the ordinary gradient.
+        multiply_by_inputs: Accepted for compatibility with Captum; must be True, the default.
 
     Raises:
-        TypeError, ValueError: As :class:`~captum_ext.attr.LayerPathAttribution`.
+        TypeError, ValueError: See :class:`~captum_ext.attr.LayerPathAttribution`.
 
     Reference:
         Yang, Wang, Bilgic: IDGI: A Framework to Eliminate Explanation Noise from Integrated Gradients.
@@ -97,20 +97,20 @@ class LayerIDGI(LayerPathAttribution):
 
 
 class LayerGuidedIG(LayerPathAttribution):
-    """Guided Integrated Gradients at a layer: the activation's features of small gradient move first.
+    """Guided Integrated Gradients at a layer: the activation's features with small gradients move first.
 
     See :class:`~captum_ext.attr.GuidedIG` and :class:`~captum_ext.attr.LayerPathAttribution`.
 
     Args:
-        forward_func: The model, or any function that runs it and returns one row an example.
+        forward_func: The model, or any function that runs it and returns one row per example.
         layer: The module whose activation is explained, or a list of modules.
-        device_ids: The order of the devices of a DataParallel model that ``forward_func`` wraps. Default: ``None``.
-        fraction: The share of all features, in (0, 1], that moves at a time. Default: 0.25.
-        max_dist: How far a feature may stray from the straight line, in [0, 1]. Default: 0.02.
-        multiply_by_inputs: Taken for Captum's keyword. Only True, the default, has a meaning here.
+        device_ids: The order of the devices if ``forward_func`` wraps a DataParallel model. Default: ``None``.
+        fraction: The share of all features, in (0, 1], that moves at once. Default: 0.25.
+        max_dist: The largest deviation of a feature from the straight line, in [0, 1]. Default: 0.02.
+        multiply_by_inputs: Accepted for compatibility with Captum; must be True, the default.
 
     Raises:
-        TypeError, ValueError: As :class:`~captum_ext.attr.LayerPathAttribution`.
+        TypeError, ValueError: See :class:`~captum_ext.attr.LayerPathAttribution`.
 
     Reference:
         Kapishnikov et al.: Guided Integrated Gradients: An Adaptive Path Method for Removing Noise. CVPR 2021.
@@ -140,23 +140,23 @@ class LayerGuidedIG(LayerPathAttribution):
 
 
 class LayerBlurIG(LayerPathAttribution):
-    """Blur Integrated Gradients at a layer that has spatial dimensions: from its blurred activation to the sharp one.
+    """Blur Integrated Gradients at a layer with spatial dimensions: from the blurred activation to the sharp one.
 
-    ``attribute`` takes ``baselines=None`` only. See :class:`~captum_ext.attr.BlurIG` and
+    ``attribute`` accepts only ``baselines=None``. See :class:`~captum_ext.attr.BlurIG` and
     :class:`~captum_ext.attr.LayerPathAttribution`.
 
     Args:
-        forward_func: The model, or any function that runs it and returns one row an example.
+        forward_func: The model, or any function that runs it and returns one row per example.
         layer: The module whose activation is explained, or a list of modules.
-        device_ids: The order of the devices of a DataParallel model that ``forward_func`` wraps. Default: ``None``.
+        device_ids: The order of the devices if ``forward_func`` wraps a DataParallel model. Default: ``None``.
         max_sigma: The strongest blur, in units of the layer's grid. Default: 50.
-        schedule: How sigma falls along the path, ``"linear"`` (default), ``"square"`` or ``"sqrt"``.
+        schedule: The decrease of sigma along the path: ``"linear"`` (default), ``"square"`` or ``"sqrt"``.
         padding_mode: ``"constant"`` (zeros, default), ``"reflect"`` or ``"replicate"``.
         spatial_dims: The activation's dimensions to blur. Default: all after (batch, channel).
-        multiply_by_inputs: Taken for Captum's keyword. Only True, the default, has a meaning here.
+        multiply_by_inputs: Accepted for compatibility with Captum; must be True, the default.
 
     Raises:
-        TypeError, ValueError: As :class:`~captum_ext.attr.LayerPathAttribution`.
+        TypeError, ValueError: See :class:`~captum_ext.attr.LayerPathAttribution`.
 
     Reference:
         Xu, Venugopalan, Sundararajan: Attribution in Scale and Space. CVPR 2020.

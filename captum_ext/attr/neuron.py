@@ -1,4 +1,4 @@
-"""Path methods whose F is a neuron inside the model."""
+"""Path methods for neurons inside the model."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from captum_ext._engine.arguments import format_arguments
 from captum_ext._engine.layer_arguments import format_layers
 from captum_ext._engine.step_plan import MAX_STEPS, TOLERANCE, StepPlan
 from captum_ext._utils._captum import select_neuron
-from captum_ext._utils.devices import device_mismatch_explained
+from captum_ext._utils.devices import explain_device_mismatch
 from captum_ext._utils.numbers import is_boolean
 from captum_ext._utils.types import BaselineType, TensorOrTuple
 from captum_ext.attr._base import PathMethod
@@ -26,24 +26,23 @@ NeuronSelector: TypeAlias = int | tuple[int | slice, ...] | Callable[[Any], Tens
 
 
 class NeuronPathAttribution(PathMethod, NeuronAttribution):
-    """Gradients of a neuron inside the model, along any path of the inputs, summed by any quadrature.
+    """Gradients of a neuron inside the model along any path of the inputs, combined by any quadrature.
 
-    What :class:`~captum_ext.attr.PathAttribution` does for the model's output, for a neuron of a layer.
+    It is :class:`~captum_ext.attr.PathAttribution` with a neuron of a layer as the output.
 
     Args:
         forward_func: The model, or any function that runs it.
         layer: The module that has the neuron.
-        device_ids: The order of the devices of a DataParallel model that ``forward_func`` wraps. Default: that of
-            ``forward_func``, if it is one.
+        device_ids: The order of the devices if ``forward_func`` wraps a DataParallel model. Default: that of
+            ``forward_func``.
         path: The points between baseline and input. Default: the straight line.
-        quadrature: How gradients become an attribution. Default: ``WeightedSum`` by the path's own rule.
-        backward: Which vector-Jacobian product is the gradient, from the layer down to the input. Default: the
-            ordinary one.
-        multiply_by_inputs: ``False`` leaves out the factor (inputs - baselines). Straight path and ``WeightedSum``
-            only.
+        quadrature: How gradients are combined. Default: ``WeightedSum`` with the path's default rule.
+        backward: The backward rule from the layer to the input. Default: the ordinary gradient.
+        multiply_by_inputs: ``False`` leaves out the factor (inputs - baselines), which only the straight path and
+            ``WeightedSum`` have. Default: True.
 
     Raises:
-        TypeError, ValueError: As :class:`~captum_ext.attr.PathAttribution`.
+        TypeError, ValueError: See :class:`~captum_ext.attr.PathAttribution`.
 
     Reference:
         Sundararajan, Taly, Yan: Axiomatic Attribution for Deep Networks. ICML 2017, on path methods.
@@ -69,7 +68,7 @@ class NeuronPathAttribution(PathMethod, NeuronAttribution):
         multiply_by_inputs: bool = True,
     ) -> None:
         """See the class."""
-        NeuronAttribution.__init__(self, forward_func, _one(layer), device_ids)
+        NeuronAttribution.__init__(self, forward_func, _single_layer(layer), device_ids)
         PathMethod.__init__(self, forward_func, path, quadrature, backward, multiply_by_inputs)
 
     @log_usage(part_of_slo=True)  # type: ignore[untyped-decorator]
@@ -95,52 +94,47 @@ class NeuronPathAttribution(PathMethod, NeuronAttribution):
 
         Args:
             inputs: The examples to explain: a tensor (B, ...), or a tuple of them with equal B.
-            neuron_selector: Which neuron: an int for a layer of rank 2; a tuple of ints and slices, one for each
-                dimension after the batch, where slices stand for the sum of their neurons; or a function that takes the
-                layer's tensor (a tuple if there are several) and returns one number an example. A single number for all
-                rows, as from ``torch.sum``, is taken for a sum over rows: right for ``WeightedSum``, refused where
-                F itself is needed.
-            baselines: Where the path starts; see :meth:`captum_ext.attr.PathAttribution.attribute`.
+            neuron_selector: The neuron: an int for a layer of rank 2; a tuple with one int or slice for each dimension
+                after the batch, where a slice is the sum of its neurons; or a function of the layer's tensor (a tuple
+                if there are several) that returns one number per example. A single number for all rows, as from
+                ``torch.sum``, is treated as a sum over rows; it is refused if the value of each example is needed.
+            baselines: The path's start; see :meth:`captum_ext.attr.PathAttribution.attribute`.
             additional_forward_args: Further arguments of ``forward_func``; see there.
-            n_steps: Steps of the path, or ``"auto"`` for as many as each example needs. Default: 50, Captum's.
-            method: The rule to integrate by, one of the quadrature's. Default ``None``: the class's own.
-            internal_batch_size: The most rows in any forward pass; see there for the default.
-            attribute_to_neuron_input: Whether the neuron is one of the layer's input or output (default).
-            return_convergence_delta: Whether to return the delta too: the sum of an example's attributions less the
+            n_steps: The number of steps, or ``"auto"`` for as many as each example needs. Default: 50, as in Captum.
+            method: The quadrature's rule. Default ``None``: the class's default.
+            internal_batch_size: The most rows of a forward pass; see there for the default.
+            attribute_to_neuron_input: Whether the neuron is part of the layer's input instead of its output.
+            return_convergence_delta: Whether to return the deltas too: the sum of an example's attributions minus the
                 neuron's change from the path's start to the input.
-            show_progress: Whether to show a progress bar, one tick per forward pass.
+            show_progress: Whether to show a progress bar, one tick per forward pass (per example with
+                ``n_steps="auto"``).
             tol: For ``n_steps="auto"``; see :meth:`captum_ext.attr.PathAttribution.attribute`.
             max_steps: For ``n_steps="auto"``; see there.
-            return_diagnostics: Whether to return :class:`~captum_ext.attr.Diagnostics` too; see there.
+            return_diagnostics: Whether to return :class:`~captum_ext.attr.Diagnostics` too.
             create_graph: Whether the attributions can be differentiated; see there. Default: False.
 
         Returns:
-            The attributions, in the inputs' shape, device and dtype (float32 for half precision), a tuple if ``inputs``
-            is one; with ``return_convergence_delta=True`` a pair of these and the deltas (B,).
+            The attributions in the inputs' shape, device and dtype (float32 for half precision); a tuple if ``inputs``
+            is one. With ``return_convergence_delta=True``, a pair of these and the deltas (B,). With
+            ``return_diagnostics=True``, the diagnostics come last.
 
         Raises:
-            TypeError, ValueError: If an argument can't be used, or the layer did not run.
+            TypeError, ValueError: If an argument is invalid, or the layer did not run.
         """
         plan = StepPlan(
-            n_steps,
-            internal_batch_size,
-            return_convergence_delta,
-            return_diagnostics,
-            tol,
-            max_steps,
-            create_graph,
+            n_steps, internal_batch_size, return_convergence_delta, return_diagnostics, tol, max_steps, create_graph
         )
         checked = self._check_quadratures((self.quadrature,), plan, method)
         arguments = format_arguments(inputs, baselines, None, additional_forward_args)
-        hooked = LayerHooks(self.forward_func, (_one(self.layer),), attribute_to_neuron_input, self.device_ids)
+        hooks = LayerHooks(self.forward_func, (_single_layer(self.layer),), attribute_to_neuron_input, self.device_ids)
         needs_values = (
             return_convergence_delta or return_diagnostics or plan.adaptive or any(q.needs_values for q in checked)
         )
-        neuron = _Neuron(hooked, neuron_selector, needs_values)
-        # A function may sum over the rows, which gives no example's value.
+        neuron = _Neuron(hooks, neuron_selector, needs_values)
+        # A function may sum over the rows, and then there is no value per example.
         has_values = needs_values or not callable(neuron_selector)
-        named = device_mismatch_explained(self.forward_func, arguments.inputs, arguments.forward_args)
-        with self._computation_context(plan.create_graph), hooked.hooked(), named:
+        named = explain_device_mismatch(self.forward_func, arguments.inputs, arguments.forward_args)
+        with self._computation_context(plan.create_graph), hooks.active(), named:
             return self._explain(
                 neuron,
                 checked,
@@ -152,17 +146,17 @@ class NeuronPathAttribution(PathMethod, NeuronAttribution):
             )[0]
 
 
-def _one(layer: object) -> nn.Module:
+def _single_layer(layer: object) -> nn.Module:
     if isinstance(layer, list):
         raise TypeError(f"layer: expected one module, got a list of {len(layer)}.")
     return format_layers(layer)[0]
 
 
 def check_selector(selector: object) -> None:
-    """Raise ``TypeError`` if this is no ``neuron_selector``."""
+    """Raise ``TypeError`` if this is not a ``neuron_selector``."""
     indices = selector if isinstance(selector, tuple) else (selector,)
-    known = callable(selector) or isinstance(selector, int | tuple)
-    if not known or any(map(is_boolean, indices)):
+    is_selector = callable(selector) or isinstance(selector, int | tuple)
+    if not is_selector or any(map(is_boolean, indices)):
         raise TypeError(
             "neuron_selector: expected an int, a tuple of ints and slices, or a function of the layer's tensor, "
             f"got {selector!r:.80}."
@@ -170,30 +164,29 @@ def check_selector(selector: object) -> None:
 
 
 class _Neuron:
-    """A neuron as a function of what the model takes: one number a row."""
+    """A neuron as a function of the model's arguments, with one number per row."""
 
-    def __init__(self, hooked: LayerHooks, selector: NeuronSelector, needs_values: bool) -> None:
+    def __init__(self, hooks: LayerHooks, selector: NeuronSelector, needs_values: bool) -> None:
         check_selector(selector)
-        self._hooked = hooked
+        self._hooks = hooks
         self._selector = selector
         self._needs_values = needs_values
 
-    def __call__(self, *given: Any) -> Tensor:
-        rows = len(given[0])
-        (tensors,) = self._hooked.read(given).tensors
+    def __call__(self, *args: Any) -> Tensor:
+        rows = len(args[0])
+        (tensors,) = self._hooks.read(args).tensors
         shapes = [tuple(tensor.shape) for tensor in tensors]
         try:
             neuron = select_neuron(tensors, self._selector)
         except (AssertionError, IndexError) as error:
             raise ValueError(
-                f"neuron_selector: {self._selector} picks no neuron of a layer with {self._hooked.end} {shapes}: "
-                f"{error}"
+                f"neuron_selector: {self._selector} picks no neuron of a layer with {self._hooks.end} {shapes}: {error}"
             ) from error
         if not isinstance(neuron, Tensor) or neuron.numel() not in (1, rows):
             got = tuple(neuron.shape) if isinstance(neuron, Tensor) else type(neuron).__name__
             raise ValueError(
                 f"neuron_selector: expected one number for each of {rows} rows, got {got} of a layer with "
-                f"{self._hooked.end} {shapes}. Give an index for each dimension after the batch."
+                f"{self._hooks.end} {shapes}. Give an index for each dimension after the batch."
             )
         if neuron.numel() == rows:
             return neuron.reshape(rows)
@@ -202,5 +195,5 @@ class _Neuron:
                 f"neuron_selector: expected one number for each of {rows} rows, since the quadrature or the delta "
                 "needs the neuron's value for each example, got one for all. Sum over all dimensions but the first."
             )
-        # A sum over rows: its gradient is that of each row's own share.
+        # The gradient of a sum over rows is the gradient of each row's share.
         return neuron.reshape(1).expand(rows) / rows

@@ -1,4 +1,4 @@
-"""The neuron methods by their names."""
+"""Named neuron methods."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from captum_ext.quadratures import ImportantDirection
 
 
 class NeuronIntegratedGradients(NeuronPathAttribution):
-    """Integrated Gradients of a neuron inside the model: Captum's constructor and results.
+    """Integrated Gradients of a neuron inside the model, with Captum's constructor and results.
 
-    The attributions are those of :class:`captum.attr.NeuronIntegratedGradients` (to the rounding of Captum's weights to
-    float32), except for ``riemann_trapezoid``.
+    The attributions equal those of :class:`captum.attr.NeuronIntegratedGradients`, apart from the rounding of Captum's
+    weights to float32 and ``riemann_trapezoid``.
 
     Args:
         forward_func: The model, or any function that runs it.
         layer: The module that has the neuron.
-        device_ids: The order of the devices of a DataParallel model that ``forward_func`` wraps. Default: ``None``.
+        device_ids: The order of the devices if ``forward_func`` wraps a DataParallel model. Default: ``None``.
         multiply_by_inputs: ``False`` leaves out the factor (inputs - baselines). Default: True.
 
     Raises:
-        TypeError: If an argument is of another type.
+        TypeError: If an argument has another type.
 
     Reference:
         Sundararajan, Taly, Yan: Axiomatic Attribution for Deep Networks. ICML 2017.
@@ -54,19 +54,19 @@ class NeuronIntegratedGradients(NeuronPathAttribution):
 class NeuronIDGI(NeuronPathAttribution):
     """Important Direction Gradient Integration (IDGI) of a neuron, on any path of the inputs.
 
-    The neuron's change on each step goes to the inputs in proportion to their squared gradient. See
+    The neuron's change on each step is distributed in proportion to the squared gradient. See
     :class:`~captum_ext.attr.IDGI` and :class:`~captum_ext.attr.NeuronPathAttribution`.
 
     Args:
         forward_func: The model, or any function that runs it.
         layer: The module that has the neuron.
-        device_ids: The order of the devices of a DataParallel model that ``forward_func`` wraps. Default: ``None``.
+        device_ids: The order of the devices if ``forward_func`` wraps a DataParallel model. Default: ``None``.
         path: The points between baseline and input. Default: the straight line.
-        backward: Which vector-Jacobian product is the gradient. Default: the ordinary one.
-        multiply_by_inputs: Captum's default, ``True``; IDGI has no factor (inputs - baselines) to leave out.
+        backward: The backward rule. Default: the ordinary gradient.
+        multiply_by_inputs: Accepted for compatibility with Captum; must be True, the default.
 
     Raises:
-        TypeError, ValueError: As :class:`~captum_ext.attr.NeuronPathAttribution`.
+        TypeError, ValueError: See :class:`~captum_ext.attr.NeuronPathAttribution`.
 
     Reference:
         Yang, Wang, Bilgic: IDGI: A Framework to Eliminate Explanation Noise from Integrated Gradients.
@@ -94,20 +94,20 @@ class NeuronIDGI(NeuronPathAttribution):
 
 
 class NeuronGuidedIG(NeuronPathAttribution):
-    """Guided Integrated Gradients of a neuron: the inputs whose gradient is small move first.
+    """Guided Integrated Gradients of a neuron: the features with small gradients move first.
 
     See :class:`~captum_ext.attr.GuidedIG` and :class:`~captum_ext.attr.NeuronPathAttribution`.
 
     Args:
         forward_func: The model, or any function that runs it.
         layer: The module that has the neuron.
-        device_ids: The order of the devices of a DataParallel model that ``forward_func`` wraps. Default: ``None``.
-        fraction: The share of all features, in (0, 1], that moves at a time. Default: 0.25.
-        max_dist: How far a feature may stray from the straight line, in [0, 1]. Default: 0.02.
-        multiply_by_inputs: Captum's default, ``True``; the guided path's factor can't be left out.
+        device_ids: The order of the devices if ``forward_func`` wraps a DataParallel model. Default: ``None``.
+        fraction: The share of all features, in (0, 1], that moves at once. Default: 0.25.
+        max_dist: The largest deviation of a feature from the straight line, in [0, 1]. Default: 0.02.
+        multiply_by_inputs: Accepted for compatibility with Captum; must be True, the default.
 
     Raises:
-        TypeError, ValueError: As :class:`~captum_ext.attr.NeuronPathAttribution`.
+        TypeError, ValueError: See :class:`~captum_ext.attr.NeuronPathAttribution`.
 
     Reference:
         Kapishnikov et al.: Guided Integrated Gradients: An Adaptive Path Method for Removing Noise. CVPR 2021.
@@ -139,21 +139,21 @@ class NeuronGuidedIG(NeuronPathAttribution):
 class NeuronBlurIG(NeuronPathAttribution):
     """Blur Integrated Gradients of a neuron: from the blurred input to the sharp one.
 
-    ``attribute`` takes ``baselines=None`` only. See :class:`~captum_ext.attr.BlurIG` and
+    ``attribute`` accepts only ``baselines=None``. See :class:`~captum_ext.attr.BlurIG` and
     :class:`~captum_ext.attr.NeuronPathAttribution`.
 
     Args:
         forward_func: The model, or any function that runs it.
         layer: The module that has the neuron.
-        device_ids: The order of the devices of a DataParallel model that ``forward_func`` wraps. Default: ``None``.
+        device_ids: The order of the devices if ``forward_func`` wraps a DataParallel model. Default: ``None``.
         max_sigma: The strongest blur, in pixels. Default: 50.
-        schedule: How sigma falls along the path, ``"linear"`` (default), ``"square"`` or ``"sqrt"``.
+        schedule: The decrease of sigma along the path: ``"linear"`` (default), ``"square"`` or ``"sqrt"``.
         padding_mode: ``"constant"`` (zeros, default), ``"reflect"`` or ``"replicate"``.
         spatial_dims: The dimensions to blur. Default: all after (batch, channel).
-        multiply_by_inputs: Captum's default, ``True``; the blur path's factor can't be left out.
+        multiply_by_inputs: Accepted for compatibility with Captum; must be True, the default.
 
     Raises:
-        TypeError, ValueError: As :class:`~captum_ext.attr.NeuronPathAttribution`.
+        TypeError, ValueError: See :class:`~captum_ext.attr.NeuronPathAttribution`.
 
     Reference:
         Xu, Venugopalan, Sundararajan: Attribution in Scale and Space. CVPR 2020.

@@ -1,8 +1,8 @@
-"""The one ``attribute()`` of all path methods."""
+"""Path methods at the inputs."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Literal, overload
 
 from captum.log import log_usage
@@ -13,31 +13,30 @@ from captum_ext._engine.step_plan import MAX_STEPS, TOLERANCE, StepPlan
 from captum_ext._utils.types import BaselineType, TargetType, TensorOrTuple
 from captum_ext.attr._base import PathMethod
 from captum_ext.attr._noise_tunnel import refuse_noise_tunnel
-from captum_ext.backward.base import BackwardRule
-from captum_ext.paths import Path, StraightPath
 from captum_ext.quadratures import Quadrature
 
 
 class PathAttribution(PathMethod):
-    """Gradients along any path, summed by any quadrature.
+    """Gradients along any path, combined by any quadrature.
 
-    Integrated Gradients is ``PathAttribution(f)``; its relatives are this class with other parts: Blur IG has
-    ``path=BlurPath()``, IDGI ``quadrature=ImportantDirection()``, and any combination works.
+    ``PathAttribution(model)`` is Integrated Gradients. With ``path=BlurPath()`` it is Blur IG, with
+    ``quadrature=ImportantDirection()`` IDGI, and any combination works.
 
     Args:
-        forward_func: The model, or any function that takes the inputs and returns one row an example.
+        forward_func: The model, or any function that takes the inputs and returns one row per example.
         path: The points between baseline and input. Default: the straight line.
-        quadrature: How gradients become an attribution. Default: ``WeightedSum`` by the path's own rule.
-        backward: Which vector-Jacobian product is the gradient, such as a
-            :class:`~captum_ext.patterns.PatternRule`. Default: the ordinary one. By another rule the attributions do
-            not sum to F(input) - F(start), so there is no convergence delta.
-        multiply_by_inputs: ``False`` leaves out the factor (inputs - baselines), as in Captum: the "local"
-            attribution of https://arxiv.org/abs/1711.06104. Straight path and ``WeightedSum`` only.
+        quadrature: How gradients are combined. Default: ``WeightedSum`` with the path's default rule.
+        backward: The backward rule, such as a :class:`~captum_ext.patterns.PatternRule`. Default: the ordinary
+            gradient. With a custom rule, the attributions need not sum to F(input) - F(start), so there is no
+            convergence delta.
+        multiply_by_inputs: ``False`` leaves out the factor (inputs - baselines), as in Captum, for the "local"
+            attributions of https://arxiv.org/abs/1711.06104. Only the straight path and ``WeightedSum`` have this
+            factor. Default: True.
 
     Raises:
-        ValueError: If ``multiply_by_inputs=False`` and the path or the quadrature has no such factor, or the backward
-            rule does not fit ``forward_func``.
-        TypeError: If a part is something else, such as the class ``BlurPath`` for ``BlurPath()``.
+        ValueError: If ``multiply_by_inputs=False`` and the path or the quadrature does not have the factor, or the
+            backward rule does not fit ``forward_func``.
+        TypeError: If a part has another type, such as the class ``BlurPath`` instead of ``BlurPath()``.
 
     Reference:
         Sundararajan, Taly, Yan: Axiomatic Attribution for Deep Networks. ICML 2017, on path methods.
@@ -53,17 +52,6 @@ class PathAttribution(PathMethod):
         >>> attributions.shape, delta.shape
         (torch.Size([2, 4]), torch.Size([2]))
     """
-
-    def __init__(
-        self,
-        forward_func: Callable[..., Tensor],
-        path: Path = StraightPath(),  # noqa: B008 -- immutable
-        quadrature: Quadrature | None = None,
-        backward: BackwardRule | None = None,
-        multiply_by_inputs: bool = True,
-    ) -> None:
-        """See the class."""
-        super().__init__(forward_func, path, quadrature, backward, multiply_by_inputs)
 
     @overload
     def attribute(
@@ -143,60 +131,55 @@ class PathAttribution(PathMethod):
         """Attribute the output to the inputs; the arguments are those of Captum's Integrated Gradients.
 
         Args:
-            inputs: The examples to explain: a tensor (B, ...), or a tuple of them with equal B if
-                ``forward_func`` takes several. Integers are explained as floating point numbers.
-            baselines: Where the path starts: a number, a tensor shaped as the inputs or with one example, or a
-                tuple of these, one an input. Default: zeros. (``BlurPath`` starts from the blurred input and
-                takes ``None`` only.)
-            target: Which output to explain: an int, or a tuple of ints for outputs of more dimensions, for all
-                examples; a list or a tensor (B,) of one for each. Default ``None``: the output is one number
-                an example.
-            additional_forward_args: Further arguments of ``forward_func``, a tuple if several. Tensors have
-                one row per example (0-dimensional and :class:`~captum_ext.attr.SharedArgument` ones aside).
-            n_steps: Steps of the path, 1 at least. Default: 50, Captum's. ``"auto"`` takes as many as each example
-                needs to reach ``tol``, where its path needs them, by ``riemann_trapezoid``; not on ``GuidedPath``,
-                nor by a backward rule.
-            method: The rule to integrate by, one of the quadrature's. Default ``None``: the class's own.
-            internal_batch_size: The most rows in any forward pass; it may be less than B. The attributions
-                depend on it only by the rounding of the model's batches. Default ``None``: 8 photographs of
-                3 x 224 x 224 or as many input values (16 on other devices), at most 1024 rows; it is
-                not timed. On a GPU more is faster.
-            return_convergence_delta: Whether to return the delta too.
-            show_progress: Whether to show a progress bar, one tick per forward pass (with ``"auto"``, per example).
-            tol: For ``"auto"``: the relative error to reach. For ``WeightedSum`` that is the completeness error, while
-                the estimated L2 error of the map may be three times as large; for ``ImportantDirection``, whose sum is
-                always right, it is the estimated error of the map, and what the gradients along the path leave over of
-                F's change. Default: 0.01.
-            max_steps: For ``"auto"``: the most steps. Default: 512.
+            inputs: The examples to explain: a tensor (B, ...), or a tuple of tensors with equal B if ``forward_func``
+                takes several. Integers are explained as floating point numbers.
+            baselines: The path's start: a number, a tensor in the inputs' shape or with one example, or a tuple of
+                these, one per input. Default: zeros. ``BlurPath`` starts from the blurred input and accepts only
+                ``None``.
+            target: The output to explain: an int for all examples (a tuple of ints if the output has further
+                dimensions), or a list or tensor (B,) with one per example. Default ``None``: the output is one number
+                per example.
+            additional_forward_args: Further arguments of ``forward_func``, a tuple if several. Tensors have one row per
+                example, except 0-dimensional ones and those in a :class:`~captum_ext.attr.SharedArgument`.
+            n_steps: The number of steps, at least 1. Default: 50, as in Captum. With ``"auto"``, each example gets as
+                many as it needs to reach ``tol``, placed where its path needs them, with ``riemann_trapezoid``. This is
+                not available on paths that find each point from the last gradient, such as ``GuidedPath``, and with a
+                custom backward rule.
+            method: The quadrature's rule. Default ``None``: the class's default.
+            internal_batch_size: The most rows of a forward pass; it may be less than B. The attributions depend on it
+                only through the model's rounding. Default ``None``: as many rows as 8 photographs of 3 x 224 x 224 have
+                input values (16 on devices other than the CPU), at most 1024. On a GPU, larger passes are faster; set
+                it to what fits in memory.
+            return_convergence_delta: Whether to return the deltas too.
+            show_progress: Whether to show a progress bar, one tick per forward pass (per example with ``"auto"``).
+            tol: The relative error to reach with ``"auto"``. For ``WeightedSum``, this is the completeness error; the
+                estimated L2 error of the map may be three times as large. For ``ImportantDirection``, whose
+                completeness error is always 0, it is the map's estimated error and the part of F's change that the
+                gradients along the path do not explain. Default: 0.01.
+            max_steps: The most steps with ``"auto"``. Default: 512.
             return_diagnostics: Whether to return :class:`~captum_ext.attr.Diagnostics` too.
-            create_graph: Whether the attributions can be differentiated, with respect to the model's parameters and to
-                inputs that require a gradient, as for a loss on attributions. On paths known in advance; memory holds
-                the graphs of all points. Default: False, and they are detached.
+            create_graph: Whether the attributions can be differentiated with respect to the model's parameters and
+                inputs that require a gradient, as for a loss on attributions. Available on paths that are known in
+                advance; memory holds the graphs of all points. Default: False; the attributions are detached.
 
         Returns:
-            The attributions, in the inputs' shape, device and dtype (float32 for half precision), a tuple if
-            ``inputs`` is one. With ``return_convergence_delta=True`` a pair of these and the deltas (B,): the
-            sum of an example's attributions less F(input) - F(start of the path). With
-            ``return_diagnostics=True`` the diagnostics come last.
+            The attributions in the inputs' shape, device and dtype (float32 for half precision); a tuple if ``inputs``
+            is one. With ``return_convergence_delta=True``, a pair of these and the deltas (B,): the sum of an example's
+            attributions minus F(input) - F(start of the path). With ``return_diagnostics=True``, the diagnostics come
+            last.
 
         Raises:
-            TypeError, ValueError: If an argument can't be used; the message says what to write instead.
+            TypeError, ValueError: If an argument is invalid; the message says what to write instead.
 
         Warns:
             UserWarning: If the model is in training mode.
-            RuntimeWarning: If F has a NaN or infinite gradient on the path of an example, or ``tol`` is not
-                reached: because of ``max_steps``, or because the output jumps.
+            RuntimeWarning: If F or its gradient is not finite on the path of an example, or if ``tol`` is not reached
+                because of ``max_steps`` or a jump of the output.
         """
         if return_diagnostics:
             refuse_noise_tunnel()
         plan = StepPlan(
-            n_steps,
-            internal_batch_size,
-            return_convergence_delta,
-            return_diagnostics,
-            tol,
-            max_steps,
-            create_graph,
+            n_steps, internal_batch_size, return_convergence_delta, return_diagnostics, tol, max_steps, create_graph
         )
         return self._attribute(
             (self.quadrature,), method, inputs, baselines, target, additional_forward_args, plan, show_progress
@@ -220,19 +203,19 @@ class PathAttribution(PathMethod):
         return_diagnostics: bool = False,
         create_graph: bool = False,
     ) -> list[Any]:
-        """Several quadratures from one walk along the path: IG and IDGI for the price of one.
+        """Compute several quadratures from one walk along the path, such as IG and IDGI at the cost of one.
 
         Args:
-            quadratures: What to compute, such as ``[WeightedSum("riemann_trapezoid"), ImportantDirection()]``.
-                They must take their gradients at the same points: any rules on the closed grid
-                0, 1/n, ..., 1 do (``riemann_left``, ``riemann_right``, ``riemann_trapezoid``).
-            inputs: As for :meth:`attribute`, and so are the arguments that follow.
+            quadratures: The quadratures, such as ``[WeightedSum("riemann_trapezoid"), ImportantDirection()]``. They
+                must take their gradients at the same points, as all rules on the closed grid 0, 1/n, ..., 1 do
+                (``riemann_left``, ``riemann_right``, ``riemann_trapezoid``).
+            inputs: See :meth:`attribute` for this and the other arguments.
 
         Returns:
-            A list with what :meth:`attribute` returns, one entry a quadrature.
+            A list with one return value of :meth:`attribute` per quadrature.
 
         Raises:
-            ValueError: If the quadratures can't share a walk; otherwise as :meth:`attribute`.
+            ValueError: If the quadratures can't share a walk, or as :meth:`attribute`.
 
         Example:
             >>> from captum_ext.attr import PathAttribution
@@ -243,13 +226,7 @@ class PathAttribution(PathMethod):
             ... )
         """
         plan = StepPlan(
-            n_steps,
-            internal_batch_size,
-            return_convergence_delta,
-            return_diagnostics,
-            tol,
-            max_steps,
-            create_graph,
+            n_steps, internal_batch_size, return_convergence_delta, return_diagnostics, tol, max_steps, create_graph
         )
         return self._attribute(
             quadratures, None, inputs, baselines, target, additional_forward_args, plan, show_progress

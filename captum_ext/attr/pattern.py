@@ -23,7 +23,7 @@ from captum_ext.patterns.rules import Mode
 
 
 class _PatternGradient(GradientAttribution):
-    """One backward pass from the output's value, by patterns."""
+    """One backward pass from the output's value, with patterns."""
 
     _mode: ClassVar[Mode]
 
@@ -53,16 +53,16 @@ class _PatternGradient(GradientAttribution):
 
         Args:
             inputs: The examples to explain: a tensor (B, ...), or a tuple of them with equal B.
-            target: Which output to explain; see :meth:`captum_ext.attr.PathAttribution.attribute`.
+            target: The output to explain; see :meth:`captum_ext.attr.PathAttribution.attribute`.
             additional_forward_args: Further arguments of ``forward_func``; see there.
-            internal_batch_size: The most rows in any forward pass; see there for the default.
+            internal_batch_size: The most rows of a forward pass; see there for the default.
 
         Returns:
-            The attributions in the inputs' shape, device and dtype (float32 for half precision), a tuple if
-            ``inputs`` is one.
+            The attributions in the inputs' shape, device and dtype (float32 for half precision); a tuple if ``inputs``
+            is one.
 
         Raises:
-            TypeError, ValueError: If an argument can't be used.
+            TypeError, ValueError: If an argument is invalid.
         """
         StepPlan(internal_batch_size=internal_batch_size).check()
         arguments = format_arguments(inputs, None, target, additional_forward_args)
@@ -93,26 +93,26 @@ class _PatternGradient(GradientAttribution):
 
     @classmethod
     def get_name(cls) -> str:
-        """The class's name, as the papers have it."""
+        """The class's name, as in the paper."""
         return cls.__name__
 
     def attribute_future(self) -> None:
-        """Not there, as in Captum's gradient methods."""
+        """Not implemented, as in Captum's gradient methods."""
         raise NotImplementedError(f"attribute_future is not implemented for {type(self).__name__}")
 
 
 class PatternNet(_PatternGradient):
-    """PatternNet: the signal in the input that the output was computed from.
+    """PatternNet: the signal in the input from which the output was computed.
 
-    The output's value is sent back through the network with the patterns in place of the weights. What arrives is a
-    signal in the units of the input, not a share of the output.
+    The output's value is propagated back through the network with patterns instead of weights. The result is a signal
+    in the units of the input, not a share of the output.
 
     Args:
-        forward_func: The model, or any function that takes the inputs and returns one row an example. The paper
+        forward_func: The model, or any function that takes the inputs and returns one row per example. The paper
             explains logits.
-        patterns: The patterns, by layer name.
-        model: The module that the names are of, if ``forward_func`` is not it.
-        multiply_by_inputs: Taken for Captum's keyword. Only True, the default, has a meaning here.
+        patterns: The patterns of the layers.
+        model: The module whose layers the patterns name. Default: ``forward_func``.
+        multiply_by_inputs: Accepted for compatibility with Captum; must be True, the default.
 
     Raises:
         TypeError, ValueError: If the patterns do not fit the model.
@@ -133,17 +133,17 @@ class PatternNet(_PatternGradient):
 
 
 class PatternAttribution(_PatternGradient):
-    """PatternAttribution: how much the signal in each input contributed to the output.
+    """PatternAttribution: the contribution of the signal in each feature to the output.
 
-    The output's value is sent back through the network with weight times pattern in place of the weights. Where the
-    network is on a plateau, the attributions are zero, as every gradient is; see :class:`~captum_ext.attr.PGIG`.
+    The output's value is propagated back through the network with weight times pattern instead of weights. The
+    attributions are zero where the network is constant, like every gradient; see :class:`~captum_ext.attr.PGIG`.
 
     Args:
-        forward_func: The model, or any function that takes the inputs and returns one row an example. The paper
+        forward_func: The model, or any function that takes the inputs and returns one row per example. The paper
             explains logits.
-        patterns: The patterns, by layer name.
-        model: The module that the names are of, if ``forward_func`` is not it.
-        multiply_by_inputs: Taken for Captum's keyword. Only True, the default, has a meaning here.
+        patterns: The patterns of the layers.
+        model: The module whose layers the patterns name. Default: ``forward_func``.
+        multiply_by_inputs: Accepted for compatibility with Captum; must be True, the default.
 
     Raises:
         TypeError, ValueError: If the patterns do not fit the model.

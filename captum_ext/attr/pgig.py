@@ -15,21 +15,21 @@ _STARTS = {"one": compute_gradients, "output": compute_gradients_from_output}
 
 
 class PGIG(PathAttribution):
-    """Pattern-Guided Integrated Gradients: Integrated Gradients whose gradients are PatternAttribution's.
+    """Pattern-Guided Integrated Gradients: Integrated Gradients with the backward pass of PatternAttribution.
 
-    There is no convergence delta: by patterns the gradients are not those of F, so the attributions need not sum to
-    F(input) - F(baseline), and how far they are from it says nothing about the number of steps.
+    There is no convergence delta, because gradients with patterns are not those of F, so that the attributions need not
+    sum to F(input) - F(baseline) for any number of steps.
 
     Args:
-        forward_func: The model, or any function that takes the inputs and returns one row an example.
-        patterns: The patterns, by layer name.
-        model: The module that the names are of, if ``forward_func`` is not it.
+        forward_func: The model, or any function that takes the inputs and returns one row per example.
+        patterns: The patterns of the layers.
+        model: The module whose layers the patterns name. Default: ``forward_func``.
         multiply_by_inputs: ``False`` leaves out the factor (inputs - baselines). Default: True.
-        start: What each backward pass starts from: ``"one"`` (default; the paper's Eq. 4) or ``"output"``, the
-            output's value there, which the paper's code for VGG-16 injects at the softmax.
+        start: The value that each backward pass starts from: ``"one"`` (default; the paper's Eq. 4) or ``"output"``,
+            the output at that point, which the paper's code for VGG-16 inserts at the softmax.
 
     Raises:
-        TypeError, ValueError: If the patterns do not fit the model, or ``start`` is neither.
+        TypeError, ValueError: If the patterns do not fit the model, or ``start`` has another value.
 
     Reference:
         Schwarzenberg, Castle: Pattern-Guided Integrated Gradients. ICML 2020 Workshop on Human Interpretability.

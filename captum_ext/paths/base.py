@@ -120,6 +120,9 @@ class Path:
     def adapt_grid(self, grid: Grid) -> Grid:
         """Adapt a grid to this path.
 
+        With ``n_steps="auto"``, the nodes are all positions of an example before each round of halving, and the path
+        must return them unchanged or raise.
+
         Args:
             grid: The nodes of the quadratures.
 

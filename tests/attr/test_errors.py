@@ -28,7 +28,7 @@ NAN = torch.full_like(ONE, float("nan"))
         (ONE / 0, ValueError, "NaN or infinity"),
         (ONE.to_sparse(), TypeError, r"dense tensor, got a torch.sparse_coo one.*to_dense\(\)"),
         (torch.zeros(1, 3, 6, 5, device="meta"), TypeError, "got a meta one"),
-        (ONE.to(torch.float8_e4m3fn), TypeError, r"half precision at least.*bfloat16"),
+        (ONE.to(torch.float8_e4m3fn), TypeError, r"at least half precision.*bfloat16"),
     ],
 )
 def test_inputs(net, inputs, error, message):

@@ -106,7 +106,7 @@ def test_one_row_per_example_next_to_a_shared_table(layer, method, examples, use
 def test_a_pass_that_no_choice_explains_is_named(layer):
     """The output of each example depends on how many there are."""
     model = lambda x, own: score(layer(x) * own * len(x))  # noqa: E731
-    with pytest.warns(UserWarning, match=r"changes when a pass holds other rows.*additional_forward_args\[0\]"):
+    with pytest.warns(UserWarning, match=r"changes if a pass holds other rows.*additional_forward_args\[0\]"):
         LayerIDGI(model, layer).attribute(normal(3, 4), target=1, additional_forward_args=normal(3, 4, seed=1))
 
 
@@ -159,7 +159,7 @@ def test_initial_states_of_recurrent_networks():
         )
         states = (h.transpose(0, 1), c.transpose(0, 1))
         close(turned.attribute(x, additional_forward_args=states, **arguments), got)
-        with pytest.raises(ValueError, match=r"fails in passes of other rows.*put them first: give state.transpose"):
+        with pytest.raises(ValueError, match=r"fails in passes with other rows.*put them first: give state.transpose"):
             method.attribute(x, additional_forward_args=(h, c), **arguments)
 
 

@@ -162,7 +162,7 @@ def test_a_layer_that_runs_several_times_is_explained_at_its_last_run():
     x = normal(3, 4)
     hidden = lambda x: relu(last(relu(first(x)))).detach()  # noqa: E731
     expected = IDGI(lambda h: h.sum(1).tanh()).attribute(hidden(x), hidden(0 * x), n_steps=STEPS)
-    with pytest.warns(UserWarning, match="Softplus runs 2 times in forward_func. Explained is its last output"):
+    with pytest.warns(UserWarning, match="Softplus runs 2 times in forward_func. Only its last output is explained"):
         got, delta = LayerIDGI(model, relu).attribute(x, n_steps=STEPS, return_convergence_delta=True)
     close(got, expected)
     close(delta, torch.zeros(3).double())
