@@ -56,7 +56,7 @@ class ExplainCommand(Command):
         models.add_model_options(parser)
         parser.add_argument(
             "--methods",
-            help=f"comma-separated, from {','.join(TITLES)}, each also with +xrai (default: the first six, and those "
+            help=f"comma-separated, from {','.join(TITLES)}, and with +xrai after each (default: the first six, and those "
             "with patterns if --patterns is given)",
         )
         parser.add_argument("--patterns", metavar="FILE", help="a file written with captum-ext fit-patterns")

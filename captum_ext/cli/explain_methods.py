@@ -53,7 +53,7 @@ def parse_methods(names: str | None, patterns: str | None) -> list[str]:
         return [name for name in _DEFAULT if patterns is not None or not method_spec(name).needs_patterns]
     methods = [name.strip().lower() for name in names.split(",") if name.strip()]
     if not methods or not TITLES.keys() >= set(map(base_name, methods)):
-        raise CommandError(f"--methods {names}: expected some of {','.join(TITLES)}, each also with {XRAI_SUFFIX}")
+        raise CommandError(f"--methods {names}: expected some of {','.join(TITLES)}, and with {XRAI_SUFFIX} after each")
     unavailable = [name for name in methods if method_spec(name).needs_patterns and patterns is None]
     if unavailable:
         raise CommandError(f"--methods {unavailable[0]}: needs --patterns FILE, which captum-ext fit-patterns writes")

@@ -70,7 +70,7 @@ def _pixel_maps(
 
 
 def _walk_key(name: str) -> tuple[str, bool, bool]:
-    """What methods that share gradients, and whether there are deltas, have in common."""
+    """The properties that methods in one walk have in common."""
     spec = PATH_METHODS[name]
     return str(spec.path), spec.needs_patterns, spec.quadrature.complete
 
