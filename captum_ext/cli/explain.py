@@ -56,8 +56,8 @@ class ExplainCommand(Command):
         models.add_model_options(parser)
         parser.add_argument(
             "--methods",
-            help=f"comma-separated, from {','.join(TITLES)}, and with +xrai after each (default: the first six, and those "
-            "with patterns if --patterns is given)",
+            help=f"comma-separated, from {','.join(TITLES)}, and with +xrai after each (default: the first six, and "
+            "those with patterns if --patterns is given)",
         )
         parser.add_argument("--patterns", metavar="FILE", help="a file written with captum-ext fit-patterns")
         parser.add_argument("--steps", default="50", help="steps of each path (default: %(default)s)")
