@@ -39,7 +39,8 @@ class FixedSteps:
         walked = path.adapt_grid(shared_grid(grids))
         coarse: list[Quadrature] = []
         closed = all(grid.steps == self.n_steps for grid in grids)
-        if self.estimate and closed and self.n_steps % 2 == 0 and len(walked) > self.n_steps:
+        ends_together = path.look_ahead or path.ends_at_inputs  # half of the points are then the same for all examples
+        if self.estimate and closed and ends_together and self.n_steps % 2 == 0 and len(walked) > self.n_steps:
             coarse = [Subsampled(quadrature, 2) for quadrature in quadratures]
             grids += [quadrature.grid(self.n_steps) for quadrature in coarse]
         chunks, nodes = split(inputs, len(walked), most_rows, path.look_ahead)
@@ -138,8 +139,11 @@ class FixedWalk:
         errors = [torch.full((len(values),), torch.nan, device="cpu")] * len(fine)
         if coarse:
             errors = [_relative_error(*pair) for pair in zip(fine, coarse, strict=True)]
+        counts = self.trajectory.n_evaluated
+        visited = [len(positions)] * len(values) if counts is None else counts.tolist()
+        rows = [(positions[:n], row[:n]) for n, row in zip(visited, values, strict=True)]
         return [
-            (attributions, [PathRecord(positions, row, e, True) for row, e in zip(values, error.tolist(), strict=True)])
+            (attributions, [PathRecord(*row, e, True) for row, e in zip(rows, error.tolist(), strict=True)])
             for attributions, error in zip(fine, errors, strict=True)
         ]
 

@@ -64,7 +64,7 @@ class PathMethod(GradientAttribution):
 
     def has_convergence_delta(self) -> bool:
         """Whether the attributions sum to F(input) - F(start), which requires the ordinary gradient."""
-        return self._backward is None and self.quadrature.complete
+        return self._backward is None and self.quadrature.complete and self.path.complete
 
     @classmethod
     def get_name(cls) -> str:
@@ -88,6 +88,8 @@ class PathMethod(GradientAttribution):
         check_input_factor(self._multiply_by_inputs, checked)
         if plan.return_convergence_delta:
             incomplete = [quadrature.name for quadrature in checked if not quadrature.complete]
+            if not self.path.complete:
+                incomplete.append(repr(self.path))
             if self._backward is not None or incomplete:
                 cause = "a custom backward rule" if self._backward is not None else incomplete[0]
                 raise ValueError(
@@ -190,8 +192,8 @@ class PathMethod(GradientAttribution):
             if plan.return_convergence_delta:
                 output.append(result.delta)
             if plan.return_diagnostics:
-                complete = self._backward is None and quadrature.complete and self._multiply_by_inputs
-                output.append(Diagnostics.of(result, complete))
+                complete = self._backward is None and quadrature.complete and self.path.complete
+                output.append(Diagnostics.of(result, complete and self._multiply_by_inputs))
             outputs.append(tuple(output) if len(output) > 1 else output[0])
         return outputs
 
@@ -202,5 +204,6 @@ class PathMethod(GradientAttribution):
         Captum's wrappers may not pass through F's output, whose values are then unknown.
         """
         complete = self._backward is None and any(q.uses_increments and q.complete for q in quadratures)
+        complete = complete and self.path.complete
         visits_start = not self.path.look_ahead and self.path.ends_at_inputs
         return complete and visits_start and self.gradient_func is compute_gradients

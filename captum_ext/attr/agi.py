@@ -10,14 +10,12 @@ from typing import Any, Literal
 
 from torch import Tensor
 
-from captum_ext._engine.step_plan import StepPlan
 from captum_ext._utils.numbers import check_positive, is_integer
 from captum_ext.attr._parts import check_not_flag
 from captum_ext.attr.diagnostics import Diagnostics
 from captum_ext.attr.path_attribution import PathAttribution
 from captum_ext.paths import AdversarialPath
 from captum_ext.paths.adversarial import Bound, ClassChoice, UnlessTarget, WrongClass
-from captum_ext.quadratures import Quadrature
 
 
 class AGI(PathAttribution):
@@ -76,20 +74,6 @@ class AGI(PathAttribution):
         self._choices = _choices(classes)
         path = AdversarialPath(self._choices[0], step, clip=clip, protocol=protocol)
         super().__init__(forward_func, path, multiply_by_inputs=multiply_by_inputs)
-
-    def has_convergence_delta(self) -> bool:
-        """True with ``protocol="paper"``: the attributions sum to that of F(input) - F(end) over the classes."""
-        return isinstance(self.path, AdversarialPath) and self.path.protocol == "paper"
-
-    def _check_quadratures(
-        self, quadratures: Sequence[Quadrature], plan: StepPlan, method: str | None = None
-    ) -> tuple[Quadrature, ...]:
-        if plan.return_convergence_delta and not self.has_convergence_delta():
-            raise ValueError(
-                "return_convergence_delta is not available with protocol='code', whose attributions need not sum to "
-                "F's change. Pass False, or use protocol='paper'."
-            )
-        return super()._check_quadratures(quadratures, plan, method)
 
     def _attribute(self, *arguments: Any) -> list[Any]:
         """The sum over the classes."""

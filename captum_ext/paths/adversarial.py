@@ -80,6 +80,11 @@ class AdversarialPath(SearchedPath):
     from_inputs: ClassVar[bool] = True
     takes_baselines: ClassVar[bool] = False
 
+    @property
+    def complete(self) -> bool:  # type: ignore[override]
+        """Whether the moves follow one another, which those of the published code do not."""
+        return self.protocol == "paper"
+
     def __post_init__(self) -> None:
         """Check the settings."""
         if not (self.toward is None or is_integer(self.toward) or callable(self.toward)):

@@ -23,6 +23,9 @@ class Trajectory(ABC):
     backward: bool = False
     """Whether attributions are those of the way from its last point back to its first, as of a walk from the inputs."""
 
+    n_evaluated: Tensor | None = None
+    """How many points of each example have been evaluated, (B,), if examples may finish one by one."""
+
     @abstractmethod
     def points(self, grid: Grid) -> Tensors:
         """The points at K nodes.
@@ -88,6 +91,9 @@ class Path:
 
     ends_at_inputs: ClassVar[bool] = True
     """Whether the path ends at the input. If not, a search chooses its end."""
+
+    complete: ClassVar[bool] = True
+    """Whether its moves lead from its start to its end, so that complete quadratures sum to F's change between them."""
 
     default_method: ClassVar[str] = "gausslegendre"
     """The integration rule that is most accurate on this path."""

@@ -77,6 +77,8 @@ class SearchedPath(Path):
 
 
 class _SearchTrajectory(Trajectory):
+    n_evaluated: Tensor
+
     def __init__(self, search: Search, backward: bool) -> None:
         self._search = search
         self.backward = backward
@@ -91,6 +93,7 @@ class _SearchTrajectory(Trajectory):
         self.finished = False  # the first point is evaluated even if no example is active
         self._values: Tensor | None = None  # F at the current points, (1, B)
         self._is_evaluated = False
+        self.n_evaluated = torch.zeros(len(self._first[0]), dtype=torch.long, device="cpu")
 
     def points(self, grid: Grid) -> Tensors:
         self._current, self._arrival = self._next, self._departure
@@ -131,8 +134,10 @@ class _SearchTrajectory(Trajectory):
         if self._active is None or not self._is_evaluated:
             # A copy, since the search may need other passes before the gradients are summed.
             self._values, gradients = evaluator(points, keep=True)
+            self.n_evaluated += 1
         else:
             rows = self._active
+            self.n_evaluated[rows.cpu()] += 1
             active_values, active_gradients = evaluator.rows(rows)(tuple(point[:, rows] for point in points))
             gradients = tuple(
                 torch.zeros_like(point).index_copy(1, rows, part)

@@ -102,7 +102,7 @@ def test_quadratures_with_equal_nodes_share_a_walk(net, images):
         ({"nodes": [-0.1, 0.2]}, ValueError, "increasing positions"),
         ({"nodes": [0.5, 1.5]}, ValueError, "increasing positions"),
         ({"nodes": [math.nan, 0.5]}, ValueError, "increasing positions"),
-        ({"nodes": [0.1, 0.2], "weights": [1.0]}, ValueError, "one for each of 2 nodes"),
+        ({"nodes": [0.1, 0.2], "weights": [1.0]}, ValueError, "one per node"),
         ({"nodes": [0.1, 0.2], "weights": [0.5, 0.4]}, ValueError, "sum to 1"),
         ({"nodes": [0.1, 0.2], "weights": [1.5, -0.5]}, ValueError, "positive"),
         ({"nodes": [0.1, 0.2], "weights": [math.nan, 0.5]}, ValueError, "sum to 1"),
