@@ -24,7 +24,7 @@ class Trajectory(ABC):
     """Whether attributions are those of the way from its last point back to its first, as of a walk from the inputs."""
 
     n_evaluated: Tensor | None = None
-    """How many points of each example have been evaluated, (B,), if examples may finish one by one."""
+    """The number of evaluated points of each example, (B,), if examples may finish one by one."""
 
     @abstractmethod
     def points(self, grid: Grid) -> Tensors:
