@@ -252,7 +252,7 @@ def test_what_is_refused(net, x):
         AGI(net, [1]).attribute(x, target=[0, 1, 2])
     with pytest.raises(ValueError, match="expected classes from 0 to 3, got 7"):
         AGI(net, [7]).attribute(x, target=0)
-    with pytest.raises(ValueError, match="not available with AdversarialPath.*protocol='code'"):
+    with pytest.raises(ValueError, match=r"not available with AdversarialPath.*protocol='code'"):
         AGI(net, protocol="code").attribute(x, target=0, return_convergence_delta=True)
     with pytest.raises(ValueError, match="expected the function to return one class index per example"):
         PathAttribution(net, AdversarialPath(lambda scores, targets: scores)).attribute(x, target=0)
