@@ -48,8 +48,8 @@ Against random maps of the same photographs (paired t tests, Holm's correction o
 ## What this table can't show
 
 - One small network and one set of photographs. {{doc}}`evidence` compares networks.
-- Insertion and deletion show the network pictures unlike any that it was trained on, and they favor methods whose maps are
-  compact regions, whatever the network used.
+- Insertion and deletion show the network pictures unlike any that it was trained on, and they favor methods whose maps
+  are compact regions, whatever the network used.
 - Settings with equal numbers of gradients are not the published ones everywhere: AGI has 5 wrong classes instead of 15,
   IG2 takes the logits as its representation and black as its reference, I-GOS has 5 points and {steps}/5 iterations.
   The latent paths have the principal components of 49 of the photographs that they explain; with other photographs,
