@@ -13,8 +13,9 @@ from typing import Any
 from torch import nn
 
 from captum_ext._utils.eager import eager_mode
+from captum_ext._utils.locks import ShortLock
 
-_registration_lock = threading.RLock()  # if an interrupt leaves it locked, only other threads are blocked
+_registration_lock = ShortLock()  # torch may give the same id to two hooks that are registered at the same time
 _hook_counts: weakref.WeakKeyDictionary[nn.Module, int] = weakref.WeakKeyDictionary()
 
 
@@ -45,7 +46,7 @@ def runs_in(thread: int, module: nn.Module) -> bool:
 
 
 def _register(layer: nn.Module, hook: Callable[..., Any], at_input: bool, always: bool) -> Any:
-    with _registration_lock:  # torch may give the same id to two hooks that are registered at the same time
+    with _registration_lock.hold():
         _hook_counts[layer] = _hook_counts.get(layer, 0) + 1
         layer.__dict__["_replicate_for_data_parallel"] = types.MethodType(_replicate_for_data_parallel, layer)
         if at_input:
@@ -54,7 +55,7 @@ def _register(layer: nn.Module, hook: Callable[..., Any], at_input: bool, always
 
 
 def _remove(layer: nn.Module, handle: Any) -> None:
-    with _registration_lock:
+    with _registration_lock.hold():
         handle.remove()
         _hook_counts[layer] -= 1
         if not _hook_counts[layer]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -13,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
+from captum_ext._utils.locks import ShortLock
 from captum_ext._utils.warnings import warn
 
 _SMALL = 1 << 16  # bytes; BatchNorm's buffers are smaller
@@ -23,7 +23,7 @@ _COMPRESSED = {  # the two methods that give the indices of a compressed sparse 
     torch.sparse_bsc: ("ccol_indices", "row_indices"),
 }
 _LAYOUTS = (torch.strided, torch.sparse_coo, *_COMPRESSED)
-_copy_lock = threading.Lock()
+_copy_lock = ShortLock()
 
 
 @contextmanager
@@ -242,7 +242,7 @@ def _copy(part: Tensor) -> Tensor:
     """
     if part.is_cpu:
         try:
-            with _copy_lock:  # for threads that copy the same storage
+            with _copy_lock.hold():  # for threads that copy the same storage
                 return torch._lazy_clone(part)
         except (AttributeError, RuntimeError):  # memory of NumPy or of a file
             pass

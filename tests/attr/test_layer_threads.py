@@ -14,7 +14,8 @@ from torch import nn
 from torch.utils.checkpoint import checkpoint
 
 import captum_ext
-from captum_ext._utils import eager
+from captum_ext._engine import hooks
+from captum_ext._utils import buffers, eager, locks
 from captum_ext.attr import (
     IDGI,
     IntegratedGradients,
@@ -246,3 +247,13 @@ def test_after_an_interrupt_at_any_line_the_model_is_as_before(kind, at_input):
         del error
     assert line > 100
     assert left  # interrupts at some lines leave a hook, which does nothing
+
+
+def test_locks_that_an_interrupt_left_locked_block_no_other_thread(model, images, monkeypatch):
+    monkeypatch.setattr(locks, "_SECONDS", 0.2)
+    for lock in (hooks._registration_lock, eager._stance_lock, buffers._copy_lock):
+        assert lock._lock.acquire()
+    expected = LayerIDGI(model, model[1]).attribute(images, target=1, n_steps=2)
+    found = in_thread(lambda: LayerIDGI(model, model[1]).attribute(images, target=1, n_steps=2))
+    assert torch.equal(found, expected)
+    assert no_trace_is_left(model)
