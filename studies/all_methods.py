@@ -54,8 +54,8 @@ Against random maps of the same photographs (paired t tests, Holm's correction o
   IG2 takes the logits as its representation and black as its reference, I-GOS has 5 points and {steps}/5 iterations.
   The latent paths have the principal components of 49 of the photographs that they explain; with other photographs,
   their coder would be far worse (see {{doc}}`methods/latent`).
-- A large completeness error means that the attributions are not near the integral that the method defines. The ranking of
-  pixels may still be useful.
+- A large completeness error means that the attributions are not near the integral that the method defines. The ranking
+  of pixels may still be useful.
 """
 
 
