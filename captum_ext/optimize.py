@@ -15,7 +15,7 @@ from captum_ext._utils.warnings import warn
 from captum_ext.attr import IntegratedGradients
 from captum_ext.patterns import fold_batch_norm
 
-_STEPS = 4  # of the maps that are compared
+_MAP_STEPS = 4  # of the maps that are compared
 _LARGE = 1e-2  # a distance of maps to warn about, in float32; kernels' rounding moves them by some 1e-5
 
 
@@ -128,7 +128,7 @@ def _distances(model: nn.Module, copy: nn.Module, example: Tensor) -> tuple[floa
         outputs, others = (_first_tensor(network(example.clone())) for network in (model, copy))
     if outputs is None or others is None or not outputs.is_floating_point():
         return float("nan"), float("nan")
-    output_distance = float(_relative(outputs.flatten()[None], others.flatten()[None]))
+    output_distance = float(_relative_distance(outputs.flatten()[None], others.flatten()[None]))
     if outputs.dim() != 2 or not example.is_floating_point():
         return output_distance, float("nan")
     target = outputs.argmax(1)
@@ -137,13 +137,13 @@ def _distances(model: nn.Module, copy: nn.Module, example: Tensor) -> tuple[floa
         return lambda x: _first_tensor(network(x))
 
     maps: Tensors = tuple(
-        IntegratedGradients(output_of(network)).attribute(example, target=target, n_steps=_STEPS)
+        IntegratedGradients(output_of(network)).attribute(example, target=target, n_steps=_MAP_STEPS)
         for network in (model, copy)
     )
-    return output_distance, float(_relative(*map(by_example, maps)).max())
+    return output_distance, float(_relative_distance(*map(by_example, maps)).max())
 
 
-def _relative(own: Tensor, other: Tensor) -> Tensor:
+def _relative_distance(own: Tensor, other: Tensor) -> Tensor:
     distance: Tensor = (own - other).norm(dim=1) / own.norm(dim=1)
     return distance
 

@@ -15,7 +15,7 @@ from captum_ext.attr._parts import check_not_flag
 from captum_ext.attr.diagnostics import Diagnostics
 from captum_ext.attr.path_attribution import PathAttribution
 from captum_ext.paths import AdversarialPath
-from captum_ext.paths.adversarial import Bound, ClassChoice, UnlessTarget, WrongClass
+from captum_ext.paths.adversarial import ClassChoice, ClipBound, UnlessTarget, WrongClass
 
 
 class AGI(PathAttribution):
@@ -64,7 +64,7 @@ class AGI(PathAttribution):
         forward_func: Callable[..., Tensor],
         classes: int | Sequence[int] = 15,
         step: float = 0.05,
-        clip: tuple[Bound, Bound] | None = None,
+        clip: tuple[ClipBound, ClipBound] | None = None,
         protocol: Literal["paper", "code"] = "paper",
         *,
         multiply_by_inputs: bool = True,

@@ -10,7 +10,7 @@ from torch import Tensor
 from captum_ext.attr._parts import check_not_flag
 from captum_ext.attr.path_attribution import PathAttribution
 from captum_ext.paths import AdversarialPath
-from captum_ext.paths.adversarial import Bound
+from captum_ext.paths.adversarial import ClipBound
 
 
 class MFABA(PathAttribution):
@@ -58,7 +58,7 @@ class MFABA(PathAttribution):
         forward_func: Callable[..., Tensor],
         step: float = 0.1,
         variant: Literal["norm", "sign"] = "norm",
-        clip: tuple[Bound, Bound] | None = None,
+        clip: tuple[ClipBound, ClipBound] | None = None,
         epsilon: float | None = None,
         *,
         multiply_by_inputs: bool = True,

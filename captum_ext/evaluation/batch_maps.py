@@ -64,7 +64,7 @@ def _pixel_maps(
         if name in STEP_METHODS:
             for number in steps:
                 maps, delta = STEP_METHODS[name].attribute(model, batch, number)
-                yield MethodMaps(name, number, maps, None if delta is None else _relative(maps, delta))
+                yield MethodMaps(name, number, maps, None if delta is None else _relative_delta(maps, delta))
         if name in COMPARATORS:
             yield MethodMaps(name, 0, COMPARATORS[name].attribute(model, batch), None)
 
@@ -75,7 +75,7 @@ def _walk_key(name: str) -> tuple[str, bool, bool]:
     return str(spec.path), spec.needs_patterns, spec.quadrature.complete
 
 
-def _relative(maps: Tensor, delta: Tensor) -> Tensor:
+def _relative_delta(maps: Tensor, delta: Tensor) -> Tensor:
     change = maps.flatten(1).sum(1) - delta
     return delta.abs() / change.abs()
 
@@ -103,7 +103,7 @@ def _path_maps(
         )
         for (name, number, _), result in zip(jobs, results, strict=True):
             maps, delta = result if has_delta else (result, None)
-            yield MethodMaps(name, number, maps, None if delta is None else _relative(maps, delta))
+            yield MethodMaps(name, number, maps, None if delta is None else _relative_delta(maps, delta))
 
 
 def _run_quadrature(quadrature: Quadrature, truncated: bool) -> Quadrature:

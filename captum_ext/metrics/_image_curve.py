@@ -7,8 +7,9 @@ from concurrent.futures import Executor, Future
 import numpy as np
 from numpy.typing import NDArray
 
+from captum_ext._utils.arrays import BoolArray
 from captum_ext.metrics._codecs import Picture, gaussian_blur, information
-from captum_ext.metrics._interpolation import Mask, interpolate, random_mask, top_pixels
+from captum_ext.metrics._interpolation import interpolate, random_mask, top_pixels
 from captum_ext.metrics._protocols import InformationProtocol
 
 Float64Array = NDArray[np.float64]
@@ -30,7 +31,7 @@ class ImageCurve:
         self,
         original: Picture,
         scores: Float64Array,
-        mask: Mask | None,
+        mask: BoolArray | None,
         seed: int,
         protocol: InformationProtocol,
         pool: Executor,

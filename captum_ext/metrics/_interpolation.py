@@ -8,14 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from captum_ext._utils.arrays import BoolArray, IntArray
 from captum_ext._utils.optional import optional
 from captum_ext.metrics._codecs import Picture
 
-Mask = NDArray[np.bool_]  # (H, W)
-Integers = NDArray[np.int64]
 
-
-def random_mask(picture: Picture, fraction: float, seed: int) -> Mask:
+def random_mask(picture: Picture, fraction: float, seed: int) -> BoolArray:
     """A random fraction of the pixels.
 
     The picture's content is part of the seed, so it gets the same mask for all methods, in any batch, on any machine.
@@ -29,7 +27,7 @@ def random_mask(picture: Picture, fraction: float, seed: int) -> Mask:
     return mask.reshape(picture.shape[:2])
 
 
-def top_pixels(scores: NDArray[np.float64], fraction: float, exact: bool) -> Mask:
+def top_pixels(scores: NDArray[np.float64], fraction: float, exact: bool) -> BoolArray:
     """The pixels with the highest scores.
 
     Args:
@@ -39,7 +37,7 @@ def top_pixels(scores: NDArray[np.float64], fraction: float, exact: bool) -> Mas
             quantile, as in PAIR.
     """
     if not exact:
-        above: Mask = scores >= np.quantile(scores, 1 - fraction)
+        above: BoolArray = scores >= np.quantile(scores, 1 - fraction)
         return above
     mask = np.zeros(scores.size, dtype=bool)
     order = np.argsort(-scores.ravel(), kind="stable")
@@ -47,7 +45,7 @@ def top_pixels(scores: NDArray[np.float64], fraction: float, exact: bool) -> Mas
     return mask.reshape(scores.shape)
 
 
-def interpolate(picture: Picture, known: Mask) -> Picture:
+def interpolate(picture: Picture, known: BoolArray) -> Picture:
     """The picture from some of its pixels and its corners, linear in each triangle between them.
 
     One triangulation serves all channels. The triangle of each pixel is found by rasterizing the triangles in integers:
@@ -73,7 +71,7 @@ def interpolate(picture: Picture, known: Mask) -> Picture:
     return filled
 
 
-def _rasterize(triangles: Integers, known: Mask) -> tuple[Integers, Integers]:
+def _rasterize(triangles: IntArray, known: BoolArray) -> tuple[IntArray, IntArray]:
     """A triangle that contains each unknown pixel.
 
     Args:
@@ -106,19 +104,19 @@ def _rasterize(triangles: Integers, known: Mask) -> tuple[Integers, Integers]:
     return wide[triangle[span[unknown][first_index]]], np.stack([unique // width, unique % width], axis=1)
 
 
-def _barycentric(triangles: Integers, pixels: Integers) -> tuple[Integers, Integers]:
+def _barycentric(triangles: IntArray, pixels: IntArray) -> tuple[IntArray, IntArray]:
     """Barycentric coordinates as fractions: numerators (N, 3) and the denominator (N,)."""
     corners = triangles - pixels[:, None]
     parts = np.stack([_cross(corners[:, (k + 1) % 3], corners[:, (k + 2) % 3]) for k in range(3)], axis=1)
     return parts, parts.sum(1)
 
 
-def _spans(first: Integers, last: Integers) -> tuple[Integers, Integers]:
+def _spans(first: IntArray, last: IntArray) -> tuple[IntArray, IntArray]:
     """All integers of the intervals [first, last], empty where last < first, each with its interval's index."""
     lengths = np.maximum(last - first + 1, 0)
     index = np.repeat(np.arange(len(first)), lengths)
     return index, np.arange(len(index)) - np.repeat(np.cumsum(lengths) - lengths, lengths) + first[index]
 
 
-def _cross(left: Integers, right: Integers) -> Any:
+def _cross(left: IntArray, right: IntArray) -> Any:
     return left[..., 0] * right[..., 1] - left[..., 1] * right[..., 0]

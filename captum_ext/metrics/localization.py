@@ -220,7 +220,7 @@ def map_mae(attributions: Tensor, masks: Tensor, ranking: PixelScore = "positive
         tensor([0.1250], dtype=torch.float64)
     """
     scores, inside = _pixels(attributions, masks, ranking)
-    return (_scaled(scores) - inside.to(scores.dtype)).abs().mean(1)
+    return (_min_max_scaled(scores) - inside.to(scores.dtype)).abs().mean(1)
 
 
 def localization_iou(
@@ -255,7 +255,7 @@ def localization_iou(
     if not 0 < threshold <= 1:
         raise ValueError(f"threshold: expected more than 0 and at most 1, got {threshold}.")
     scores, inside = _pixels(attributions, masks, ranking)
-    selected = _scaled(scores) >= threshold
+    selected = _min_max_scaled(scores) >= threshold
     return (selected & inside).sum(1).to(scores.dtype) / (selected | inside).sum(1)
 
 
@@ -341,7 +341,7 @@ def _check_background(inside: Tensor) -> None:
         )
 
 
-def _scaled(scores: Tensor) -> Tensor:
+def _min_max_scaled(scores: Tensor) -> Tensor:
     """The scores scaled to [0, 1] per example; constant ones to 0."""
     low, high = scores.amin(1, keepdim=True), scores.amax(1, keepdim=True)
     return (scores - low) / torch.where(high > low, high - low, 1)

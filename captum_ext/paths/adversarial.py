@@ -15,7 +15,7 @@ from captum_ext.paths.evaluation import PathEvaluator
 from captum_ext.paths.searched import Search, SearchedPath
 from captum_ext.paths.stepwise import stepwise_search, unit_length
 
-Bound: TypeAlias = float | Sequence[float]
+ClipBound: TypeAlias = float | Sequence[float]
 ClassChoice: TypeAlias = Callable[[Tensor, Tensor], Tensor]
 
 _SLACK = 1e-3  # of the range: what rounding and interpolation leave outside
@@ -73,7 +73,7 @@ class AdversarialPath(SearchedPath):
     toward: int | ClassChoice | None = None
     step: float = 0.05
     norm: Literal["sign", "l2"] = "sign"
-    clip: tuple[Bound, Bound] | None = None
+    clip: tuple[ClipBound, ClipBound] | None = None
     epsilon: float | None = None
     protocol: Literal["paper", "code"] = "paper"
 
@@ -258,7 +258,7 @@ def _class_indices(evaluator: PathEvaluator, scores: Tensor) -> Tensor:
     )
 
 
-def _bound(bound: Bound, like: Tensor) -> Tensor:
+def _bound(bound: ClipBound, like: Tensor) -> Tensor:
     """A bound that broadcasts with (B, channels, ...)."""
     values = torch.as_tensor(bound, dtype=like.dtype, device=like.device)
     if not values.dim():

@@ -154,11 +154,11 @@ class _PartTrajectory(Trajectory):
 
     def points(self, grid: Grid) -> Tensors:
         pairs = zip(self._parts, self._ends, strict=True)
-        return self._joined([part.points(_scaled(grid, end)) for part, end in pairs])
+        return self._joined([part.points(_scale_grid(grid, end)) for part, end in pairs])
 
     def increments(self, grid: Grid, before: float, after: float) -> Tensors:
         pairs = zip(self._parts, self._ends, strict=True)
-        return self._joined([part.increments(_scaled(grid, end), before, after) for part, end in pairs])
+        return self._joined([part.increments(_scale_grid(grid, end), before, after) for part, end in pairs])
 
     def output_deltas(self, evaluator: PathEvaluator) -> Tensor:
         start, end = (tuple(points[0] for points in self.points(Grid((at,), (at,), (at,)))) for at in (0.0, 1.0))
@@ -169,7 +169,7 @@ class _PartTrajectory(Trajectory):
         return tuple(torch.cat(pieces, dim=1) for pieces in zip(*parts, strict=True))
 
 
-def _scaled(grid: Grid, end: float) -> Grid:
+def _scale_grid(grid: Grid, end: float) -> Grid:
     """The positions of the whole path that are these of the part up to ``end``."""
     nodes, lower, upper = (tuple(end * at for at in ats) for ats in (grid.nodes, grid.lower, grid.upper))
     return replace(grid, nodes=nodes, lower=lower, upper=upper)

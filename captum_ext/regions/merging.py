@@ -7,12 +7,13 @@ from collections.abc import Callable, Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from captum_ext.regions.segmentation import Integers, Segmentation, group_sums
+from captum_ext._utils.arrays import IntArray
+from captum_ext.regions.segmentation import Segmentation, group_sums
 
 Floats = NDArray[np.float64]
 # From a segmentation, the sum of each atom, and the minimum number of pixels that a mask must add, to the atoms that
 # each mask adds.
-Order = Callable[[Segmentation, Floats, int], Iterator[Integers]]
+Order = Callable[[Segmentation, Floats, int], Iterator[IntArray]]
 
 # A difference that keeps less than this fraction of the magnitude is summed afresh, because of rounding errors.
 _CANCELED = 2.0**-10
@@ -20,7 +21,7 @@ _CANCELED = 2.0**-10
 
 def merge_segments(
     segmentation: Segmentation, values: Floats, order: Order, area_threshold: float, min_pixel_diff: int
-) -> tuple[Floats, Integers]:
+) -> tuple[Floats, IntArray]:
     """Disjoint regions and their means.
 
     Args:
@@ -54,7 +55,7 @@ def merge_segments(
     return means[region][atoms], ranks[region][atoms]
 
 
-def greedy_order(segmentation: Segmentation, sums: Floats, min_pixel_diff: int) -> Iterator[Integers]:
+def greedy_order(segmentation: Segmentation, sums: Floats, min_pixel_diff: int) -> Iterator[IntArray]:
     """The mask with the largest mean over the pixels that are not yet taken, again and again (``"full"``).
 
     The sums over the masks are kept up to date: every atom is subtracted once from each of its masks.
@@ -81,7 +82,7 @@ def greedy_order(segmentation: Segmentation, sums: Floats, min_pixel_diff: int) 
             magnitude[mask] = summed[mask] = magnitudes[atoms].sum()
 
 
-def sorted_order(segmentation: Segmentation, sums: Floats, min_pixel_diff: int) -> Iterator[Integers]:
+def sorted_order(segmentation: Segmentation, sums: Floats, min_pixel_diff: int) -> Iterator[IntArray]:
     """The masks sorted once by their mean over all of their pixels (``"fast"``)."""
     counts = segmentation.counts
     taken = np.zeros(len(sums), dtype=bool)
@@ -95,6 +96,6 @@ def sorted_order(segmentation: Segmentation, sums: Floats, min_pixel_diff: int) 
             yield added
 
 
-def _untaken(segmentation: Segmentation, mask: int, taken: NDArray[np.bool_]) -> Integers:
+def _untaken(segmentation: Segmentation, mask: int, taken: NDArray[np.bool_]) -> IntArray:
     atoms = segmentation.atoms_of_masks[mask]
     return atoms[~taken[atoms]]

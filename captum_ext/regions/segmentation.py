@@ -12,19 +12,18 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from captum_ext._utils.arrays import BoolArray, IntArray
 from captum_ext._utils.dilation import dilate
 from captum_ext._utils.numbers import check_integer, check_number, check_positive
 from captum_ext._utils.optional import optional
 
-Integers = NDArray[np.int64]
-Mask = NDArray[np.bool_]
 Crop = tuple[slice, slice]
 
 SCALES = (50, 100, 150, 250, 500, 1200)
 _WORD = 64
 
 
-def group_sums(groups: Integers, values: NDArray[np.float64], n_groups: int) -> NDArray[np.float64]:
+def group_sums(groups: IntArray, values: NDArray[np.float64], n_groups: int) -> NDArray[np.float64]:
     """The sum of the values (N,) of each group, (n_groups,)."""
     sums: Any = np.bincount(groups, values, n_groups)  # NumPy's stubs know counts only
     return np.asarray(sums, dtype=np.float64)
@@ -49,9 +48,9 @@ class Segmentation:
         tensor([3, 3])
     """
 
-    atoms: Integers
-    owners: Integers
-    offsets: Integers
+    atoms: IntArray
+    owners: IntArray
+    offsets: IntArray
     n_masks: int
 
     @classmethod
@@ -80,12 +79,12 @@ class Segmentation:
         return np.bincount(self.atoms.ravel(), minlength=len(self.offsets) - 1).astype(np.float64)
 
     @cached_property
-    def _owned(self) -> Integers:
+    def _owned(self) -> IntArray:
         """The atom that each entry of ``owners`` is about."""
         return np.repeat(np.arange(len(self.offsets) - 1), np.diff(self.offsets))
 
     @cached_property
-    def atoms_of_masks(self) -> list[Integers]:
+    def atoms_of_masks(self) -> list[IntArray]:
         """The atoms of each mask."""
         ends = np.cumsum(np.bincount(self.owners, minlength=self.n_masks))
         return np.split(self._owned[np.argsort(self.owners, kind="stable")], ends[:-1])
@@ -99,7 +98,7 @@ class Segmentation:
         """The sum over each mask, (M,), of one value per atom, (A,)."""
         return group_sums(self.owners, values[self._owned], self.n_masks)
 
-    def memberships(self, atoms: Integers) -> tuple[Integers, Integers]:
+    def memberships(self, atoms: IntArray) -> tuple[IntArray, IntArray]:
         """The pairs of one of these atoms and a mask that contains it: the atoms, and the masks."""
         lengths = self.offsets[atoms + 1] - self.offsets[atoms]
         ends = lengths.cumsum()
@@ -195,7 +194,7 @@ def _resized_shape(size: int | tuple[int, int] | None, shape: tuple[int, int]) -
 
 def _felzenszwalb(
     picture: NDArray[np.float64], scales: Sequence[float], sigma: float, min_size: int, shape: tuple[int, int]
-) -> list[Integers]:
+) -> list[IntArray]:
     """Label maps of the picture (H, W, C) at each scale."""
     low, high = picture.min(), picture.max()
     if low == high:
@@ -210,7 +209,7 @@ def _felzenszwalb(
     return [resize(each, picture.shape[:2], **back).astype(np.int64) for each in labels]
 
 
-def _dilated_crops(labels: Integers, radius: int) -> list[tuple[Crop, Mask]]:
+def _dilated_crops(labels: IntArray, radius: int) -> list[tuple[Crop, BoolArray]]:
     """The mask of each label, dilated, in the smallest rectangle that contains it."""
     crops = []
     for label, box in enumerate(optional("scipy.ndimage", "regions").find_objects(labels + 1)):
@@ -221,7 +220,7 @@ def _dilated_crops(labels: Integers, radius: int) -> list[tuple[Crop, Mask]]:
     return crops
 
 
-def _from_crops(crops: list[tuple[Crop, Mask]], shape: tuple[int, int]) -> Segmentation:
+def _from_crops(crops: list[tuple[Crop, BoolArray]], shape: tuple[int, int]) -> Segmentation:
     """The segmentation with these masks, each in its rectangle."""
     # One bit per pixel and mask, in words of 64 bits.
     words = np.zeros((-(-len(crops) // _WORD), *shape), dtype=np.uint64)

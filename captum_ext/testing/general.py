@@ -235,12 +235,12 @@ def nan_is_reported(subject: Subject) -> None:
     Look for `nan_to_num`, for comparisons that are silently false for NaN, and for sums over examples.
     """
     factor = torch.ones(len(subject.inputs[0]), dtype=torch.float64, device=subject.inputs[0].device)
-    clean = as_tuple(subject.attribute(_scaled(subject), additional_forward_args=factor))
+    clean = as_tuple(subject.attribute(_scaled_inputs(subject), additional_forward_args=factor))
     factor[1] = torch.nan
     with warnings.catch_warnings(record=True) as seen:
         warnings.simplefilter("always")
         try:
-            got = as_tuple(subject.attribute(_scaled(subject), additional_forward_args=factor))
+            got = as_tuple(subject.attribute(_scaled_inputs(subject), additional_forward_args=factor))
         except (ValueError, RuntimeError, FloatingPointError):
             return
     require(any(issubclass(one.category, RuntimeWarning) for one in seen), "no warning of a NaN gradient.")
@@ -364,7 +364,7 @@ def _linear(*inputs: Tensor) -> Tensor:
     return torch.stack(columns, 1)
 
 
-def _scaled(subject: Subject):  # type: ignore[no-untyped-def]
+def _scaled_inputs(subject: Subject):  # type: ignore[no-untyped-def]
     def scaled(*arguments: Tensor) -> Tensor:
         *inputs, factor = arguments
         return subject.forward_func(*inputs) * factor.unsqueeze(1)
