@@ -80,7 +80,7 @@ def measure(probability, image, black, target, name, with_maps):
 
 
 def _nested(method, image, start, target, change):
-    """The curves of the rules on nested points, from one walk, and the references for other quadratures and for IDGI."""
+    """The curves of the rules on nested points, from one walk, and the references without and with IDGI."""
     jobs = [(rule, every) for rule in RULES for every in [1, *STRIDES]]
     quadratures = [Subsampled(RULES[rule], every) for rule, every in jobs]
     walk = method.attribute_each(quadratures, image, start, target, n_steps=FINEST)

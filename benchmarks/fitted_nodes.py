@@ -19,9 +19,7 @@ from captum_ext.quadratures import WeightedSum
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path, help="photographs")
-    parser.add_argument(
-        "--count", type=int, default=8, help="number of photographs to fit on, and of others to explain"
-    )
+    parser.add_argument("--count", type=int, default=8, help="photographs to fit on, and others to explain")
     parser.add_argument("--nodes", type=int, default=64)
     parser.add_argument("--more", type=int, default=110, help="number of even points to compare with")
     parser.add_argument("--reference", type=int, default=400)

@@ -96,10 +96,10 @@ of 25 steps, and Expected Gradients has one sample per reference. The references
 {references} photographs.
 
 Gradients and rows were counted per map, in the batch of {images}: a gradient is one row of a backward pass through
-the model, and rows are those of all its forward passes, with or without a gradient. PAIR, the `ma-gig` package and
-the published code of most methods explain one image at a time; the column has the time of this library when it does
-so. The last columns divide the time by that of the same number of bare gradients in batches of {images}. A method
-that also makes passes without gradients has more than 1 for this reason alone.
+the model, and rows are those of all its forward passes, with or without a gradient; the convergence delta takes two
+of them. PAIR, the `ma-gig` package and the published code of most methods explain one image at a time; one column
+has the time of this library when it does so. The last columns divide the time by that of the same number of bare
+gradients in batches of {images}. Passes without gradients are in the time but not in the number of gradients.
 """
 _AXES = """Integrated Gradients of EfficientNet-Lite0, and of VGG-11 (random weights) where the table says so. One
 setting changes at a time. The numbers of images and steps are those of the columns. Captum's default is left out if
@@ -157,7 +157,7 @@ def _summary(results: Results) -> str:
         [row.quantity, row.work, row.own, row.other, f"**{row.ratio.median:.2f}**{_spread(row.ratio)}"]
         for row in summary(results)
     ]
-    head = table(["quantity", "work", "this library", "compared with", "its ratio"], rows)
+    head = table(["quantity", "work", "this library", "compared with", "ratio"], rows)
     return f"{head}\n\n{_AFTER_SUMMARY}"
 
 
@@ -192,8 +192,8 @@ def _libraries(results: Results) -> str:
             if name in entry["inside gradients"]:
                 label += f" (own time {overhead(entry, name).median:.1%} of its gradients')"
             relative = "1" if name == own else _with_spread(ratio(entry, name, own))
-            rows.append([label, str(entry["points"][name]), relative, *_speed(entry, name)])
-    head = ["contender (bold: time 1)", "points", "time", "ms per point", "points per second"]
+            rows.append([work_of(entry), label, str(entry["points"][name]), relative, *_speed(entry, name)])
+    head = ["work", "contender (bold: time 1)", "points timed", "time", "ms per point", "points per second"]
     walks = "".join(
         f"\nIG and IDGI from one walk, {work_of(entry)}: {_with_spread(shared_walk(entry))} of the time of two calls.\n"
         for entry in entries(results, "centre", comparison="IDGI")
@@ -239,22 +239,9 @@ def _methods(results: Results) -> str:
         for name in (BATCH, SINGLE):
             cells.append(f"{ratio(entry, name, BARE_GRADIENTS).median / gradients:.2f}" if gradients else "-")
         rows.append(cells)
-    single = "one image at a time"
-    return (
-        table(
-            [
-                "method",
-                "gradients",
-                "rows",
-                "ms per map, batch",
-                f"ms per map, {single}",
-                "over bare gradients, batch",
-                f"over bare gradients, {single}",
-            ],
-            rows,
-        )
-        + "\n"
-    )
+    head = ["method", "gradients", "rows"]
+    head += [f"{quantity}, {name}" for quantity in ("ms per map", "over bare gradients") for name in (BATCH, SINGLE)]
+    return table(head, rows) + "\n"
 
 
 def _axes(results: Results) -> str:
