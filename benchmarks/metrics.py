@@ -109,14 +109,14 @@ def pair_maps(core, model, image, target, steps):
     stored = []
     call = pair_model(torch.nn.Sequential(model, torch.nn.Softmax(1)))
 
-    def watched(batch, call_model_args=None, expected_keys=None):
-        found = call(batch, call_model_args, expected_keys)
-        gradients = found["INPUT_OUTPUT_GRADIENTS"]
+    def recorded_call(batch, call_model_args=None, expected_keys=None):
+        output = call(batch, call_model_args, expected_keys)
+        gradients = output["INPUT_OUTPUT_GRADIENTS"]
         with torch.no_grad():
             x = torch.tensor(np.asarray(batch, np.float32).transpose(0, 3, 1, 2))
             values = model(x).softmax(1)[:, target].tolist()
         stored.extend(zip(gradients, values, strict=True))
-        return found
+        return output
 
     arguments = {"target": target}
     for method, settings in (
@@ -125,7 +125,7 @@ def pair_maps(core, model, image, target, steps):
         (core.BlurIG(), {"steps": steps}),
     ):
         stored.clear()
-        yield method.GetMask(image, watched, arguments, **settings)
+        yield method.GetMask(image, recorded_call, arguments, **settings)
         total = np.zeros_like(image)
         for (gradient, value), (_, following) in pairwise(stored):
             square = gradient**2
