@@ -59,7 +59,7 @@ bench: .venv/bench.done  ## time and memory against the bare network, Captum, PA
 	$(BIN)/python -m benchmarks
 	$(BIN)/python -m benchmarks.page
 
-bench-quick: .venv/bench.done  ## the same in two minutes, in benchmarks/quick
+bench-quick: .venv/bench.done  ## the same with few rounds and steps, in benchmarks/quick
 	$(BIN)/python -m benchmarks --quick --results benchmarks/quick
 	$(BIN)/python -m benchmarks.page --results benchmarks/quick --docs benchmarks/quick
 
