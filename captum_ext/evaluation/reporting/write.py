@@ -28,7 +28,7 @@ def report(results: str | Path, output: str | Path | None = None) -> list[Path]:
 
     The data set's value of a score is the mean over the images, but for AIC and SIC, where it is the area under the
     median or mean curve, as the protocol has it; stability, -log10 of the mean squared difference's mean; and
-    completeness, the median. Intervals are bootstrap percentiles over images (95 %, 1,000 resamples, seeded: the same
+    completeness, the median. Intervals are BCa bootstrap intervals over images (95 %, 1,000 resamples, seeded: the same
     results give the same report); those of differences and of changes with the number of steps are of the same images
     on both sides.
 
