@@ -68,7 +68,7 @@ bench-quick: .venv/bench.done  ## the same with few rounds and steps, in benchma
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e . -e studies/evidence
 	touch $@
 
-evidence: .venv/evidence.done  ## docs/evidence.md and its figures, from the stored results of studies/evidence/results
+evidence: .venv/evidence.done  ## docs/evidence.md, docs/evidence/ and their figures, from the stored results of studies/evidence/results
 	$(BIN)/python -m evidence.page
 
 clean:
