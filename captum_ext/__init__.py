@@ -26,7 +26,9 @@ _SUBPACKAGES = (
     "paths",
     "patterns",
     "quadratures",
+    "targets",
     "testing",
+    "text",
 )
 
 
