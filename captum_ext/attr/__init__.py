@@ -13,6 +13,7 @@ from captum_ext.attr.layer import LayerPathAttribution
 from captum_ext.attr.layer_methods import LayerBlurIG, LayerGuidedIG, LayerIDGI, LayerIntegratedGradients
 from captum_ext.attr.neuron import NeuronPathAttribution
 from captum_ext.attr.neuron_methods import NeuronBlurIG, NeuronGuidedIG, NeuronIDGI, NeuronIntegratedGradients
+from captum_ext.attr.one_at_a_time import OneAtATime
 from captum_ext.attr.path_attribution import PathAttribution
 from captum_ext.attr.pattern import PatternAttribution, PatternNet
 from captum_ext.attr.pgig import PGIG
@@ -38,6 +39,7 @@ __all__ = [
     "NeuronIDGI",
     "NeuronIntegratedGradients",
     "NeuronPathAttribution",
+    "OneAtATime",
     "PathAttribution",
     "PatternAttribution",
     "PatternNet",
