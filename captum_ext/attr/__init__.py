@@ -4,6 +4,7 @@ from captum_ext._engine.forward_args import SharedArgument
 from captum_ext.attr.blur_ig import BlurIG
 from captum_ext.attr.conductance import LayerConductance, NeuronConductance
 from captum_ext.attr.diagnostics import Diagnostics
+from captum_ext.attr.dig import DIG
 from captum_ext.attr.expected import Expected
 from captum_ext.attr.expected_gradients import ExpectedGradients
 from captum_ext.attr.guided_ig import GuidedIG
@@ -19,6 +20,7 @@ from captum_ext.attr.pattern import PatternAttribution, PatternNet
 from captum_ext.attr.pgig import PGIG
 
 __all__ = [
+    "DIG",
     "IDGI",
     "PGIG",
     "BlurIG",

@@ -35,7 +35,7 @@ class OneAtATime(Attribution):
     forward passes.
 
     There is no convergence delta. The attributions of one position sum to F(x) - F(x without that position), but the
-    sum over positions is a sum of such differences, each from another start, which is no change of F along any path.
+    sum over positions adds such differences, each from another start, and is not the change of F along any path.
 
     Args:
         method: A method of this library at the inputs, such as ``IntegratedGradients(model)``.
@@ -45,7 +45,7 @@ class OneAtATime(Attribution):
             :meth:`attribute`.
 
     Raises:
-        TypeError: If ``method`` is no such method, or ``dim`` or ``mask`` is nothing of the above.
+        TypeError: If ``method`` is something else, as a layer method is, or ``dim`` or ``mask`` has another type.
         ValueError: If ``dim`` is 0, which counts examples.
 
     Reference:
@@ -57,7 +57,7 @@ class OneAtATime(Attribution):
         >>> def model(x):  # (B, T, D) to one number per example
         ...     return x.sum(2).prod(1)
         >>> sig = OneAtATime(IntegratedGradients(model), mask=0.0)
-        >>> sig.attribute(torch.tensor([[[2.0, 1.0], [4.0, 0.0]]])).sum(2)  # each position is needed for all of F
+        >>> sig.attribute(torch.tensor([[[2.0, 1.0], [4.0, 0.0]]])).sum(2).round()  # all of F needs each
         tensor([[12., 12.]])
     """
 
@@ -84,7 +84,7 @@ class OneAtATime(Attribution):
 
     @property
     def multiplies_by_inputs(self) -> bool:
-        """As the method."""
+        """Whether the method has the factor (inputs - baselines)."""
         return bool(self.method.multiplies_by_inputs)
 
     def has_convergence_delta(self) -> bool:
@@ -153,7 +153,7 @@ class OneAtATime(Attribution):
         if name == "return_convergence_delta":
             raise ValueError(
                 "return_convergence_delta: OneAtATime has none. Each position has its own start, so the sum over "
-                "positions is no change of F along one path. Pass False."
+                "positions is not the change of F along a path. Pass False."
             )
         raise ValueError(f"{name}: not available with OneAtATime, which runs the method per position. Leave it out.")
 

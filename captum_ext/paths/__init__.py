@@ -6,6 +6,7 @@ from captum_ext.paths.evaluation import PathEvaluator
 from captum_ext.paths.guided import GuidedPath
 from captum_ext.paths.searched import SearchedPath, Step
 from captum_ext.paths.straight import StraightPath
+from captum_ext.paths.vocabulary import VocabularyPath
 
 __all__ = [
     "BlurPath",
@@ -16,4 +17,5 @@ __all__ = [
     "Step",
     "StraightPath",
     "Trajectory",
+    "VocabularyPath",
 ]

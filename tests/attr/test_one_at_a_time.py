@@ -221,7 +221,7 @@ IG = IntegratedGradients
         (lambda f, x: OneAtATime(IG(f), mask=(0, 1)).attribute(x), ValueError, "mask: expected one for each of 1"),
         (lambda f, x: OneAtATime(IG(f), mask=0).attribute(x, x), ValueError, "Give one of the two"),
         (lambda f, x: OneAtATime(IG(f)).attribute((x, x[:, :2])), ValueError, "as many positions"),
-        (lambda f, x: OneAtATime(IG(f)).attribute(x, return_convergence_delta=True), ValueError, "no change of F"),
+        (lambda f, x: OneAtATime(IG(f)).attribute(x, return_convergence_delta=True), ValueError, "not the change of F"),
         (lambda f, x: OneAtATime(IG(f)).attribute(x, return_diagnostics=True), ValueError, "not available"),
         (lambda f, x: OneAtATime(BlurIG(f)).attribute(x), ValueError, "baselines"),
         (lambda f, x: OneAtATime(IG(f)).attribute(x, target=1, steps=3), TypeError, "steps"),
