@@ -25,10 +25,10 @@ _VALUES = 2**23  # numbers in memory at a time: 32 MB in float32
 class VocabularyPath(Path):
     """A path along embeddings of real words (DIG, UDIG), for models that embed tokens.
 
-    Points on a straight line between two embeddings are not embeddings of words. This path leads from the baseline to the input along
-    the embeddings of ``n_words`` other words, on straight pieces. Each coordinate moves in one direction only: seen
-    from the input, where that of the next word does not lie between the last point's and the baseline's, it is
-    replaced with the last point's, moved by 1/``n_words`` of its way to the baseline.
+    Points on a straight line between two embeddings are not embeddings of words. This path leads from the baseline to
+    the input along the embeddings of ``n_words`` other words, on straight pieces. Each coordinate moves in one
+    direction only: seen from the input, where that of the next word does not lie between the last point's and the
+    baseline's, it is replaced with the last point's, moved by 1/``n_words`` of its way to the baseline.
 
     Inputs are embeddings (B, ..., D), each a row of the table; at the embedding layer use it in
     :class:`~captum_ext.attr.LayerPathAttribution`. Baselines may be any vectors.
