@@ -3,6 +3,7 @@
 from captum_ext.metrics._information_curves import AggregateCurves, InformationCurves, aggregate
 from captum_ext.metrics._perturbation_curve import PerturbationCurve
 from captum_ext.metrics.completeness_error import Completeness, completeness
+from captum_ext.metrics.erasure import comprehensiveness, sufficiency
 from captum_ext.metrics.information import information_curve
 from captum_ext.metrics.perturbation import degradation, deletion, insertion
 from captum_ext.metrics.randomization import Randomization, model_randomization
@@ -17,6 +18,7 @@ __all__ = [
     "aggregate",
     "class_sensitivity",
     "completeness",
+    "comprehensiveness",
     "degradation",
     "deletion",
     "information_curve",
@@ -25,4 +27,5 @@ __all__ = [
     "model_randomization",
     "rank_correlation",
     "stability_error",
+    "sufficiency",
 ]
