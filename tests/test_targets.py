@@ -1,5 +1,7 @@
 """Targets for text, on architectures of transformers with random weights; padding; sums over words and sentences."""
 
+import copy
+
 import pytest
 import torch
 
@@ -228,6 +230,20 @@ def test_only_the_logits_that_are_read_are_computed(gpt2):
     finally:
         handle.remove()
     assert shapes == [1, 3]
+
+
+def test_probabilities_of_a_model_in_bfloat16_are_computed_in_float32(gpt2):
+    half = copy.deepcopy(gpt2).to(torch.bfloat16)
+    logits = half(input_ids=TEXT).logits[:, -1].double()
+    for target, expected in [
+        (targets.next_token(3), logits.log_softmax(1)[:, 3]),
+        (targets.contrast(3, 4), logits[:, 3] - logits[:, 4]),
+    ]:
+        close(target.of(half)(embed(half, TEXT)).double(), expected, 1e-5)
+    attributions = IntegratedGradients(targets.sequence([3, 4]).of(half)).attribute(embed(half, TEXT), n_steps=4)
+    exact = IntegratedGradients(targets.sequence([3, 4]).of(gpt2)).attribute(embed(gpt2, TEXT), n_steps=4)
+    assert attributions.dtype == torch.float32
+    assert (attributions - exact).norm() < 0.1 * exact.norm()
 
 
 @pytest.mark.parametrize(

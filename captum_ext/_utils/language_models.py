@@ -36,20 +36,20 @@ class TextModel:
             if position is not None:
                 raise ValueError("position: a model with encoder and decoder predicts the first token. Leave it out.")
             first = torch.zeros(len(text), 1, dtype=torch.long, device=text.device)
-            return Prediction(self._decoded(text, mask, first)[:, 0], True)
+            return Prediction(_widened(self._decoded(text, mask, first)[:, 0]), True)
         at = _positions(text, mask, position)
         at_end = bool((at == text.shape[1] - 1).all())
         logits = self(text, mask, 1 if at_end else None)
         if logits.dim() == 2:
-            return Prediction(logits, False)
+            return Prediction(_widened(logits), False)
         if at_end:
-            return Prediction(logits[:, -1], True)
-        return Prediction(logits[torch.arange(len(logits), device=logits.device), at], True)
+            return Prediction(_widened(logits[:, -1]), True)
+        return Prediction(_widened(logits[torch.arange(len(logits), device=logits.device), at]), True)
 
     def logits_of(self, text: Tensor, mask: Tensor | None, continuation: Tensor) -> Tensor:
         """The logits (rows, L, tokens) that predict each token of a continuation (rows, L)."""
         if self._decodes:
-            return self._decoded(text, mask, continuation)
+            return _widened(self._decoded(text, mask, continuation))
         if mask is not None and not bool(mask[:, -1].bool().all()):
             raise ValueError(
                 "attention_mask: expected padding on the left, since the continuation follows the text; the last "
@@ -66,7 +66,7 @@ class TextModel:
             raise ValueError(
                 f"sequence: expected logits (rows, T, tokens) of a language model, got {tuple(logits.shape)}."
             )
-        return logits[:, -length:]
+        return _widened(logits[:, -length:])
 
     def _embedding(self) -> Callable[..., Tensor]:
         get = getattr(self.model, "get_input_embeddings", None)
@@ -110,6 +110,11 @@ class TextModel:
     @property
     def _counts_positions(self) -> bool:
         return self._generates and not self._decodes and "position_ids" in self._takes
+
+
+def _widened(logits: Tensor) -> Tensor:
+    """Logits in at least float32: in bfloat16, log-probabilities have two digits."""
+    return logits.to(torch.promote_types(logits.dtype, torch.float32))
 
 
 def _positions(text: Tensor, mask: Tensor | None, position: int | None) -> Tensor:
