@@ -20,6 +20,7 @@ from captum_ext._utils.numbers import is_integer, is_number
 from captum_ext._utils.tensors import Tensors, by_example, float_dtype, sum_dtype
 from captum_ext._utils.types import BaselineType, TargetType
 from captum_ext._utils.warnings import warn
+from captum_ext.attr._parts import check_flag
 from captum_ext.attr.path_attribution import PathAttribution
 
 
@@ -43,10 +44,12 @@ class OneAtATime(Attribution):
         mask: What a position is replaced with: a number, or a tensor in the shape of one position, such as the
             embedding of [MASK], (D,), or a tuple of these, one per input. Default ``None``: the ``baselines`` of
             :meth:`attribute`.
+        multiply_by_inputs: Taken for Captum's keyword. Only True, the default, has a meaning here; give the method
+            ``multiply_by_inputs=False``.
 
     Raises:
         TypeError: If ``method`` is something else, as a layer method is, or ``dim`` or ``mask`` has another type.
-        ValueError: If ``dim`` is 0, which counts examples.
+        ValueError: If ``dim`` is 0, which counts examples, or ``multiply_by_inputs=False``.
 
     Reference:
         Enguehard: Sequential Integrated Gradients: a simple but effective method for explaining language models.
@@ -62,9 +65,20 @@ class OneAtATime(Attribution):
     """
 
     def __init__(
-        self, method: PathAttribution, dim: int = 1, mask: BaselineType | tuple[Tensor | float, ...] = None
+        self,
+        method: PathAttribution,
+        dim: int = 1,
+        mask: BaselineType | tuple[Tensor | float, ...] = None,
+        *,
+        multiply_by_inputs: bool = True,
     ) -> None:
         """See the class."""
+        check_flag(multiply_by_inputs)
+        if not multiply_by_inputs:
+            raise ValueError(
+                "multiply_by_inputs: expected True. Have the method leave the factor (inputs - baselines) out, as in "
+                "OneAtATime(IntegratedGradients(model, multiply_by_inputs=False))."
+            )
         if not isinstance(method, PathAttribution):
             raise TypeError(
                 "method: expected a method of captum_ext.attr at the inputs, such as IntegratedGradients(model), got "

@@ -63,8 +63,11 @@ MASK = normal(D, seed=7)
 
 @pytest.mark.parametrize("mask", [0.0, MASK], ids=["number", "tensor"])
 @pytest.mark.parametrize("rule", ["gausslegendre", "riemann_left"])
-def test_integrated_gradients_equal_a_call_per_position(model, x, mask, rule):
-    arguments = {"target": [0, 2, 1], "n_steps": 7, "method": rule, "additional_forward_args": normal(B, seed=3)}
+@pytest.mark.parametrize(
+    "target", [[0, 2, 1], torch.tensor([0, 2, 1]), 2, (1,)], ids=["list", "tensor", "int", "tuple"]
+)
+def test_integrated_gradients_equal_a_call_per_position(model, x, mask, rule, target):
+    arguments = {"target": target, "n_steps": 7, "method": rule, "additional_forward_args": normal(B, seed=3)}
     expected = separately(IntegratedGradients(model), x, mask, **arguments)
     method = OneAtATime(IntegratedGradients(model), mask=mask)
     for rows in (None, 1, 4):
