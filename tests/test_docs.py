@@ -36,7 +36,15 @@ classifier.add_module("embedding", torch.nn.Embedding(20, 4))
 classifier.add_module("rest", torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(24, 2)))
 ids, pad_id = torch.randint(20, (2, 6)), 0
 """
-ALONE = ("README.md", "docs/index.md", "docs/output.md", "docs/inputs.md", "docs/baselines.md", "docs/own_parts.md")
+ALONE = (
+    "README.md",
+    "docs/index.md",
+    "docs/output.md",
+    "docs/inputs.md",
+    "docs/baselines.md",
+    "docs/own_parts.md",
+    "docs/text.md",
+)
 PEERS = ("docs/migration.md",)  # compared with other libraries: a test of its own
 SLOW = ("docs/attribution_priors.md",)  # trains networks: its own test runs it
 PAGES = [
@@ -96,6 +104,18 @@ def test_the_page_on_inputs(run):
     assert (names["by_token"][0] != 0).all()
     assert names["graph_maps"].shape == (3, 5, 4)
     assert names["steps"].shape == (2, 6, 3)
+
+
+def test_the_page_on_text(run):
+    names = run("docs/text.md")
+    text, scores = names["text"], names["scores"]
+    assert (scores[~text.moves] == 0).all()
+    assert (scores[text.moves] != 0).all()
+    torch.testing.assert_close(names["words"].sum(), scores[1].sum())
+    torch.testing.assert_close(names["by_layer"], names["attributions"], atol=1e-6, rtol=1e-4)
+    assert names["which"].shape == (10, 2, 5)
+    assert "cab" in names["page"]
+    assert (names["falls"] > names["random"]).all()
 
 
 def test_the_page_on_baselines(run):
