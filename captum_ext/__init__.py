@@ -28,6 +28,7 @@ _SUBPACKAGES = (
     "quadratures",
     "regions",
     "testing",
+    "visualization",
 )
 
 

@@ -20,7 +20,7 @@ from captum_ext.evaluation.inputs import ImageBatch, ProbabilityModel
 from captum_ext.evaluation.method_registry import METHODS
 from captum_ext.vision.classifier import Classifier
 from captum_ext.vision.probe import probe
-from captum_ext.visualization import draw_map, panels, png, set_title
+from captum_ext.visualization import heatmap, panels, png, set_title
 from evidence.models import batches, fitted, halves
 from evidence.words import label
 
@@ -63,7 +63,7 @@ def draw(pixels: Any, title: str, maps: dict[str, Tensor]) -> Figure:
     grid[0, 0].imshow(pixels)
     set_title(grid[0, 0], title)
     for panel, (method, values) in zip(grid.flat[1:], maps.items(), strict=False):
-        draw_map(panel, pixels, values.numpy())
+        heatmap(values, legend=False, ax=panel)
         set_title(panel, label(method).replace("PatternAttribution", "PatternAttr."))
     return figure
 
