@@ -14,6 +14,11 @@ def normal(*shape, seed=0):
     return torch.randn(*shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
 
 
+def ones(*shape):
+    """Ones in float64."""
+    return torch.ones(*shape, dtype=torch.float64)
+
+
 def small_images(count=4):
     """Images (count, 2, 6, 6) in float32, the same at each call."""
     return torch.rand(count, 2, 6, 6, generator=torch.Generator().manual_seed(1))

@@ -7,10 +7,7 @@ from torch.nn import functional
 
 from captum_ext import baselines
 from captum_ext.attr import IGOS, SharedArgument
-
-
-def close(got, expected, tolerance=1e-10):
-    torch.testing.assert_close(got, expected, atol=tolerance, rtol=0)
+from tests.helpers import close
 
 
 @pytest.fixture

@@ -7,10 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from captum_ext.attr import SharedArgument, SmoothTaylor
-
-
-def close(got, expected, tolerance=1e-12):
-    torch.testing.assert_close(got, expected, atol=tolerance, rtol=0)
+from tests.helpers import close
 
 
 def roots(x, n_samples, stdev, seed):

@@ -7,7 +7,6 @@ import pytest
 import torch
 from torch import nn
 
-import captum_ext._utils.devices
 from captum_ext.attr import (
     IDGI,
     ExpectedGradients,
@@ -29,18 +28,13 @@ from captum_ext.metrics import (
 from captum_ext.metrics.information import information_curve
 from captum_ext.patterns import PatternFitter, fit_patterns, signal_quality
 from tests.conformance.cases import METHODS, each
-from tests.elsewhere import DEVICE, Elsewhere, Move, moved, pretended
+from tests.elsewhere import DEVICE, Elsewhere, Move, moved
 from tests.helpers import small_images, small_network
+
+pytestmark = pytest.mark.usefixtures("without_float64")
 
 TARGETS = {"none": None, "one": 1, "list": [0, 1, 2, 1], "tensor": torch.tensor([0, 1, 2, 1])}
 every_target = pytest.mark.parametrize("target", TARGETS.values(), ids=TARGETS)
-
-
-@pytest.fixture(autouse=True)
-def without_float64(monkeypatch):
-    monkeypatch.setattr(captum_ext._utils.devices, "_WITHOUT_FLOAT64", ("mps", DEVICE.type))
-    with pretended():
-        yield
 
 
 def assert_same(got, expected):

@@ -3,7 +3,6 @@
 import pytest
 import torch
 
-import captum_ext._utils.devices
 from captum_ext.metrics import (
     best_f1,
     diffid,
@@ -18,15 +17,10 @@ from captum_ext.metrics import (
     road,
 )
 from captum_ext.regions import xrai
-from tests.elsewhere import DEVICE, Elsewhere, moved, pretended
+from tests.elsewhere import DEVICE, Elsewhere, moved
 from tests.helpers import small_images, small_network
 
-
-@pytest.fixture(autouse=True)
-def without_float64(monkeypatch):
-    monkeypatch.setattr(captum_ext._utils.devices, "_WITHOUT_FLOAT64", ("mps", DEVICE.type))
-    with pretended():
-        yield
+pytestmark = pytest.mark.usefixtures("without_float64")
 
 
 def results(model, x, maps, masks):

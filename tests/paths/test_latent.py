@@ -17,13 +17,10 @@ from captum_ext.attr import (
 )
 from captum_ext.paths import BlurPath, GuidedPath, LatentPath, SearchedPath, StraightPath, fit_pca
 from captum_ext.quadratures import ImportantDirection, WeightedSum
+from tests.helpers import close
 
 RULES = ("riemann_left", "riemann_right", "riemann_trapezoid")
 INNER = {"straight": StraightPath(), "guided": GuidedPath(0.3, 0.4), "guided, no limit": GuidedPath(0.1, 1.0)}
-
-
-def close(got, expected, tolerance=1e-12):
-    torch.testing.assert_close(got, expected, atol=tolerance, rtol=0)
 
 
 def handed_on(*tensors):

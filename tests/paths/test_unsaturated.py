@@ -8,6 +8,7 @@ import torch
 from captum_ext.attr import IDGI, IntegratedGradients, LayerPathAttribution, LeftIG, PathAttribution
 from captum_ext.paths import BlurPath, GuidedPath, StraightPath, UnsaturatedPath
 from captum_ext.quadratures import DecisionGradients, ImportantDirection
+from tests.helpers import ones
 
 
 def ramp(z):
@@ -18,10 +19,6 @@ def ramp(z):
 def rising(net):
     """Rises from 0.02 on the way from zeros and saturates at 1."""
     return lambda z: torch.sigmoid(1000 * (net(z) - net(torch.zeros_like(z[:1]))).square() - 4)
-
-
-def ones(*shape):
-    return torch.ones(*shape, dtype=torch.float64)
 
 
 def test_each_example_ends_where_its_f_reaches_the_share():

@@ -7,20 +7,10 @@ import pytest
 import torch
 
 from captum_ext.attr import PGIG
-from captum_ext.patterns import fit_patterns, pattern_backward
+from captum_ext.patterns import pattern_backward
 from tests.attr.test_layer_threads import data_parallel, in_thread
-from tests.patterns.models import branched, inputs
+from tests.patterns.models import inputs
 from tests.patterns.test_rules import gradient
-
-
-@pytest.fixture
-def model():
-    return branched()
-
-
-@pytest.fixture
-def patterns(model):
-    return fit_patterns(model, [inputs(40, seed=5)])
 
 
 def has_traces(model):

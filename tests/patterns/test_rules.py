@@ -17,16 +17,6 @@ from captum_ext.quadratures import ImportantDirection, WeightedSum
 from tests.patterns.models import branched, inputs
 
 
-@pytest.fixture
-def model():
-    return branched()
-
-
-@pytest.fixture
-def patterns(model):
-    return fit_patterns(model, [inputs(40, seed=5)])
-
-
 def gradient(model, x, target=1):
     x = x.clone().requires_grad_()
     (result,) = torch.autograd.grad(model(x)[:, target].sum(), x)

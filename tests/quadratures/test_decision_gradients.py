@@ -9,13 +9,10 @@ import torch
 from captum_ext.attr import IDG, IDGI, IntegratedGradients, LayerPathAttribution, NeuronPathAttribution, PathAttribution
 from captum_ext.paths import BlurPath, GuidedPath, StraightPath
 from captum_ext.quadratures import DecisionGradients, Subsampled, WeightedSum
+from tests.helpers import ones
 
 RULES = WeightedSum.methods
 CLOSED = ("riemann_left", "riemann_right", "riemann_trapezoid")
-
-
-def ones(*shape):
-    return torch.ones(*shape, dtype=torch.float64)
 
 
 def naive(path, function, x, start, grid, shares=(1.0, 1.0)):
