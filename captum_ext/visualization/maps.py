@@ -185,7 +185,8 @@ def regions(
 
 def faded(picture: MapArray) -> MapArray:
     """A picture in light gray, (H, W, 3)."""
-    return (0.65 + 0.35 * picture.mean(2, keepdims=True)).repeat(3, 2)
+    gray: MapArray = 0.65 + 0.35 * picture.mean(2, keepdims=True)
+    return gray.repeat(3, 2)
 
 
 def _read_ranks(ranks: object) -> MapArray:
