@@ -77,7 +77,7 @@ def camera() -> tuple[Photograph, dict[str, Tensor]]:
 def panels(rows: int, columns: int, lines: int = 1, width: float = WIDTH) -> tuple[Figure, np.ndarray]:
     """A figure of square panels without axes, each with a title of some lines."""
     side = width / columns
-    return frame(rows, columns, (width, rows * (side + LINE * lines)), for_images=True)
+    return frame(rows, columns, (width, rows * (side + LINE * lines) + 0.1), for_images=True)
 
 
 def show(panel: Any, image: np.ndarray, title: str) -> None:
