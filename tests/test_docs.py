@@ -53,7 +53,7 @@ ALONE = (
 OFFLINE = {
     "resnet50(weights=weights)": "resnet50(weights=None)",
     "weights.transforms()": "weights.transforms(crop_size=48, resize_size=48)",
-    "target=target)\nvisual": "target=target, n_steps=4)\nvisual",
+    "attribute(image, black, target)": "attribute(image, black, target, n_steps=4)",
 }
 PEERS = ("docs/migration.md",)  # compared with other libraries: a test of its own
 SLOW = ("docs/attribution_priors.md",)  # trains networks: its own test runs it

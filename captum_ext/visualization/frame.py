@@ -52,7 +52,7 @@ def panels(
         >>> figure, grid = panels(1, 2, (6, 3))
         >>> set_title(grid[0, 0], "Insertion", "higher is better")
     """
-    figure = optional("matplotlib.figure", "visualization").Figure(figsize=size, layout="constrained")
+    figure = optional("matplotlib.figure", "visualization").Figure(figsize=size, dpi=150, layout="constrained")
     figure._repr_png_ = partial(png, figure)  # notebooks show it without pyplot
     optional("matplotlib.backends.backend_agg", "visualization").FigureCanvasAgg(figure)
     grid: NDArray[Any] = figure.subplots(rows, columns, squeeze=False, sharex=sharex, sharey=sharey)
