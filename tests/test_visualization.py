@@ -65,6 +65,15 @@ def test_an_overlay_mixes_colors_by_the_clipped_magnitude(attributions, image, p
         np.testing.assert_allclose(drawn(figure)[y, x], expected, atol=1e-6)
 
 
+def test_heat_maps_of_magnitudes_are_pairs(attributions, saliency):
+    mask = attributions[0].permute(1, 2, 0).double().numpy()
+    figure = heatmap(np.abs(mask))
+    _, limit = figure.axes[0].images[0].get_clim()
+    theirs = saliency.VisualizeImageGrayscale(mask)
+    smallest = np.abs(mask).sum(2).min()
+    np.testing.assert_allclose(smallest + theirs * (limit - smallest), np.minimum(drawn(figure), limit))
+
+
 def test_without_an_image_the_background_of_an_overlay_is_white(attributions):
     attributions[..., :6, :] = 0
     assert (drawn(overlay(attributions))[:6] == 1).all()
@@ -471,6 +480,12 @@ def test_pictures_are_shown_whole(attributions, image):
         assert box.y0 > -0.05
         assert box.x1 < width + 0.05
         assert box.y1 < height + 0.05
+
+
+@pytest.mark.parametrize("function", [bars, compare, curves, heatmap, overlay, regions])
+def test_docstrings_say_what_comes_in_and_goes_out(function):
+    for section in ("Args:", "Returns:", "Raises:", "Example:"):
+        assert section in function.__doc__
 
 
 def test_the_package_has_it_without_an_import():
