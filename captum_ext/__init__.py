@@ -30,6 +30,7 @@ _SUBPACKAGES = (
     "targets",
     "testing",
     "text",
+    "visualization",
 )
 
 

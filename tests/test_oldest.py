@@ -23,6 +23,7 @@ def test_extras_that_name_extras_are_resolved_and_the_highest_bound_counts():
         "regions": [],
         "tutorials": ["captum_ext[demo,patterns]"],
         "test": ["pytest>=8"],
+        "visualization": [],
     }
     table = {"name": "captum_ext", "dependencies": ["torch>=2.6"], "optional-dependencies": extras}
     assert lower_bounds(table) == {"torch": "2.6", "scipy": "1.11.1", "safetensors": "0.4"}

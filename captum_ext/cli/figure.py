@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from captum_ext._utils.files import replace_file
 from captum_ext.cli.errors import CommandError
 from captum_ext.cli.explain_methods import ImageMap
-from captum_ext.visualization import SMALL, draw_map, panels, png, set_title
+from captum_ext.visualization import SMALL, overlay, panels, png, set_title
 
 
 @dataclass(frozen=True)
@@ -64,8 +64,8 @@ def draw(explanations: list[ImageExplanation], output: Path, settings: str) -> N
         category = f"{explanation.category} ({explanation.target}), p = {explanation.probability:.3f}"
         set_title(flat[first], explanation.name, category)
         for panel, each in zip(flat[first + 1 :], explanation.maps, strict=False):
-            draw_map(panel, explanation.pixels, each.result.attributions[0].sum(0).cpu().numpy())
             set_title(panel, each.title, each.caption)
+            overlay(each.result.attributions, explanation.pixels, legend=False, ax=panel)
         if has_diagnostics:
             _plot_path_values(flat[first + 1 + len(explanation.maps)], explanation.maps)
     set_title(figure, settings)

@@ -1,18 +1,20 @@
-"""One look for all figures: panels, methods' colors and markers, intervals, legends and maps."""
+"""Pictures of attributions: heat maps, overlays, regions, bars and curves, and the frame of all figures."""
 
+from captum_ext.visualization.charts import bars, curves
+from captum_ext.visualization.comparison import compare
 from captum_ext.visualization.frame import (
     COLORS,
     NORMAL,
     SMALL,
     draw_band,
     draw_interval,
-    draw_map,
     legend,
     name_rows,
     panels,
     png,
     set_title,
 )
+from captum_ext.visualization.maps import heatmap, overlay, regions
 from captum_ext.visualization.style import MethodStyle, base_method, method_styles, sorted_methods
 
 __all__ = [
@@ -20,15 +22,20 @@ __all__ = [
     "NORMAL",
     "SMALL",
     "MethodStyle",
+    "bars",
     "base_method",
+    "compare",
+    "curves",
     "draw_band",
     "draw_interval",
-    "draw_map",
+    "heatmap",
     "legend",
     "method_styles",
     "name_rows",
+    "overlay",
     "panels",
     "png",
+    "regions",
     "set_title",
     "sorted_methods",
 ]

@@ -1,9 +1,10 @@
-"""The frame of all figures: panels, titles, intervals, legends, maps and files."""
+"""The frame of all figures: panels, titles, intervals, legends and files."""
 
 from __future__ import annotations
 
 import io
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 
 SMALL, NORMAL, _LARGE = 8, 9, 11  # points
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#AA3377")  # for what is not a method: models, protocols
-_CLIP = 99.5  # the percentile of |attribution| at which a map's colors are full: a few pixels outshine the rest
 
 
 def panels(
@@ -52,8 +52,9 @@ def panels(
         >>> figure, grid = panels(1, 2, (6, 3))
         >>> set_title(grid[0, 0], "Insertion", "higher is better")
     """
-    figure = optional("matplotlib.figure", "evaluation").Figure(figsize=size, layout="constrained")
-    optional("matplotlib.backends.backend_agg", "evaluation").FigureCanvasAgg(figure)
+    figure = optional("matplotlib.figure", "visualization").Figure(figsize=size, dpi=150, layout="constrained")
+    figure._repr_png_ = partial(png, figure)  # notebooks show it without pyplot
+    optional("matplotlib.backends.backend_agg", "visualization").FigureCanvasAgg(figure)
     grid: NDArray[Any] = figure.subplots(rows, columns, squeeze=False, sharex=sharex, sharey=sharey)
     for index, panel in enumerate(grid.flat):
         if for_images or (count is not None and index >= count):
@@ -65,6 +66,20 @@ def panels(
         for axis in (panel.xaxis, panel.yaxis):
             axis.label.set_fontsize(NORMAL)
     return figure, grid
+
+
+def figure_of(panel: Axes) -> Figure:
+    """The figure of a panel; of a panel of a subfigure, the whole figure.
+
+    Raises:
+        TypeError: If the panel is not a matplotlib axes.
+    """
+    if not hasattr(panel, "get_figure"):
+        raise TypeError(f"ax: expected matplotlib axes, got {type(panel).__name__}.")
+    figure: Any = panel.get_figure()
+    while getattr(figure, "figure", figure) is not figure:  # a subfigure
+        figure = figure.figure
+    return figure  # type: ignore[no-any-return]
 
 
 def set_title(target: Axes | Figure, title: str, note: str = "") -> None:
@@ -133,7 +148,7 @@ def legend(figure: Figure, lines: Mapping[str, Mapping[str, Any]], columns: int 
         lines: Labels, and keyword arguments of matplotlib lines.
         columns: How many columns the legend has below the panels. Default ``None``: it is at their right.
     """
-    line_type = optional("matplotlib.lines", "evaluation").Line2D
+    line_type = optional("matplotlib.lines", "visualization").Line2D
     handles = [line_type([], [], **line) for line in lines.values()]
     place: dict[str, Any] = {"loc": "outside right upper"}
     if columns is not None:
@@ -141,26 +156,6 @@ def legend(figure: Figure, lines: Mapping[str, Mapping[str, Any]], columns: int 
     added = figure.legend(handles, list(lines), fontsize=SMALL, frameon=False, handlelength=3, **place)
     for text in added.get_texts():
         text.set_parse_math(False)
-
-
-def draw_map(panel: Axes, pixels: NDArray[Any], attributions: NDArray[Any]) -> None:
-    """Draw a map over its image in gray: red speaks for the class, blue against it; each map has its own scale.
-
-    Args:
-        panel: The panel.
-        pixels: The image, (H, W, 3) in [0, 1].
-        attributions: The map, (H, W).
-
-    Example:
-        >>> import numpy as np
-        >>> from captum_ext.visualization import draw_map, panels
-        >>> figure, grid = panels(1, 1, (3, 3), for_images=True)
-        >>> draw_map(grid[0, 0], np.ones((8, 8, 3)), np.arange(64.0).reshape(8, 8))
-    """
-    limit = np.percentile(np.abs(attributions), _CLIP) or 1.0
-    strength = np.clip(attributions / limit, -1, 1)
-    panel.imshow(pixels.mean(2), cmap="gray", vmin=-0.6, vmax=1.4)
-    panel.imshow(strength, cmap="bwr", vmin=-1, vmax=1, alpha=np.sqrt(np.abs(strength)))
 
 
 def png(figure: Figure, dpi: int = 110) -> bytes:

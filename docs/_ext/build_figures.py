@@ -75,7 +75,7 @@ def _draw(app: Sphinx) -> None:
                 continue
             stamp.unlink(missing_ok=True)  # of a picture that may not get finished
             started = time.perf_counter()
-            importlib.import_module(script.stem).draw().savefig(picture, dpi=110, pil_kwargs={"quality": 88})
+            importlib.import_module(script.stem).draw().savefig(picture, dpi=200, pil_kwargs={"quality": 88})
             stamp.write_text(key)
             logger.info("drew %s in %.1f s", picture.name, time.perf_counter() - started)
     except ImportError as error:  # also metadata's PackageNotFoundError

@@ -1,4 +1,4 @@
-"""What the figures share: the model, its photographs, and how a map is drawn over one."""
+"""The model and the photographs of the figures, and their panels."""
 
 from __future__ import annotations
 
@@ -13,12 +13,17 @@ from PIL import Image
 from skimage import data
 from torch import Tensor, nn
 
+from captum_ext.attr import PathAttribution
 from captum_ext.cli.models import efficientnet_lite
 from captum_ext.patterns import Patterns, fit_patterns
+from captum_ext.quadratures import ImportantDirection, WeightedSum
 from captum_ext.vision.classifier import Classifier
 from captum_ext.vision.probe import probe
-from captum_ext.visualization import NORMAL, SMALL, set_title
+from captum_ext.visualization import heatmap, overlay
 from captum_ext.visualization import panels as frame
+
+WIDTH = 5.4  # inches: on a screen of 390 pixels, type of 10 points is then 10 pixels high
+TYPE, LINE = 10, 0.2
 
 
 class Photograph(NamedTuple):
@@ -52,40 +57,46 @@ def probability(x: Tensor) -> Tensor:
 @cache
 def photograph(name: str) -> Photograph:
     """One of scikit-image's."""
-    seen = probe(name, Image.fromarray(getattr(data, name)()), classifier(), torch.device("cpu"))
+    seen = probe(name, Image.fromarray(getattr(data, name)()).convert("RGB"), classifier(), torch.device("cpu"))
     target = int(seen.scores.argmax())
-    title = f"{classifier().category(target)}, p = {seen.scores[target]:.2f}"
+    title = f"{classifier().category(target)}\np = {seen.scores[target]:.2f}"
     return Photograph(seen.image, seen.black, seen.white, seen.pixels(), target, title)
 
 
-def panels(rows: int, columns: int, side: float = 2.2, extra: float = 0.35) -> tuple[Figure, np.ndarray]:
-    """A figure of square panels without axes."""
-    return frame(rows, columns, (side * columns, (side + extra) * rows), for_images=True)
+@cache
+def camera() -> tuple[Photograph, dict[str, Tensor]]:
+    """A dark object on a light background, and its maps from black, both from one walk."""
+    picture = photograph("camera")
+    quadratures = [WeightedSum("riemann_trapezoid"), ImportantDirection()]
+    maps = PathAttribution(probability).attribute_each(
+        quadratures, picture.x, picture.black, picture.target, n_steps=50
+    )
+    return picture, dict(zip(("Integrated Gradients", "IDGI"), maps, strict=True))
+
+
+def panels(rows: int, columns: int, lines: int = 1, width: float = WIDTH) -> tuple[Figure, np.ndarray]:
+    """A figure of square panels without axes, each with a title of some lines."""
+    side = width / columns
+    return frame(rows, columns, (width, rows * (side + LINE * lines) + 0.1), for_images=True)
 
 
 def show(panel: Any, image: np.ndarray, title: str) -> None:
     """A picture in colors."""
     panel.imshow(image)
-    set_title(panel, title)
+    panel.set_title(title, fontsize=TYPE)
 
 
-def overlay(panel: Any, pixels: np.ndarray, attributions: Tensor, title: str) -> None:
-    """A map (1, C, H, W) over the photograph in gray: red speaks for the class, blue against it."""
-    signed = attributions[0].sum(0).numpy()
-    limit = np.percentile(np.abs(signed), 99.5) or 1.0
-    strength = np.clip(signed / limit, -1, 1)
-    gray = 0.3 + 0.5 * pixels.mean(2, keepdims=True).repeat(3, 2)
-    color = np.where(strength[..., None] > 0, [1.0, 0.0, 0.0], [0.0, 0.0, 1.0])
-    weight = np.abs(strength)[..., None]
-    panel.imshow((1 - weight) * gray + weight * color)
-    panel.set_title(title, fontsize=9)
+def heat(panel: Any, attributions: Tensor, title: str) -> None:
+    """The magnitudes of a map (1, C, H, W), on black."""
+    heatmap(attributions, legend=False, ax=panel)
+    panel.set_title(title, fontsize=TYPE)
 
 
-def signed(panel: Any, attributions: Tensor, title: str = "") -> None:
-    """A map (H, W) alone, on a scale of its own."""
-    limit = float(attributions.abs().max()) or 1.0
-    panel.imshow(attributions.numpy(), cmap="bwr", vmin=-limit, vmax=limit)
-    panel.set_title(title, fontsize=NORMAL)
+def signs(panel: Any, pixels: np.ndarray, attributions: Tensor, title: str) -> None:
+    """A smoothed map (1, C, H, W) over the photograph: red raises the output, blue lowers it."""
+    overlay(attributions, pixels, sigma=2, legend=False, ax=panel)
+    panel.set_xlabel("")  # the page says it
+    panel.set_title(title, fontsize=TYPE)
 
 
 @cache
@@ -117,14 +128,16 @@ def digits() -> tuple[nn.Module, Patterns, Tensor, Tensor]:
 
 def digit_rows(rows: dict[str, Tensor]) -> Figure:
     """Rows of digits or maps (5, 1, 28, 28), each with its name."""
-    figure, grid = frame(len(rows), 5, (7, 1.35 * len(rows)))
+    figure, grid = frame(len(rows), 5, (WIDTH, 0.95 * len(rows)))
     for line, (name, images) in zip(grid, rows.items(), strict=True):
         for panel, image in zip(line, images, strict=True):
             if name == "digit":
                 panel.imshow(image[0].numpy(), cmap="gray")
+                panel.grid(False)
+                panel.set_xticks([])
+                panel.set_yticks([])
             else:
-                signed(panel, image[0])
-            panel.set_xticks([])
-            panel.set_yticks([])
-        line[0].set_ylabel(name, fontsize=SMALL)
+                overlay(image, percentile=100, legend=False, ax=panel)
+                panel.spines[:].set_visible(True)
+        line[0].set_ylabel(name, fontsize=TYPE)
     return figure

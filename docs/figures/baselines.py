@@ -1,7 +1,7 @@
 """Integrated Gradients from six baselines, and their mean."""
 
 import torch
-from _shared import overlay, panels, photograph, probability, show
+from _shared import heat, panels, photograph, probability, show
 from matplotlib.figure import Figure
 
 from captum_ext import baselines
@@ -21,7 +21,7 @@ def draw() -> Figure:
         "blurred": black + baselines.blurred(x - black, 5.0),
         "Gaussian noise": baselines.gaussian_noise(x, 0.5 * (white - black), black, white, generator),
         "uniform": baselines.uniform(x, black, white, generator),
-        "maximum distance": baselines.maximum_distance(x, black, white),
+        "max. distance": baselines.maximum_distance(x, black, white),
     }
     every = torch.cat(list(starts.values()))
     with torch.no_grad():
@@ -29,10 +29,11 @@ def draw() -> Figure:
     maps = IntegratedGradients(probability).attribute(
         x.expand(len(every), -1, -1, -1).contiguous(), every, target=picture.target, n_steps=STEPS
     )
-    figure, grid = panels(2, 7)
-    for (above, below), name, start, score, attributions in zip(grid.T, starts, every, scores, maps, strict=False):
+    figure, grid = panels(4, 4, lines=2)
+    columns = [*grid[:2].T, *grid[2:, :2].T]
+    for (above, below), name, start, score, attributions in zip(columns, starts, every, scores, maps, strict=False):
         show(above, picture.colors(start), f"{name}\np = {score:.3f}")
-        overlay(below, picture.pixels, attributions.unsqueeze(0), "")
-    show(grid[0, 6], picture.pixels, f"the photograph\n{picture.title}")
-    overlay(grid[1, 6], picture.pixels, maps.mean(0, keepdim=True), "Expected over all six")
+        heat(below, attributions.unsqueeze(0), "")
+    show(grid[2, 2], picture.pixels, picture.title)
+    heat(grid[3, 2], maps.mean(0, keepdim=True), "Expected\nover all six")
     return figure

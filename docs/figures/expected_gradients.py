@@ -1,7 +1,7 @@
 """Expected Gradients over crops of other photographs, by the number of samples."""
 
 import torch
-from _shared import classifier, overlay, panels, photograph, probability, show
+from _shared import classifier, heat, panels, photograph, probability, show
 from matplotlib.figure import Figure
 from PIL import Image
 from skimage import data
@@ -20,15 +20,15 @@ def _others() -> torch.Tensor:
 def draw() -> Figure:
     """The photograph, one of the baselines, IG from black, and three numbers of samples."""
     picture, others = photograph("coffee"), _others()
-    figure, grid = panels(2, 3, side=2.6)
+    figure, grid = panels(2, 3, lines=2)
     grid = grid.reshape(1, 6)
     show(grid[0, 0], picture.pixels, picture.title)
-    show(grid[0, 1], picture.colors(others[1]), "one of eight baselines")
+    show(grid[0, 1], picture.colors(others[1]), "one of eight\nbaselines")
     black = IntegratedGradients(probability).attribute(picture.x, picture.black, picture.target, n_steps=24)
-    overlay(grid[0, 2], picture.pixels, black, "IG from black, 24 gradients")
+    heat(grid[0, 2], black, "IG from black\n24 gradients")
     for panel, samples in zip(grid[0, 3:], (6, 24, 96), strict=True):
         maps = ExpectedGradients(probability, others).attribute(
             picture.x, picture.target, n_samples=samples, generator=torch.Generator().manual_seed(1)
         )
-        overlay(panel, picture.pixels, maps, f"Expected, {samples} samples")
+        heat(panel, maps, f"Expected\n{samples} samples")
     return figure

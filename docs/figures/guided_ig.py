@@ -1,7 +1,7 @@
 """Where the guided path leads past the straight one, and the maps along both."""
 
 import torch
-from _shared import overlay, panels, photograph, probability, show
+from _shared import heat, panels, photograph, probability, show
 from matplotlib.figure import Figure
 
 from captum_ext.attr import GuidedIG, IntegratedGradients
@@ -12,11 +12,11 @@ STEPS = 20
 def draw() -> Figure:
     """A row a path: points of it, and its map."""
     picture = photograph("coffee")
-    figure, grid = panels(3, 5)
+    figure, grid = panels(3, 5, lines=2)
     methods = {
         "straight": IntegratedGradients,
-        "guided, max_dist=.02": GuidedIG,
-        "guided, max_dist=1": lambda f: GuidedIG(f, max_dist=1.0),
+        "guided, 0.02": GuidedIG,
+        "guided, 1": lambda f: GuidedIG(f, max_dist=1.0),
     }
     for line, (name, make) in zip(grid, methods.items(), strict=True):
         points = []
@@ -30,5 +30,5 @@ def draw() -> Figure:
         for panel, step in zip(line, (2, 5, 10, 15), strict=False):
             title = f"{name}\nstep {step} of {STEPS}" if step == 2 else f"step {step}"
             show(panel, picture.colors(points[step]), title)
-        overlay(line[4], picture.pixels, maps, "the map")
+        heat(line[4], maps, "the map")
     return figure

@@ -14,7 +14,7 @@ def draw() -> Figure:
     unit = torch.nn.Linear(2, 1, bias=False)
     unit.weight.data = torch.tensor([[1.0, -1.0]])
     pattern = fit_patterns(unit, [x], estimator="linear")[""][0]
-    figure = Figure(figsize=(4.6, 4.2), layout="constrained")
+    figure = Figure(figsize=(5.0, 4.4), layout="constrained")
     panel = figure.add_subplot()
     dots = panel.scatter(*x.T, c=y[:, 0], s=9, cmap="coolwarm")
     figure.colorbar(dots, shrink=0.7, label="the signal y, which is also the output")
@@ -25,7 +25,7 @@ def draw() -> Figure:
     ):
         panel.annotate("", (2 * arrow[0], 2 * arrow[1]), (0, 0), arrowprops={"color": color, "width": 2})
         panel.plot([], [], color=color, linewidth=3, label=name)
-    panel.legend(fontsize=8, loc="upper left")
+    panel.legend(fontsize=10, loc="upper left")
     panel.set_aspect("equal")
     panel.set_xlabel("$x_1$")
     panel.set_ylabel("$x_2$")

@@ -3,7 +3,7 @@
 import warnings
 
 import torch
-from _shared import classifier, overlay, panels, photograph, probability, show
+from _shared import classifier, heat, panels, photograph, probability, show
 from matplotlib.figure import Figure
 
 from captum_ext.attr import AGI, IG2, MFABA, SAMP
@@ -17,11 +17,11 @@ def draw() -> Figure:
     span = tuple(image[0, :, 0, 0].tolist() for image in (picture.black, picture.white))
     side = float((picture.white - picture.black).amax())
     pooled = next(module for module in classifier().model.modules() if isinstance(module, torch.nn.AdaptiveAvgPool2d))
-    figure, grid = panels(2, 5)
+    figure, grid = panels(2, 5, lines=3)
     show(grid[0, 0], picture.pixels, picture.title)
-    show(grid[1, 0], reference.pixels, "the reference of IG2")
+    show(grid[1, 0], reference.pixels, "reference\nof IG2")
     methods = {
-        "AGI, 2 classes": (lambda f: AGI(f, 2, 0.05 * side, span), None),
+        "AGI": (lambda f: AGI(f, 2, 0.05 * side, span), None),
         "MFABA": (lambda f: MFABA(f, clip=span), None),
         "IG2": (lambda f: IG2(f, pooled), reference.x),
         "SAMP": (SAMP, picture.black),
@@ -39,6 +39,6 @@ def draw() -> Figure:
         point = points[len(points) // 2 if name == "SAMP" else -1][:1]
         score = float(probability(point).detach()[0, picture.target])
         where = "half way" if name == "SAMP" else "the end"
-        show(grid[0, column], picture.colors(point[0]), f"{name}\n{where}, p = {score:.2f}")
-        overlay(grid[1, column], picture.pixels, maps, "the map")
+        show(grid[0, column], picture.colors(point[0]), f"{name}\n{where}\np = {score:.2f}")
+        heat(grid[1, column], maps, "the map")
     return figure

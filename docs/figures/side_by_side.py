@@ -1,6 +1,6 @@
 """Three paths with and without IDGI, on one photograph."""
 
-from _shared import overlay, panels, photograph, probability, show
+from _shared import heat, panels, photograph, probability, show
 from matplotlib.figure import Figure
 
 from captum_ext.attr import PathAttribution
@@ -9,16 +9,16 @@ from captum_ext.quadratures import ImportantDirection, WeightedSum
 
 STEPS = 48
 PATHS = {
-    "Integrated Gradients": (StraightPath(), "riemann_trapezoid", "IDGI"),
-    "Guided IG": (GuidedPath(), "riemann_left", "IDGI on the guided path"),
-    "Blur IG": (BlurPath(), "riemann_trapezoid", "IDGI on the blur path"),
+    "IG": (StraightPath(), "riemann_trapezoid", "IDGI"),
+    "Guided IG": (GuidedPath(), "riemann_left", "Guided + IDGI"),
+    "Blur IG": (BlurPath(), "riemann_trapezoid", "Blur + IDGI"),
 }
 
 
 def draw() -> Figure:
     """Each path is walked once for both of its maps."""
     picture = photograph("coffee")
-    figure, grid = panels(2, 4, side=2.6)
+    figure, grid = panels(2, 4)
     gridspec = grid[0, 0].get_gridspec()
     grid[0, 0].remove()
     grid[1, 0].remove()
@@ -31,6 +31,6 @@ def draw() -> Figure:
             *(picture.x, picture.black if path.takes_baselines else None, picture.target),
             n_steps=STEPS,
         )
-        overlay(grid[0, column], picture.pixels, plain, title)
-        overlay(grid[1, column], picture.pixels, important, important_title)
+        heat(grid[0, column], plain, title)
+        heat(grid[1, column], important, important_title)
     return figure

@@ -1,7 +1,7 @@
 """One photograph, two classes, and the two outputs that a class has."""
 
 import torch
-from _shared import classifier, overlay, panels, photograph, probability, show
+from _shared import classifier, panels, photograph, probability, show, signs
 from matplotlib.figure import Figure
 
 from captum_ext.attr import IntegratedGradients
@@ -12,7 +12,7 @@ def draw() -> Figure:
     picture = photograph("chelsea")
     model = classifier().model
     best = probability(picture.x)[0].topk(2)
-    figure, grid = panels(2, 3, side=2.6)
+    figure, grid = panels(2, 3, lines=3)
     show(grid[0, 0], picture.pixels, picture.title)
     for line, (name, function) in zip(grid, {"probability": probability, "logit": model}.items(), strict=True):
         both = picture.x.expand(2, -1, -1, -1)
@@ -20,5 +20,5 @@ def draw() -> Figure:
         alike = torch.corrcoef(maps.sum(1).flatten(1))[0, 1]
         for panel, attributions, target in zip(line[1:], maps, best.indices.tolist(), strict=True):
             category = classifier().category(target)
-            overlay(panel, picture.pixels, attributions.unsqueeze(0), f"{name} of {category},\nr = {alike:.2f}")
+            signs(panel, picture.pixels, attributions.unsqueeze(0), f"{name}\nof {category}\nr = {alike:.2f}")
     return figure

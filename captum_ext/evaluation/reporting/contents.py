@@ -47,7 +47,7 @@ class _ScoreSection(NamedTuple):
         scores = self.scores_in(table)
         drawings = [Figure(f"{self.name}-methods", partial(figures.methods, scores=scores))]
         if self.has_curves:
-            drawings += [Figure(f"{score}-curves", partial(figures.curves, name=score)) for score in self.scores]
+            drawings += [Figure(f"{score}-curves", partial(figures.score_curves, name=score)) for score in self.scores]
         return Section(self.title, [methods_across(table, self.name, self.title, scores)], drawings)
 
 

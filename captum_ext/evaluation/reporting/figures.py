@@ -34,7 +34,7 @@ class Drawing(NamedTuple):
     figure: Figure
 
 
-def curves(table: ScoreTable, model: str, name: str) -> Drawing | None:
+def score_curves(table: ScoreTable, model: str, name: str) -> Drawing | None:
     """The data set's curves of a score, one panel per variant; ``None`` if there are none."""
     samples: dict[ScoreVariant, dict[str, ScoreSample]] = {}
     for score in table.scores:

@@ -63,6 +63,7 @@ def report(results: str | Path, output: str | Path | None = None) -> list[Path]:
     """
     folder = Results(Path(results))
     settings = folder.settings()
+    optional("matplotlib", "evaluation")  # fail before the work
     frame = folder.read()
     target = Path(output) if output is not None else folder.folder / "report"
     try:
