@@ -51,6 +51,7 @@ def _run_command(arguments: Sequence[str] | None) -> None:
     from captum_ext.cli.evaluate import EvaluateCommand
     from captum_ext.cli.explain import ExplainCommand
     from captum_ext.cli.fit_patterns import FitPatternsCommand
+    from captum_ext.cli.options import number_formats
     from captum_ext.cli.report import ReportCommand
     from captum_ext.memory import keep_freed_memory
 
@@ -63,9 +64,11 @@ def _run_command(arguments: Sequence[str] | None) -> None:
         )
         command.add_arguments(sub)
         sub.set_defaults(run=command.run)
+    parser.set_defaults(tf32=False, deterministic=False)  # of commands without these options
     options = parser.parse_args(arguments)
     keep_freed_memory()
-    options.run(options)
+    with number_formats(options.tf32, options.deterministic):
+        options.run(options)
 
 
 class _Interrupt(KeyboardInterrupt):

@@ -12,7 +12,7 @@ from captum_ext.cli import models
 from captum_ext.cli.command import Command
 from captum_ext.cli.console import print_line
 from captum_ext.cli.errors import CommandError
-from captum_ext.cli.options import add_device_option, parse_count, parse_device
+from captum_ext.cli.options import add_device_options, parse_count, parse_device
 from captum_ext.cli.pattern_files import load_patterns
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ class EvaluateCommand(Command):
             parser.add_argument(option, default=default, help=f"{text} (default: %(default)s)")
         parser.add_argument("--threads", help="threads of each process (default: torch's)")
         parser.add_argument("--first", metavar="N", help="only N images, evenly spaced by name")
-        add_device_option(parser)
+        add_device_options(parser)
 
     def run(self, arguments: argparse.Namespace) -> None:
         """Evaluate.

@@ -149,6 +149,8 @@ def run_settings(
         "images": len(images),
         "image_names": _hash_parts(*(f"{image.name}={image.label}" for image in images)),
         "threads": torch.get_num_threads(),
+        "tf32": torch.backends.cuda.matmul.allow_tf32 or torch.backends.cudnn.allow_tf32,
+        "deterministic": torch.are_deterministic_algorithms_enabled(),
         "versions": {name: _version(name) for name in _PACKAGES},
     }
     as_json: dict[str, Any] = json.loads(json.dumps(settings))
