@@ -64,20 +64,26 @@ class AttributionMap:
 
     @property
     def caption(self) -> str:
-        """The run time and the error that says something about the map."""
-        parts = [f"{self.seconds:.1f} s"]
-        if self.steps == "auto" and self.n_gradients is not None:
-            parts.append(f"{self.n_gradients} gradients")
+        """The cost and the error that says something about the map."""
+        return f"{self.cost}, {self.accuracy}"
+
+    @property
+    def cost(self) -> str:
+        """The run time, and the number of gradients if the method chose it."""
+        chosen = self.steps == "auto" and self.n_gradients is not None
+        return f"{self.seconds:.1f} s" + (f", {self.n_gradients} gradients" if chosen else "")
+
+    @property
+    def accuracy(self) -> str:
+        """The estimated error if the sum is exact by construction; otherwise the completeness error."""
         if self.result.exact_sum:
             odd = " (odd steps)" if self.steps != "auto" and int(self.steps) % 2 else ""
-            known = self.estimated_error is not None
-            parts.append(f"estimated error {self.estimated_error:.1%}" if known else f"error not known{odd}")
-        elif self.completeness_error is not None:
-            share = "" if self.relative_error is None else f" ({self.relative_error:.1%})"
-            parts.append(f"completeness error {self.completeness_error:.3f}{share}")
-        else:
-            parts.append("not complete" + " with patterns" * method_spec(base_name(self.method)).needs_patterns)
-        return ", ".join(parts)
+            error = self.estimated_error
+            return f"error not known{odd}" if error is None else f"estimated error {error:.1%}"
+        if self.completeness_error is None:
+            return "not complete" + " with patterns" * method_spec(base_name(self.method)).needs_patterns
+        share = "" if self.relative_error is None else f" ({self.relative_error:.1%})"
+        return f"completeness error {self.completeness_error:.3f}{share}"
 
     @property
     def warning(self) -> str | None:

@@ -35,7 +35,7 @@ def draw(explanations: list[ImageExplanation], output: Path, settings: str, styl
         set_title(flat[first], clip(explanation.name, _MAX_NAME), note)
         for panel, each in zip(flat[first + 1 :], explanation.maps, strict=False):
             STYLES[style](panel, explanation.pixels, each.pixels())
-            set_title(panel, each.title, each.caption)
+            set_title(panel, each.title, f"{each.cost}\n{each.accuracy}")
         if has_diagnostics:
             _plot_path_values(flat[first + 1 + len(explanation.maps)], explanation.maps)
     set_title(figure, settings)

@@ -125,7 +125,7 @@ def test_saved_maps_are_the_methods(here, name):
             maps, settings = file.keys(), json.loads(file.metadata()["settings"])
             maps = {key: file.get_tensor(key) for key in maps}
     assert settings["steps"] == 4
-    assert sorted(maps) == ["cat.jpg/3/ig", "cat.jpg/3/idgi"]
+    assert sorted(maps) == ["cat.jpg/3/idgi", "cat.jpg/3/ig"]
     model, transform = tiny_norm.make()
     x = transform(Image.open("photos/cat.jpg"))[None]
     own = IntegratedGradients(lambda z: model(z).softmax(1)).attribute(

@@ -13,6 +13,7 @@ from captum_ext._utils.text import printable
 from captum_ext.evaluation.estimates import RESAMPLES
 from captum_ext.evaluation.reporting.contents import Section, sections
 from captum_ext.evaluation.reporting.figures import Drawing
+from captum_ext.evaluation.reporting.findings import findings
 from captum_ext.evaluation.reporting.image_counts import count_images
 from captum_ext.evaluation.reporting.tables import Table, csv_text
 from captum_ext.evaluation.scores import ScoreTable
@@ -114,6 +115,7 @@ def _page(
     environment.filters["md"] = escape
     page: str = environment.get_template("report.md").render(
         settings=[(key, _setting_text(value)) for key, value in sorted(settings.items())],
+        findings=findings(table),
         resamples=RESAMPLES,
         sections=[
             {
