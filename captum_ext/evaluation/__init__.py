@@ -1,5 +1,6 @@
 """Methods x models x metrics over a folder of images, on one machine or many."""
 
+from captum_ext.evaluation.comparison import Comparison, compare
 from captum_ext.evaluation.config import EvaluationConfig
 from captum_ext.evaluation.estimates import Estimate, ScoreSample, band, bootstrap, combine
 from captum_ext.evaluation.images import LabeledImage, find_images
@@ -13,6 +14,7 @@ from captum_ext.evaluation.store import ResultRow, Results, ResultsError
 __all__ = [
     "METHODS",
     "METRICS",
+    "Comparison",
     "Estimate",
     "EvaluationConfig",
     "EvaluationSummary",
@@ -25,6 +27,7 @@ __all__ = [
     "band",
     "bootstrap",
     "combine",
+    "compare",
     "evaluate",
     "find_images",
     "report",
