@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import signal
 import threading
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import NoReturn
@@ -30,7 +31,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     open_closed_streams()
     code = 0
     try:
-        with _interruptible():
+        with _interruptible(), warnings.catch_warnings():
+            warnings.showwarning = _print_warning  # type: ignore[assignment]
             _run_command(arguments)
             flush_output()
     except BrokenPipeError:
@@ -44,6 +46,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with suppress(OSError):
         flush_output()
     return code
+
+
+def _print_warning(message: Warning | str, *details: object) -> None:
+    """Print a warning as one line, without the place in the code."""
+    print_error(f"warning: {' '.join(str(message).split())}")
 
 
 def _run_command(arguments: Sequence[str] | None) -> None:

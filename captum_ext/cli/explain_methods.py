@@ -159,6 +159,7 @@ def _compute_pixel_map(
     if layer is not None:
         method = LayerPathAttribution(model.probability, layer, path=spec.path, quadrature=spec.quadrature)
     has_delta = method.has_convergence_delta()
+    adaptive: dict[str, Any] = {"tol": _TOLERANCE} if steps == "auto" else {}
     result = method.attribute(
         image.inputs,
         spec.baselines(image),
@@ -167,7 +168,7 @@ def _compute_pixel_map(
         return_convergence_delta=has_delta,
         return_diagnostics=has_delta,
         show_progress=model.show_progress,
-        tol=_TOLERANCE,
+        **adaptive,
     )
     if not has_delta:
         return ImageMap(result)

@@ -15,9 +15,9 @@ from safetensors import safe_open
 from skimage import data
 
 from captum_ext.attr import IntegratedGradients, LayerPathAttribution
-from captum_ext.cli import main
 from captum_ext.cli.explain_images import find_image_files
 from captum_ext.quadratures import WeightedSum
+from tests.cli.test_explain import run
 
 TINY = """
 import torch
@@ -56,10 +56,6 @@ def here(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.delitem(sys.modules, "tiny_norm", raising=False)
     return tmp_path
-
-
-def run(*arguments):
-    return main(["explain", *arguments])
 
 
 def entries(page):
