@@ -19,6 +19,9 @@ PUT_EXAMPLES_FIRST = (
     "first: give state.transpose(0, 1), and lambda x, state: model(x, state.transpose(0, 1).contiguous()) as "
     "forward_func."
 )
+_SEVERAL_BASELINES = (
+    "For the mean over several baselines, write captum_ext.attr.Expected(method, baselines).attribute(inputs, ...)."
+)
 
 
 class Arguments(NamedTuple):
@@ -94,6 +97,11 @@ def format_baselines(
     """
     if baselines is None:
         return None
+    if isinstance(baselines, list):
+        raise TypeError(
+            "baselines: expected a tensor, a number or a tuple of these, one per input; got a list of "
+            f"{len(baselines)}. {_SEVERAL_BASELINES}"
+        )
     entries = baselines if isinstance(baselines, tuple) else (baselines,)
     if len(entries) != len(inputs):
         raise ValueError(
@@ -129,6 +137,8 @@ def _format_baseline(baseline: object, like: Tensor, dtype: torch.dtype) -> Tens
         raise ValueError(
             f"baselines: expected a number, or a tensor of shape {tuple(like.shape)} or "
             f"{(1, *like.shape[1:])}, got {tuple(baseline.shape)}."
+            + f" {_SEVERAL_BASELINES}"
+            * (baseline.dim() == like.dim() and baseline.shape[1:] == like.shape[1:])
         )
     return expanded
 

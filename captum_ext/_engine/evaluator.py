@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from captum_ext._engine.activations import LayerHooks
 from captum_ext._engine.forward_args import ForwardArgs, repeated, rows_of
-from captum_ext._engine.gradients import GradientFunc, check_outputs, compute_gradients, select_target
+from captum_ext._engine.gradients import GradientFunc, OutputError, check_outputs, compute_gradients, select_target
 from captum_ext._engine.memory_format import MemoryFormats, in_layouts
 from captum_ext._utils._captum import expand_target
 from captum_ext._utils.devices import has_float64, run
@@ -114,7 +114,15 @@ class Evaluator:
 
         The next pass may overwrite the gradients unless ``keep`` is set.
         """
-        return self._formats.attempt(lambda: self._evaluate(points, keep))
+        try:
+            return self._formats.attempt(lambda: self._evaluate(points, keep))
+        except OutputError as error:
+            steps, rows = points[0].shape[:2]
+            examples = len(self._inputs[0])
+            some = "your batch of" if rows == examples else f"{rows} examples of your batch of"
+            raise ValueError(
+                f"{error} The {steps * rows} rows are {some} {examples}, at {steps} points each."
+            ) from error
 
     def at(self, points: Tensors) -> tuple[Tensor, Tensors]:
         """F (B,) and its gradients at one point (B, ...) of each example; copies."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -14,6 +14,10 @@ from captum_ext._utils.tensors import Tensors
 from captum_ext._utils.types import TargetType
 
 GradientFunc = Callable[..., tuple[Tensor | None, ...]]
+
+
+class OutputError(ValueError):
+    """The output does not have one value for each row of a pass."""
 
 
 def compute_gradients(
@@ -90,7 +94,7 @@ def select_target(output: object, target: TargetType, rows: int) -> Tensor:
             f"target: {_abbreviate_target(target)} picks no entries of an output of shape {shape}: {error}"
         ) from error
     if selected.numel() != rows:
-        raise ValueError(
+        raise OutputError(
             f"target: expected one value for each of {rows} rows, got shape {tuple(selected.shape)} from an "
             f"output of shape {shape} and target {_abbreviate_target(target)}. Name the output to explain, as in "
             "target=3 for a classifier."
@@ -106,19 +110,28 @@ def check_outputs(output: object, rows: int) -> Tensor:
         ValueError: If it has another number of rows.
     """
     if not isinstance(output, Tensor):
-        raise TypeError(
-            f"forward_func: expected it to return a tensor, got {type(output).__name__}. Wrap it, as in "
-            "lambda x: model(x).logits."
-        )
+        raise TypeError(f"forward_func: expected it to return a tensor, got {_describe_output(output)}.")
     if output.is_complex():
         raise TypeError(f"forward_func: expected real outputs, got {output.dtype}. Explain their abs(), real or imag.")
     shape = tuple(output.shape)
     if not shape or shape[0] != rows:
-        raise ValueError(
+        raise OutputError(
             f"forward_func: expected one row of output for each of {rows} rows of input, got shape {shape}. A function "
             "that sums over its rows can't be explained."
         )
     return output
+
+
+def _describe_output(output: object) -> str:
+    """The type of an output that is not a tensor, its parts, and how to choose one."""
+    name = type(output).__name__
+    if isinstance(output, Mapping) and output:
+        keys = [str(key) for key in output]
+        key = "logits" if "logits" in keys else keys[0]
+        return f"{name} with the keys {', '.join(keys)}. Choose one, as in lambda x: model(x)[{key!r}]"
+    if isinstance(output, tuple | list) and output:
+        return f"{name} of {len(output)} values. Choose one, as in lambda x: model(x)[0]"
+    return f"{name}. Wrap it, as in lambda x: model(x).logits"
 
 
 def _abbreviate_target(target: TargetType) -> str:

@@ -44,7 +44,9 @@ def check_arguments(
         name = next(name for name in names if names.count(name) > 1)
         raise UserError(f"images: expected each once, got {name} {names.count(name)} times")
     if config.target == "label" and any(image.label is None for image in images):
-        raise UserError("the images have no labels: pass a CSV file of labels, or explain the predicted classes")
+        raise UserError(
+            "the images have no labels: pass a CSV file of labels, or explain the predicted classes (target predicted)"
+        )
     unnamed = [name for name in models if not name or name != as_unicode(name)]
     if unnamed:
         raise UserError(f"models: expected a name in Unicode for each, got {unnamed[0]!r}")
@@ -107,7 +109,8 @@ def _check_output(
         if each.folders not in (None, classes):
             raise UserError(
                 f"{name}: there are {each.folders} folders of images, and the model has {classes} classes, so the "
-                "folders' order does not determine the classes: pass a CSV file of labels, file,class_index"
+                "folders' order does not determine the classes: pass a CSV file of labels, file,class_index, or "
+                "explain the predicted classes (target predicted)"
             )
 
 
@@ -149,6 +152,8 @@ def run_settings(
         "images": len(images),
         "image_names": _hash_parts(*(f"{image.name}={image.label}" for image in images)),
         "threads": torch.get_num_threads(),
+        "tf32": torch.backends.cuda.matmul.allow_tf32 or torch.backends.cudnn.allow_tf32,
+        "deterministic": torch.are_deterministic_algorithms_enabled(),
         "versions": {name: _version(name) for name in _PACKAGES},
     }
     as_json: dict[str, Any] = json.loads(json.dumps(settings))
