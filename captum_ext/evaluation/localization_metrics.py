@@ -30,12 +30,13 @@ def _masked(
 
 
 def _grid_pointing_game(context: MetricContext, maps: MapSet, ranking: str) -> Iterator[Scores]:
-    assert maps.mosaic_maps is not None and context.mosaics is not None, "computed if a metric needs them"
+    assert maps.mosaic_maps is not None, "computed if a metric needs them"
+    assert context.mosaics is not None, "made with these maps"
     values = grid_pointing_game(maps.mosaic_maps, context.mosaics.cells, GRID, ranking)  # type: ignore[arg-type]
     yield Scores("grid-pointing-game", ranking, values, notes=context.mosaics.notes)
 
 
-_BY_ORDER = {
+_BY_ORDER: dict[str, Callable[..., Tensor]] = {
     "localization-auc": localization_auc,
     "best-f1": best_f1,
     "pointing-game": pointing_game,

@@ -49,11 +49,10 @@ def check_arguments(
         raise UserError(f"images: expected each once, got {name} {names.count(name)} times")
     if config.target == "label" and any(image.label is None for image in images):
         raise UserError("the images have no labels: pass a CSV file of labels, or explain the predicted classes")
-    masked = [name for name, _ in _metrics(config) if METRICS[name].needs == "masks"]
-    if masked and all(image.mask is None for image in images):
+    if uses_masks(config) and all(image.mask is None for image in images):
         raise UserError(
-            f"{', '.join(dict.fromkeys(masked))}: need masks, got none: name the folder of masks in --masks, or "
-            "find_images(..., masks=FOLDER)"
+            f"metrics: {', '.join(config.metrics)} need masks, got none: name the folder of masks with --masks, or "
+            "write find_images(..., masks=FOLDER)"
         )
     unnamed = [name for name in models if not name or name != as_unicode(name)]
     if unnamed:
@@ -104,6 +103,11 @@ def make_evaluator(
     if any(METRICS[metric].needs == "mosaic_maps" for metric, _ in _metrics(config)):
         companions = _find_companions(name, probability_model, transform, images, config)
     return ModelEvaluator(probability_model, transform, config, device, companions)
+
+
+def uses_masks(config: EvaluationConfig) -> bool:
+    """Whether a metric compares maps with masks."""
+    return any(METRICS[name].needs == "masks" for name, _ in _metrics(config))
 
 
 def _metrics(config: EvaluationConfig) -> list[tuple[str, str]]:

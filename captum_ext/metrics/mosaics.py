@@ -90,7 +90,8 @@ def assemble_mosaics(tiles: Tensor, grid: int) -> Tensor:
     """Mosaics (M, C, grid * H, grid * W) of the pictures in their cells, row by row, (M, grid * grid, C, H, W)."""
     n_mosaics, _, channels, height, width = tiles.shape
     cells = tiles.unflatten(1, (grid, grid))  # (M, rows, columns, C, H, W)
-    return cells.permute(0, 3, 1, 4, 2, 5).reshape(n_mosaics, channels, grid * height, grid * width)
+    mosaics: Tensor = cells.permute(0, 3, 1, 4, 2, 5).reshape(n_mosaics, channels, grid * height, grid * width)
+    return mosaics
 
 
 def grid_pointing_game(
