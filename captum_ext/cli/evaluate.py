@@ -53,6 +53,11 @@ class EvaluateCommand(Command):
         parser.add_argument("--images", required=True, metavar="DIR", help="the folder of images")
         parser.add_argument("--labels", metavar="FILE", help="a CSV file: file,class_index (default: DIR/labels.csv)")
         parser.add_argument(
+            "--masks",
+            metavar="DIR",
+            help="masks of the objects, for the metrics of localization: PNG files with the images' names",
+        )
+        parser.add_argument(
             "--models",
             default=models.DEFAULT_MODEL,
             help="comma-separated: efficientnet-lite0, torchvision classifiers, module:function (default: %(default)s)",
@@ -103,8 +108,11 @@ class EvaluateCommand(Command):
             CommandError, UserError: If an argument can't be used.
         """
         from captum_ext.evaluation import evaluate, find_images
+        from captum_ext.evaluation.run_setup import uses_masks
 
         config = _evaluation_config(arguments)
+        if arguments.masks is not None and not uses_masks(config):
+            raise CommandError(f"--masks {arguments.masks}: no metric in --metrics uses it, such as localization-auc")
         if arguments.threads is not None:
             torch.set_num_threads(parse_count("--threads", arguments.threads, 1024))
         device = parse_device(_local_device(arguments.device))
@@ -115,7 +123,7 @@ class EvaluateCommand(Command):
         classifiers = {name: models.load(name, weights.get(name)) for name in names}
         for classifier in classifiers.values():
             classifier.model.to(device)
-        images = find_images(arguments.images, arguments.labels)
+        images = find_images(arguments.images, arguments.labels, arguments.masks)
         if arguments.target is None and any(image.label is None for image in images):
             config = replace(config, target="predicted")
             if os.environ.get("RANK", "0") == "0":
