@@ -9,7 +9,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from captum_ext._utils.tensors import Tensors
+from captum_ext._utils.tensors import Tensors, numbers_like
 from captum_ext.paths.evaluation import PathEvaluator
 from captum_ext.quadratures.grid import Grid, closed_grid
 
@@ -208,7 +208,4 @@ class PointTrajectory(Trajectory):
 
 def broadcast_positions(positions: tuple[float, ...], like: Tensor) -> Tensor:
     """The positions as a tensor (K, 1, ...), which multiplies ``like`` (B, ...) to (K, B, ...)."""
-    # Created in float64 on the CPU, because some devices have no float64. A copy to a device need not wait for it.
-    column = torch.tensor(positions, dtype=torch.float64, device="cpu").to(like.dtype)
-    column = column.to(like.device, non_blocking=True)
-    return column.reshape(-1, *(1,) * like.dim())
+    return numbers_like(positions, like).reshape(-1, *(1,) * like.dim())
