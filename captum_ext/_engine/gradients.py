@@ -10,6 +10,7 @@ from torch import Tensor
 
 from captum_ext._utils._captum import select_targets
 from captum_ext._utils.devices import run
+from captum_ext._utils.targets import index_bounds
 from captum_ext._utils.tensors import Tensors
 from captum_ext._utils.types import TargetType
 
@@ -79,16 +80,16 @@ def select_target(output: object, target: TargetType, rows: int) -> Tensor:
     """
     output = check_outputs(output, rows)
     shape = tuple(output.shape)
-    if isinstance(target, Tensor):
-        target = target.to(output.device)  # the outputs may be on another device than the inputs
     try:
         # For one index per row, Captum uses gather, whose own error on a GPU ends the CUDA context.
         index_per_row = isinstance(target, Tensor) or (isinstance(target, list) and isinstance(target[0], int))
         if index_per_row and output.dim() == 2:
-            indices = target if isinstance(target, Tensor) else torch.as_tensor(target, device="cpu")
-            if indices.min() < 0 or indices.max() >= output.shape[1]:
-                raise IndexError(f"indices go from 0 to {output.shape[1] - 1}")  # noqa: TRY301 -- reported below
-        selected = select_targets(output, target)
+            lowest, highest = index_bounds(target) if isinstance(target, Tensor) else (min(target), max(target))
+            if lowest < 0 or highest >= output.shape[1]:
+                wrong = lowest if lowest < 0 else highest
+                raise IndexError(f"indices go from 0 to {output.shape[1] - 1}, got {wrong}")  # noqa: TRY301 -- below
+        # The outputs may be on another device than the inputs.
+        selected = select_targets(output, target.to(output.device) if isinstance(target, Tensor) else target)
     except (AssertionError, IndexError, TypeError) as error:
         raise ValueError(
             f"target: {_abbreviate_target(target)} picks no entries of an output of shape {shape}: {error}"
