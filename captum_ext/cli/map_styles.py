@@ -1,4 +1,4 @@
-"""How ``captum-ext explain`` draws a map: the only place that draws pixels."""
+"""Drawing styles of the maps of ``captum-ext explain``."""
 
 from __future__ import annotations
 

@@ -192,7 +192,7 @@ class PatternFitter:
     def _n_features(self, name: str) -> int:
         """The number of a layer's weights per unit."""
         weight, layer = self._weights[name], self.model.get_submodule(name)
-        transposed, groups = bool(getattr(layer, "transposed", False)), int(getattr(layer, "groups", 1))  # type: ignore[arg-type]
+        transposed, groups = bool(getattr(layer, "transposed", False)), int(getattr(layer, "groups", 1))
         return weight.numel() // (weight.shape[1] * groups if transposed else len(weight))
 
     def _inspect_model(self, inputs: Tensor) -> None:
