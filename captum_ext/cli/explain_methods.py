@@ -88,7 +88,7 @@ def parse_methods(names: str | None, patterns: str | None, at_layer: bool = Fals
 
 
 def _missing(name: str, patterns: str | None, at_layer: bool) -> str | None:
-    """The option that a method needs and does not have."""
+    """The reason why a method is not available; ``None`` if it is."""
     spec = method_spec(name)
     if at_layer and (not isinstance(spec, PathMethodSpec) or spec.needs_patterns):
         return "not available with --layer"
@@ -133,7 +133,7 @@ def compute_map(
     steps: int | str,
     layer: nn.Module | None = None,
 ) -> ImageMap:
-    """The map of one image, of the size of the image even if it is computed at a layer.
+    """The map of one image, resized to the image if it is computed at a layer.
 
     Raises:
         UserError: If the layer has no grid of units.

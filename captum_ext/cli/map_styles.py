@@ -1,4 +1,4 @@
-"""The styles of ``captum-ext explain``: the only place that draws pixels."""
+"""Drawing styles of the maps of ``captum-ext explain``."""
 
 from __future__ import annotations
 

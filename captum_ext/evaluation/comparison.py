@@ -115,8 +115,7 @@ def compare(
             example or a :class:`~captum_ext.metrics.PerturbationCurve`.
         baselines: The path's start, for methods that take one, and the values before insertion and after deletion.
             Default: 0.
-        arguments: Further arguments of ``attribute`` with the method's name as the key, such as
-            ``{"ig": {"n_steps": 200}}``.
+        arguments: Further arguments of ``attribute`` for each method's name, such as ``{"ig": {"n_steps": 200}}``.
         additional_forward_args: Further arguments of ``forward_func``, for methods and metrics.
         internal_batch_size: Maximum number of rows in a forward pass, for metrics and for methods that have it.
 
