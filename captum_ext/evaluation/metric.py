@@ -1,4 +1,4 @@
-"""What a metric of the evaluation takes and returns."""
+"""The inputs and outputs of a metric in the evaluation."""
 
 from __future__ import annotations
 
