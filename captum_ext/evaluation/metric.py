@@ -1,4 +1,4 @@
-"""The interface of the evaluation's metrics."""
+"""The inputs and outputs of a metric in the evaluation."""
 
 from __future__ import annotations
 

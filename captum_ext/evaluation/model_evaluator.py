@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -28,12 +28,13 @@ from captum_ext.metrics import model_randomization
 from captum_ext.metrics._codecs import jpeg_copy
 from captum_ext.vision.classifier import Transform
 from captum_ext.vision.pictures import read
-from captum_ext.vision.probe import picture_inputs, transformed
+from captum_ext.vision.probe import black_and_white, transformed
 from captum_ext.vision.starts import STARTS
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+_MAX_SIZES = 16  # of pictures, whose black and white are kept
 _JPEG_QUALITY = 75  # as in the study of metrics.stability_error
 
 
@@ -60,6 +61,7 @@ class ModelEvaluator:
     config: EvaluationConfig
     device: torch.device
     companions: Companions | None = None
+    _ends: dict[tuple[int, int], tuple[Tensor, Tensor]] = field(default_factory=dict, init=False, repr=False)
 
     def rows(self, images: Sequence[LabeledImage], advance: Callable[[int], object]) -> list[ResultRow]:
         """All results of these images; ``advance`` is called with the number of maps after each method.
@@ -94,7 +96,8 @@ class ModelEvaluator:
         for image in images:
             try:
                 picture = read(str(image.path))
-                tensors = picture_inputs(image.name, picture, self.transform, self.device)
+                tensor = transformed(image.name, partial(self.transform, picture)).to(self.device)
+                tensors = (tensor, *self._ends_of_size(image.name, picture))
             except UserError as error:
                 reason = str(error).replace(str(image.path), image.name)
                 rows.append(ResultRow(image.name, "", 0, "image", UNREADABLE, math.nan, note=reason))
@@ -107,6 +110,14 @@ class ModelEvaluator:
                 )
             image_inputs.append(_ImageInputs(image, picture, tensors))
         return rows, image_inputs
+
+    def _ends_of_size(self, name: str, picture: Image) -> tuple[Tensor, Tensor]:
+        """Black and white pictures of a picture's size, as the model receives them."""
+        if picture.size not in self._ends:
+            if len(self._ends) == _MAX_SIZES:
+                self._ends.clear()
+            self._ends[picture.size] = black_and_white(name, picture, self.transform, self.device)
+        return self._ends[picture.size]
 
     def _classify(self, rows: list[ResultRow], images: list[_ImageInputs]) -> tuple[list[_ImageInputs], Tensor]:
         """The images with finite logits, and their probabilities; adds a row for each of the others."""
@@ -221,8 +232,7 @@ def _score_rows(
     maps, nonfinite = maps.zero_nonfinite()
     for metric, variant in metrics:
         for scores in _compute_scores(metric, context, maps, variant):
-            for index, name in enumerate(names):
-                yield _result_row(name, result, scores, index, nonfinite[index])
+            yield from _metric_rows(names, result, scores, nonfinite)
 
 
 def _chance_rows(
@@ -243,14 +253,15 @@ def _compute_scores(metric: str, context: MetricContext, maps: MapSet, variant: 
         raise UserError(f"{metric}: {error}") from error
 
 
-def _result_row(name: str, result: MethodMaps, scores: Scores, index: int, nonfinite: bool) -> ResultRow:
-    value, note = float(scores.values[index]), scores.notes.get(index)
-    if nonfinite:
-        note = "the map has a NaN or infinity"
-    if note is not None:
-        value = math.nan
-    curve = None if scores.curves is None or note is not None else scores.curves[index].tolist()
-    return ResultRow(name, result.method, result.steps, scores.name, scores.variant, value, curve, note)
+def _metric_rows(
+    names: Sequence[str], result: MethodMaps, scores: Scores, nonfinite: Sequence[bool]
+) -> Iterator[ResultRow]:
+    values = scores.values.tolist()  # one copy from the device
+    curves = [None] * len(names) if scores.curves is None else scores.curves.tolist()
+    for index, name in enumerate(names):
+        note = "the map has a NaN or infinity" if nonfinite[index] else scores.notes.get(index)
+        value, curve = (values[index], curves[index]) if note is None else (math.nan, None)
+        yield ResultRow(name, result.method, result.steps, scores.name, scores.variant, value, curve, note)
 
 
 def _recover_pixels(names: Sequence[str], inputs: Tensor, black: Tensor, white: Tensor) -> Tensor:

@@ -30,7 +30,7 @@ from captum_ext.vision.pictures import read
 from captum_ext.vision.probe import class_logits, transformed
 
 Models = Mapping[str, tuple[nn.Module, Transform]]
-_PACKAGES = ("captum_ext", "captum", "torch", "torchvision", "numpy", "scipy", "pillow", "torchmetrics")
+_PACKAGES = ("captum_ext", "captum", "torch", "torchvision", "numpy", "scipy", "pillow")
 
 
 def check_arguments(

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from captum_ext._utils.optional import optional
+from captum_ext.metrics._ms_ssim import SMALLEST_SIDE, MultiScaleSimilarity
 
 Picture = NDArray[np.uint8]  # (H, W, C)
 
@@ -17,12 +20,26 @@ _WRITERS: dict[str, dict[str, Any]] = {
     "webp": {"format": "webp", "lossless": True, "quality": 100},
     "png": {"format": "png"},
 }
-_MS_SSIM_SIDE = 176  # torchmetrics halves the sides four times, rounding down, and then needs more than 10 pixels
 
 
-def information(kind: str, picture: Picture, original: Picture) -> float:
-    """The size in bytes, or for ``"ms-ssim"`` the similarity to the original."""
-    return ms_ssim(picture, original) if kind == "ms-ssim" else float(encoded_bytes(kind, picture))
+def information_measure(
+    kind: str, original: Picture, device: torch.device
+) -> Callable[[list[Picture]], Sequence[float]]:
+    """A function that measures pictures: their sizes in bytes, or for ``"ms-ssim"`` their similarity to the original.
+
+    Args:
+        kind: ``"webp"``, ``"png"`` or ``"ms-ssim"``.
+        original: The original, (H, W, C).
+        device: Where similarities are computed.
+    """
+    if kind != "ms-ssim":
+        return lambda pictures: [float(encoded_bytes(kind, picture)) for picture in pictures]
+    similarity = MultiScaleSimilarity(_as_tensor([original], device))
+    return lambda pictures: similarity(_as_tensor(pictures, device)).tolist()
+
+
+def _as_tensor(pictures: list[Picture], device: torch.device) -> Tensor:
+    return torch.from_numpy(np.stack(pictures)).to(device).permute(0, 3, 1, 2).contiguous().float()
 
 
 def encoded_bytes(kind: str, picture: Picture) -> int:
@@ -32,24 +49,15 @@ def encoded_bytes(kind: str, picture: Picture) -> int:
     return buffer.tell()
 
 
-def ms_ssim(picture: Picture, original: Picture) -> float:
-    """Multi-scale structural similarity with five scales, in [0, 1]."""
-    metric = optional("torchmetrics.functional.image", "metrics").multiscale_structural_similarity_index_measure
-    left, right = (
-        torch.from_numpy(image.transpose(2, 0, 1).astype(np.float32)).unsqueeze(0) for image in (picture, original)
-    )
-    return float(metric(left, right, data_range=255.0))
-
-
 def check_sides(kind: str, index: int, height: int, width: int) -> None:
     """Check that a picture is large enough to measure its information.
 
     Raises:
         ValueError: If it is too small.
     """
-    if kind == "ms-ssim" and min(height, width) < _MS_SSIM_SIDE:
+    if kind == "ms-ssim" and min(height, width) < SMALLEST_SIDE:
         raise ValueError(
-            f"images: MS-SSIM with five scales needs sides above 160, at least {_MS_SSIM_SIDE} in torchmetrics; image "
+            f"images: MS-SSIM with five scales of 11 pixels and more needs sides of at least {SMALLEST_SIDE}; image "
             f'{index} has {height} x {width}. Write information="webp" or "png".'
         )
     if min(height, width) < 2:

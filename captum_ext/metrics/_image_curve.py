@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from concurrent.futures import Executor, Future
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from captum_ext._utils.arrays import BoolArray
-from captum_ext.metrics._codecs import Picture, gaussian_blur, information
-from captum_ext.metrics._interpolation import interpolate, random_mask, top_pixels
+from captum_ext.metrics._codecs import Picture, gaussian_blur, information_measure
+from captum_ext.metrics._interpolation import TopPixels, interpolate, random_mask
 from captum_ext.metrics._protocols import InformationProtocol
 
+_ROWS = 16
 Float64Array = NDArray[np.float64]
 
 
@@ -24,7 +27,8 @@ class ImageCurve:
         mask: The known pixels of the uninformative picture; ``None`` draws them at random.
         seed: For this draw.
         protocol: The settings of the curve.
-        pool: Measures the information of a picture while the next one is made.
+        pool: Measures the information of pictures while the next ones are made.
+        device: Where similarities are computed.
     """
 
     def __init__(
@@ -35,31 +39,40 @@ class ImageCurve:
         seed: int,
         protocol: InformationProtocol,
         pool: Executor,
+        device: torch.device,
     ) -> None:
         self.original = original
-        self._scores = scores
+        self._top_pixels = TopPixels(scores, protocol.exact)
         self._protocol = protocol
         if protocol.blur is None:
             self._mask = random_mask(original, protocol.mask_fraction, seed) if mask is None else mask
             self.uninformative = interpolate(original, self._mask)
         else:
             self.uninformative = gaussian_blur(original, protocol.blur)
-        self._low, self._high = self._measure(self.uninformative), self._measure(original)
+        self._measure = information_measure(protocol.information, original, device)
+        # A CPU's caches hold one picture at a time; a GPU is faster with many.
+        self._rows = 1 if device.type == "cpu" else _ROWS
+        (self._low,), (self._high,) = self._measure([self.uninformative]), self._measure([original])
         self._pool = pool
-        self._information: list[Future[float]] = []  # of the pictures of all steps so far
-
-    def _measure(self, picture: Picture) -> float:
-        return information(self._protocol.information, picture, self.original)
+        self._waiting: list[Picture] = []
+        self._information: list[Future[Sequence[float]]] = []  # of the pictures of all steps so far
 
     def picture(self, step: int) -> Picture:
         """The picture of a step; call it for each step in order."""
-        top = top_pixels(self._scores, self._protocol.fractions[step], self._protocol.exact)
+        top = self._top_pixels(self._protocol.fractions[step])
         if self._protocol.blur is None:
             picture = interpolate(self.original, top | self._mask)
         else:
             picture = np.where(top[:, :, None], self.original, self.uninformative)
-        self._information.append(self._pool.submit(self._measure, picture))  # codecs release the interpreter lock
+        self._waiting.append(picture)
+        if len(self._waiting) == self._rows:
+            self._submit()
         return picture
+
+    def _submit(self) -> None:
+        if self._waiting:
+            self._information.append(self._pool.submit(self._measure, self._waiting))  # releases the interpreter lock
+            self._waiting = []
 
     def _normalize(self, value: float) -> float:
         if self._protocol.information != "ms-ssim" or self._protocol.rescale_ms_ssim:
@@ -96,8 +109,10 @@ class ImageCurve:
             scores: Of the uninformative picture, of each step in order, and of the original.
             grid: The points on the horizontal axis.
         """
+        self._submit()
         low, high = scores[0], scores[-1]
-        x = np.array([self._normalize(value.result()) for value in self._information], dtype=np.float64)
+        information = [value for part in self._information for value in part.result()]
+        x = np.array([self._normalize(value) for value in information], dtype=np.float64)
         y = np.clip((scores[1:-1] - low) / (high - low), 0.0, 1.0)
         if self._protocol.monotone == "steps":
             # PAIR's order: ties in the order of the steps, then the two ends.

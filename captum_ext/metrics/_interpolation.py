@@ -27,22 +27,27 @@ def random_mask(picture: Picture, fraction: float, seed: int) -> BoolArray:
     return mask.reshape(picture.shape[:2])
 
 
-def top_pixels(scores: NDArray[np.float64], fraction: float, exact: bool) -> BoolArray:
-    """The pixels with the highest scores.
+class TopPixels:
+    """Selects the pixels with the highest scores; sorts them once.
 
     Args:
         scores: (H, W).
-        fraction: The fraction of the pixels.
-        exact: Whether to take exactly this fraction, the first of equal scores; otherwise all pixels that reach the
+        exact: Whether to select exactly the fraction, the first of equal scores; otherwise all pixels that reach the
             quantile, as in PAIR.
     """
-    if not exact:
-        above: BoolArray = scores >= np.quantile(scores, 1 - fraction)
-        return above
-    mask = np.zeros(scores.size, dtype=bool)
-    order = np.argsort(-scores.ravel(), kind="stable")
-    mask[order[: round(fraction * scores.size)]] = True
-    return mask.reshape(scores.shape)
+
+    def __init__(self, scores: NDArray[np.float64], exact: bool) -> None:
+        self._scores = scores
+        self._order = np.argsort(-scores.ravel(), kind="stable") if exact else None
+
+    def __call__(self, fraction: float) -> BoolArray:
+        """The fraction of the pixels with the highest scores."""
+        if self._order is None:
+            above: BoolArray = self._scores >= np.quantile(self._scores, 1 - fraction)
+            return above
+        mask = np.zeros(self._scores.size, dtype=bool)
+        mask[self._order[: round(fraction * self._scores.size)]] = True
+        return mask.reshape(self._scores.shape)
 
 
 def interpolate(picture: Picture, known: BoolArray) -> Picture:

@@ -104,7 +104,7 @@ def information_curve(
         The curves and areas of all images, and the reasons for images without a curve.
 
     Raises:
-        ImportError: If Pillow, scipy or torchmetrics is needed and missing: install ``captum_ext[metrics]``.
+        ImportError: If Pillow or scipy is needed and missing: install ``captum_ext[metrics]``.
         TypeError, ValueError: If an argument is invalid, such as attributions that are not finite, images too small for
             MS-SSIM's five scales, or outputs that are not probabilities.
 
@@ -153,7 +153,7 @@ def information_curve(
     grid = np.linspace(0.0, 1.0, preset.points)
     with ThreadPoolExecutor(1) as pool, preserve_model_state(forward_func):
         image_curves = [
-            ImageCurve(as_picture(image), score, mask, seed, preset, pool)
+            ImageCurve(as_picture(image), score, mask, seed, preset, pool, image.device)
             for image, score, mask in zip(pixels, scores, known, strict=True)
         ]
         bar = progress if show_progress else NullProgress

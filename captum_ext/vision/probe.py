@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
@@ -39,7 +40,8 @@ def probe(name: str, picture: Image, classifier: Classifier, device: torch.devic
     Raises:
         UserError: If the transform or the model fails or returns an unsupported value.
     """
-    image, black, white = picture_inputs(name, picture, classifier.transform, device)
+    image = transformed(name, partial(classifier.transform, picture)).to(device)
+    black, white = black_and_white(name, picture, classifier.transform, device)
     if not image.shape == black.shape == white.shape:
         raise UserError(f"{name}: the transform returns tensors of different shapes for images of the same size")
     scores = class_logits(name, classifier.model, image)
@@ -48,23 +50,17 @@ def probe(name: str, picture: Image, classifier: Classifier, device: torch.devic
     return ClassifiedImage(image, black, white, scores.softmax(1)[0])
 
 
-def picture_inputs(
-    name: str, picture: Image, transform: Transform, device: torch.device
-) -> tuple[Tensor, Tensor, Tensor]:
-    """A picture, and a black and a white one of its size, as inputs of the model (1, C, H, W).
+def black_and_white(name: str, picture: Image, transform: Transform, device: torch.device) -> tuple[Tensor, Tensor]:
+    """A black and a white picture of the same size as inputs of the model (1, C, H, W).
 
     Raises:
         UserError: If the transform fails or returns something that can't be explained.
     """
-    image, black, white = (
-        transformed(name, make).to(device)
-        for make in (
-            lambda: transform(picture),
-            lambda: baselines.black(picture, transform)[0],
-            lambda: baselines.white(picture, transform)[0],
-        )
+    black, white = (
+        transformed(name, lambda make=make: make(picture, transform)[0]).to(device)
+        for make in (baselines.black, baselines.white)
     )
-    return image, black, white
+    return black, white
 
 
 def class_logits(name: str, model: nn.Module, image: Tensor) -> Tensor:

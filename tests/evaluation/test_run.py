@@ -154,6 +154,22 @@ def test_randomized_models(folder, tmp_path):
         torch.testing.assert_close(torch.tensor(curve).double(), expected.similarity[:, k], rtol=0, atol=5e-3)
 
 
+def test_black_and_white_are_transformed_once_per_size(folder, tmp_path):
+    colors = []
+
+    def watched(picture):
+        colors.append(len(picture.getcolors(2) or "many"))
+        return transform(picture)
+
+    net, _ = load()
+    config = EvaluationConfig(("random",), ("insertion:signed",), target="predicted", batch_size=3)
+    evaluate({"tiny": (net, watched)}, find_images(folder), tmp_path / "r", config)
+    assert colors.count(1) == 2  # black and white
+    expected = EvaluationConfig(("random",), ("insertion:signed",), target="predicted", batch_size=3)
+    evaluate({"tiny": load()}, find_images(folder), tmp_path / "r2", expected)
+    pd.testing.assert_frame_equal(table(tmp_path / "r"), table(tmp_path / "r2"))
+
+
 def test_broken_images_are_named_and_skipped(folder, tmp_path):
     images = tmp_path / "images"
     images.mkdir()

@@ -13,9 +13,9 @@ from skimage import data
 from skimage.transform import resize
 from torch import nn
 
-from captum_ext.metrics import _codecs, aggregate, information, information_curve
+from captum_ext.metrics import _codecs, _image_curve, aggregate, information, information_curve
 from captum_ext.metrics._codecs import encoded_bytes
-from captum_ext.metrics._interpolation import interpolate, random_mask, top_pixels
+from captum_ext.metrics._interpolation import TopPixels, interpolate, random_mask
 from captum_ext.metrics._protocols import PROTOCOLS
 from tests.references.naive_information import corrected_curve, file_size, study_curve
 
@@ -182,10 +182,10 @@ def test_study_preset_does_not_rescale_ms_ssim(monkeypatch):
 
     original = arrays(image, 3).astype(float)
 
-    def similarity(picture, _=None):  # stands in for MS-SSIM, which takes seconds
+    def similarity(picture):  # stands in for MS-SSIM, which takes seconds
         return 1 - float(np.abs(picture.astype(float) - original).mean()) / 100
 
-    monkeypatch.setattr(_codecs, "ms_ssim", similarity)
+    monkeypatch.setattr(_image_curve, "information_measure", lambda *_: lambda each: [similarity(p) for p in each])
     monkeypatch.setattr(information, "check_sides", lambda *_: None)
     found = information_curve(model, image[None], attributions, 1, protocol="study", information="ms-ssim")
     scores = attributions[0].sum(0).numpy()
@@ -195,14 +195,30 @@ def test_study_preset_does_not_rescale_ms_ssim(monkeypatch):
     assert not rescaled.sic.isnan().any()
 
 
+def test_a_map_is_sorted_once(monkeypatch):
+    image, sizes, argsort = photograph(24, 24, 1), [], np.argsort
+    monkeypatch.setattr(
+        np, "argsort", lambda values, **keywords: sizes.append(values.size) or argsort(values, **keywords)
+    )
+    information_curve(Texture(image), image[None], some_map(image), 1, protocol="corrected")
+    assert sizes.count(24 * 24) == 1
+
+
 def test_ms_ssim_is_torchmetrics():
     from torchmetrics.functional.image import multiscale_structural_similarity_index_measure as metric
 
-    picture = arrays(photograph(176, 180), 3)
-    flat = (picture // 8) * 8
-    both = (torch.from_numpy(p.astype(np.float64)).permute(2, 0, 1)[None] for p in (flat, picture))
-    assert _codecs.ms_ssim(flat, picture) == pytest.approx(float(metric(*both, data_range=255.0)), abs=1e-4)
-    assert _codecs.ms_ssim(flat, picture) < _codecs.ms_ssim(picture, picture) == pytest.approx(1, abs=1e-6)
+    picture = arrays(photograph(177, 180), 3)
+    noise = np.random.default_rng(0).integers(0, 256, picture.shape).astype(np.uint8)
+    black = np.zeros_like(picture)
+    for original in (picture, black):
+        measure = _codecs.information_measure("ms-ssim", original, torch.device("cpu"))
+        others = [(picture // 8) * 8, 255 - picture, noise, black, picture]
+        values = measure(others)
+        for other, value in zip(others, values, strict=True):
+            both = (torch.from_numpy(p.astype(np.float64)).permute(2, 0, 1)[None] for p in (other, original))
+            assert value == pytest.approx(float(metric(*both, data_range=255.0)), abs=2e-6)
+            assert measure([other])[0] == value  # whatever else is measured
+    assert _codecs.information_measure("ms-ssim", picture, torch.device("cpu"))([picture])[0] == pytest.approx(1)
 
 
 def test_study_confidence_must_exceed():
@@ -253,7 +269,7 @@ def test_closed_forms_of_a_perfect_and_an_inverted_ranking():
     low, high = (encoded_bytes("webp", p) for p in (interpolate(picture, mask[0].numpy()), picture))
     for sign, fraction in ((1, FRACTIONS[0]), (-1, FRACTIONS[-1])):
         found = information_curve(looks_at(image), image[None], sign * perfect[None], 0, masks=mask, ranking="signed")
-        top = top_pixels(sign * perfect.numpy().astype(float), fraction, exact=True)
+        top = TopPixels(sign * perfect.numpy().astype(float), exact=True)(fraction)
         x = (encoded_bytes("webp", interpolate(picture, top)) - low) / (high - low)
         # Up from (0, 0) to the first picture, then 1; or 0 until the last picture, then up to (1, 1).
         area = 1 - x / 2 if sign == 1 else (1 - x) / 2
@@ -338,8 +354,8 @@ def test_the_generator_and_the_picture_choose_the_mask():
 
 def test_equal_scores_are_taken_in_reading_order():
     flat = np.zeros((4, 5))
-    np.testing.assert_array_equal(np.flatnonzero(top_pixels(flat, 0.25, exact=True)), range(5))
-    assert top_pixels(flat, 0.25, exact=False).all()
+    np.testing.assert_array_equal(np.flatnonzero(TopPixels(flat, exact=True)(0.25)), range(5))
+    assert TopPixels(flat, exact=False)(0.25).all()
     image = photograph(24, 24)
     runs = [information_curve(Texture(image), image[None], torch.ones(1, 24, 24), 1).sic for _ in range(2)]
     assert torch.equal(*runs)
@@ -389,7 +405,7 @@ def test_what_cannot_be_used_is_named():
         curve(information="jpeg")
     with pytest.raises(ValueError, match="ranking: expected"):
         curve(ranking="both")
-    with pytest.raises(ValueError, match="sides above 160"):
+    with pytest.raises(ValueError, match="sides of at least 176"):
         curve(information="ms-ssim")
     with pytest.raises(ValueError, match="masks: expected shape"):
         curve(masks=torch.zeros(1, 3, 3, dtype=torch.bool))
@@ -397,14 +413,13 @@ def test_what_cannot_be_used_is_named():
         curve(internal_batch_size=0)
 
 
-@pytest.mark.parametrize("module", ["scipy.spatial", "PIL.Image", "torchmetrics.functional.image"])
+@pytest.mark.parametrize("module", ["scipy.spatial", "PIL.Image"])
 def test_a_missing_library_names_the_extra(monkeypatch, module):
     image = photograph(176, 176, 1)
     monkeypatch.setitem(sys.modules, module, None)
     protocol = "pair" if module == "scipy.spatial" else "study"
-    codec = "ms-ssim" if module.startswith("torchmetrics") else "png"
     with pytest.raises(ImportError, match=r"captum_ext\[metrics\]"):
-        information_curve(Texture(image), image[None], some_map(image), 1, protocol=protocol, information=codec)
+        information_curve(Texture(image), image[None], some_map(image), 1, protocol=protocol, information="png")
 
 
 class Counting(nn.Module):
