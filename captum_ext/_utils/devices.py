@@ -36,11 +36,37 @@ def float64_device(device: torch.device) -> torch.device:
     return device if has_float64(device) else torch.device("cpu")
 
 
-def full_precision(device: torch.device) -> AbstractContextManager[Any]:
-    """A context without autocast."""
-    if not torch.amp.is_autocast_available(device.type):  # MPS before torch 2.5
-        return nullcontext()
-    return torch.autocast(device.type, enabled=False)
+@contextmanager
+def full_precision(device: torch.device) -> Iterator[None]:
+    """A context without autocast, in which float32 products on CUDA do not use TF32."""
+    autocast: AbstractContextManager[Any] = nullcontext()
+    if torch.amp.is_autocast_available(device.type):  # not MPS before torch 2.5
+        autocast = torch.autocast(device.type, enabled=False)
+    with autocast, _without_tf32() if device.type == "cuda" else nullcontext():
+        yield
+
+
+@contextmanager
+def _without_tf32() -> Iterator[None]:
+    backends: list[Any] = [torch.backends.cuda.matmul, torch.backends.cudnn.conv]
+    if not all(hasattr(backend, "fp32_precision") for backend in backends):  # before torch 2.9
+        backends = [torch.backends.cuda.matmul, torch.backends.cudnn]
+    name, value = ("fp32_precision", "ieee") if hasattr(backends[0], "fp32_precision") else ("allow_tf32", False)
+    before = [getattr(backend, name) for backend in backends]
+    try:
+        for backend in backends:
+            setattr(backend, name, value)
+        yield
+    finally:
+        for backend, old in zip(backends, before, strict=True):
+            setattr(backend, name, old)
+
+
+def uses_tf32(device: torch.device) -> bool:
+    """Whether float32 convolutions or products on this device round their factors to TF32."""
+    if device.type != "cuda":
+        return False
+    return torch.backends.cudnn.allow_tf32 or torch.backends.cuda.matmul.allow_tf32
 
 
 def run(forward_func: Callable[..., Any], inputs: tuple[Tensor, ...], arguments: Any) -> Any:

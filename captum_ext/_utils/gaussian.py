@@ -127,4 +127,6 @@ def _convolve(lines: Tensor, kernel: Tensor, padding_mode: PaddingMode) -> Tenso
         flat = torch.cat([flat[..., :radius].flip(-1), flat, flat[..., -radius:].flip(-1)], -1)
     else:
         flat = functional.pad(flat, (radius, radius), mode=padding_mode)
-    return functional.conv1d(flat, kernel.to(flat.dtype).to(flat.device, non_blocking=True).reshape(1, 1, -1)).reshape(lines.shape)
+    return functional.conv1d(flat, kernel.to(flat.dtype).to(flat.device, non_blocking=True).reshape(1, 1, -1)).reshape(
+        lines.shape
+    )

@@ -119,9 +119,7 @@ class BlurPath(Path):
         at_once = min(
             sigmas_per_product([tensor.shape[dim] for dim in self._dims(tensor)], tensor.device) for tensor in inputs
         )
-        chunks = [
-            self._blurred(inputs, sigmas[first : first + at_once]) for first in range(0, len(sigmas), at_once)
-        ]
+        chunks = [self._blurred(inputs, sigmas[first : first + at_once]) for first in range(0, len(sigmas), at_once)]
         return chunks[0] if len(chunks) == 1 else tuple(torch.cat(parts) for parts in zip(*chunks, strict=True))
 
     def _blurred(self, inputs: Tensors, sigmas: Sequence[float]) -> Tensors:
