@@ -73,6 +73,6 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def _release_memory() -> None:
-    gc.collect()
     if torch.cuda.is_initialized():
+        gc.collect()
         torch.cuda.empty_cache()

@@ -62,11 +62,14 @@ def _without_tf32() -> Iterator[None]:
             setattr(backend, name, old)
 
 
-def uses_tf32(device: torch.device) -> bool:
-    """Whether float32 convolutions or products on this device round their factors to TF32."""
-    if device.type != "cuda":
-        return False
-    return torch.backends.cudnn.allow_tf32 or torch.backends.cuda.matmul.allow_tf32
+def number_format(inputs: tuple[Tensor, ...]) -> str:
+    """The format in which a model computes with these inputs: their dtype, autocast's, or TF32 where it is allowed."""
+    device, first = inputs[0].device, inputs[0]
+    if torch.amp.is_autocast_available(device.type) and torch.is_autocast_enabled(device.type):
+        return f"{torch.get_autocast_dtype(device.type)} (autocast)".removeprefix("torch.")
+    dtype = str(first.dtype if first.is_floating_point() else torch.get_default_dtype()).removeprefix("torch.")
+    tf32 = torch.backends.cudnn.allow_tf32 or torch.backends.cuda.matmul.allow_tf32
+    return f"{dtype} (TF32 allowed)" if device.type == "cuda" and dtype == "float32" and tf32 else dtype
 
 
 def run(forward_func: Callable[..., Any], inputs: tuple[Tensor, ...], arguments: Any) -> Any:
