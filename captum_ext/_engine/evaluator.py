@@ -14,6 +14,7 @@ from captum_ext._engine.activations import LayerHooks
 from captum_ext._engine.forward_args import ForwardArgs, repeated, rows_of, select_rows
 from captum_ext._engine.gradients import GradientFunc, OutputError, check_outputs, compute_gradients, select_target
 from captum_ext._engine.memory_format import MemoryFormats, in_layouts
+from captum_ext._engine.out_of_memory import RowLimit
 from captum_ext._utils._captum import expand_target
 from captum_ext._utils.devices import has_float64, run
 from captum_ext._utils.targets import derived_indices
@@ -55,9 +56,9 @@ class Evaluator:
         self._formats = MemoryFormats(
             forward_func, inputs, partial(_evaluate_example, forward_func, additional_forward_args, inputs)
         )
-        self._any_gradient = [
-            False
-        ]  # whether there was a gradient in any pass; shared with the evaluators of some rows
+        # Whether there was a gradient in any pass, and how many rows fit; shared with the evaluators of some rows.
+        self._any_gradient = [False]
+        self._limit = RowLimit()
 
     @property
     def target(self) -> TargetType:
@@ -94,6 +95,7 @@ class Evaluator:
         other = Evaluator(function, compute_gradients, None, self._all_args, self._inputs, True)
         other._args = self._args
         other._any_gradient = self._any_gradient
+        other._limit = self._limit
         return other
 
     def at_layer(self, layer: nn.Module) -> Evaluator:
@@ -120,15 +122,34 @@ class Evaluator:
 
         The next pass may overwrite the gradients unless ``keep`` is set.
         """
+        steps, rows = points[0].shape[:2]
         try:
-            return self._formats.attempt(lambda: self._evaluate(points, keep))
+            return self._limit.run(steps * rows, partial(self._in_passes, points, keep))
         except OutputError as error:
-            steps, rows = points[0].shape[:2]
             examples = len(self._inputs[0])
             some = "your batch of" if rows == examples else f"{rows} examples of your batch of"
             raise ValueError(
                 f"{error} The {steps * rows} rows are {some} {examples}, at {steps} points each."
             ) from error
+
+    def _in_passes(self, points: Tensors, keep: bool, limit: int | None) -> tuple[Tensor | None, Tensors]:
+        """F and its gradients from passes of at most so many rows, split by points and then by examples."""
+        steps, rows = points[0].shape[:2]
+        if limit is None or steps * rows <= limit:
+            return self._formats.attempt(lambda: self._evaluate(points, keep))
+        if rows <= limit:
+            size, dim, parts = limit // rows, 0, steps
+        else:
+            size, dim, parts = limit, 1, rows
+        results = []
+        for first in range(0, parts, size):
+            part = slice(first, min(first + size, parts))
+            some = self if dim == 0 else self.rows(part)
+            chosen = tuple(point[part] if dim == 0 else point[:, part] for point in points)
+            results.append(some._in_passes(chosen, True, limit))
+        values, gradients = zip(*results, strict=True)
+        joined = tuple(torch.cat(pieces, dim) for pieces in zip(*gradients, strict=True))
+        return (None if values[0] is None else torch.cat(values, dim)), joined
 
     def at(self, points: Tensors) -> tuple[Tensor, Tensors]:
         """F (B,) and its gradients at one point (B, ...) of each example; copies."""
@@ -185,14 +206,25 @@ class Evaluator:
 
     def value(self, points: Tensors) -> Tensor:
         """F at one point (B, ...) of each example, without gradient; (B,)."""
-        return self._formats.attempt(lambda: self._value(points))
+        return self._limit.run(len(points[0]), partial(self._without_gradient, Evaluator._value, points))
+
+    def _without_gradient(
+        self, function: Callable[[Evaluator, Tensors], Tensor], points: Tensors, limit: int | None
+    ) -> Tensor:
+        rows = len(points[0])
+        if limit is None or rows <= limit:
+            return self._formats.attempt(lambda: function(self, points))
+        parts = [slice(first, min(first + limit, rows)) for first in range(0, rows, limit)]
+        return torch.cat(
+            [self.rows(part)._without_gradient(function, tuple(p[part] for p in points), limit) for part in parts]
+        )
 
     def _value(self, points: Tensors) -> Tensor:
         return self._widen(select_target(self._run(points), self._target, len(points[0])), points[0], True)
 
     def outputs(self, points: Tensors) -> Tensor:
         """All outputs at one point (B, ...) of each example, without gradient; (B, ...)."""
-        return self._formats.attempt(lambda: self._outputs(points))
+        return self._limit.run(len(points[0]), partial(self._without_gradient, Evaluator._outputs, points))
 
     def _outputs(self, points: Tensors) -> Tensor:
         return self._widen(check_outputs(self._run(points), len(points[0])), points[0], True)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.weak import WeakIdKeyDictionary
 
+from captum_ext._engine.out_of_memory import is_out_of_memory
 from captum_ext._utils.devices import full_precision
 from captum_ext._utils.eager import eager_mode
 from captum_ext._utils.model_state import find_modules
@@ -69,7 +70,9 @@ class MemoryFormats:
         if not self._ran:
             try:
                 result = run()
-            except Exception:
+            except Exception as error:
+                if is_out_of_memory(error):
+                    raise
                 self.chosen = self._original
             else:
                 self._ran = True

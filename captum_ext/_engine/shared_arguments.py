@@ -141,7 +141,7 @@ class ArgumentTrials:
             try:
                 output = self._function(*points, *(arguments or ()))
                 fits = isinstance(output, Tensor) and output.dim() > 0 and len(output) == len(points[0])
-            except torch.cuda.OutOfMemoryError:
+            except torch.OutOfMemoryError:
                 raise
             except Exception as error:  # models raise arbitrary exceptions for arguments of wrong sizes
                 self._error = error

@@ -39,11 +39,40 @@ def float64_device(device: torch.device) -> torch.device:
     return device if has_float64(device) else torch.device("cpu")
 
 
-def full_precision(device: torch.device) -> AbstractContextManager[Any]:
-    """A context without autocast."""
-    if not torch.amp.is_autocast_available(device.type):  # MPS before torch 2.5
-        return nullcontext()
-    return torch.autocast(device.type, enabled=False)
+@contextmanager
+def full_precision(device: torch.device) -> Iterator[None]:
+    """A context without autocast, in which float32 products on CUDA do not use TF32."""
+    autocast: AbstractContextManager[Any] = nullcontext()
+    if torch.amp.is_autocast_available(device.type):  # not MPS before torch 2.5
+        autocast = torch.autocast(device.type, enabled=False)
+    with autocast, _without_tf32() if device.type == "cuda" else nullcontext():
+        yield
+
+
+@contextmanager
+def _without_tf32() -> Iterator[None]:
+    backends: list[Any] = [torch.backends.cuda.matmul, getattr(torch.backends.cudnn, "conv", None)]
+    if not all(hasattr(backend, "fp32_precision") for backend in backends):  # before torch 2.9
+        backends = [torch.backends.cuda.matmul, torch.backends.cudnn]
+    name, value = ("fp32_precision", "ieee") if hasattr(backends[0], "fp32_precision") else ("allow_tf32", False)
+    before = [getattr(backend, name) for backend in backends]
+    try:
+        for backend in backends:
+            setattr(backend, name, value)
+        yield
+    finally:
+        for backend, old in zip(backends, before, strict=True):
+            setattr(backend, name, old)
+
+
+def number_format(inputs: tuple[Tensor, ...]) -> str:
+    """The format in which a model computes with these inputs: their dtype, autocast's, or TF32 where it is allowed."""
+    device, first = inputs[0].device, inputs[0]
+    if torch.amp.is_autocast_available(device.type) and torch.is_autocast_enabled(device.type):
+        return f"{torch.get_autocast_dtype(device.type)} (autocast)".removeprefix("torch.")
+    dtype = str(first.dtype if first.is_floating_point() else torch.get_default_dtype()).removeprefix("torch.")
+    tf32 = torch.backends.cudnn.allow_tf32 or torch.backends.cuda.matmul.allow_tf32
+    return f"{dtype} (TF32 allowed)" if device.type == "cuda" and dtype == "float32" and tf32 else dtype
 
 
 def run(forward_func: Callable[..., Any], inputs: tuple[Tensor, ...], arguments: Any) -> Any:

@@ -20,6 +20,7 @@ from captum_ext._engine.gradients import compute_differentiable_gradients, compu
 from captum_ext._engine.loop import integrate
 from captum_ext._engine.step_plan import StepPlan
 from captum_ext._utils._captum import NullProgress, progress
+from captum_ext._utils.devices import number_format
 from captum_ext._utils.model_state import preserve_model_state
 from captum_ext._utils.tensors import Tensors
 from captum_ext.attr._parts import check_flag, check_input_factor, check_parts, check_quadratures
@@ -193,7 +194,8 @@ class PathMethod(GradientAttribution):
                 output.append(result.delta)
             if plan.return_diagnostics:
                 complete = self._backward is None and quadrature.complete and self.path.complete
-                output.append(Diagnostics.of(result, complete and self._multiply_by_inputs))
+                complete = complete and self._multiply_by_inputs
+                output.append(Diagnostics.of(result, complete, number_format(arguments.inputs)))
             outputs.append(tuple(output) if len(output) > 1 else output[0])
         return outputs
 

@@ -30,6 +30,8 @@ class Diagnostics:
         positions: The positions of each example's gradients on its path, from 0 (the start) to 1 (the input): B tensors
             (K,).
         values: F at these positions: B tensors (K,).
+        number_format: The format that the model computed in, such as ``"float32"``, ``"float32 (TF32 allowed)"`` or
+            ``"bfloat16 (autocast)"``. Deltas do not show what it does to the map; see the page "Number formats".
     """
 
     n_gradients: Tensor
@@ -38,9 +40,10 @@ class Diagnostics:
     converged: Tensor
     positions: tuple[Tensor, ...]
     values: tuple[Tensor, ...]
+    number_format: str = ""
 
     @classmethod
-    def of(cls, result: Result, complete: bool) -> Diagnostics:
+    def of(cls, result: Result, complete: bool, number_format: str = "") -> Diagnostics:
         """The diagnostics of a result; ``complete`` is whether its attributions should sum to F's change."""
         assert result.delta is not None, "computed with diagnostics"
         delta, records = result.delta, result.records
@@ -53,6 +56,7 @@ class Diagnostics:
             torch.tensor([record.converged for record in records], dtype=torch.bool, device=device),
             tuple(record.positions for record in records),
             tuple(record.values for record in records),
+            number_format,
         )
 
     def __str__(self) -> str:

@@ -157,9 +157,9 @@ def compare(
             maps = torch.where(nonfinite.reshape(-1, *(1,) * (maps.dim() - 1)), 0, maps)
         for (score, variant), function in functions.items():
             values = function(forward_func, inputs, maps, target)
-            rows += _metric_rows(name, score, variant, values, nonfinite)
+            rows += _rows_of_metric(name, score, variant, values, nonfinite)
         if error is not None:
-            rows += _metric_rows(name, "completeness", "relative", error, nonfinite)
+            rows += _rows_of_metric(name, "completeness", "relative", error, nonfinite)
     columns = ["model", "method", "steps", "score", "variant", "image", "value", "curve"]
     frame = pandas.DataFrame(rows, columns=columns)
     table = ScoreTable(frame, {"models": [_MODEL], "methods": list(methods)})
@@ -248,7 +248,7 @@ def _attribute_by_name(
     return maps, torch.where(delta == 0, 0.0, delta.abs() / change.abs())
 
 
-def _metric_rows(name: str, score: str, variant: str, result: Any, nonfinite: Tensor) -> Iterator[tuple[Any, ...]]:
+def _rows_of_metric(name: str, score: str, variant: str, result: Any, nonfinite: Tensor) -> Iterator[tuple[Any, ...]]:
     curves = result.scores.tolist() if isinstance(result, PerturbationCurve) else None
     values = result.area if isinstance(result, PerturbationCurve) else torch.as_tensor(result)
     if values.dim() == 2 and score == "diffid":  # one per ratio

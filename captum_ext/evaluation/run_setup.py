@@ -192,15 +192,34 @@ def run_settings(
         "patterns": {name: _hash_parts(*patterns[name].values()) for name in models if name in patterns},
         "images": len(images),
         "image_names": _hash_parts(*(f"{image.name}={image.label}" for image in images)),
-        "threads": torch.get_num_threads(),
-        "tf32": torch.backends.cuda.matmul.allow_tf32 or torch.backends.cudnn.allow_tf32,
-        "deterministic": torch.are_deterministic_algorithms_enabled(),
+        "computation": _computation_settings({p.device for model, _ in models.values() for p in model.parameters()}),
         "versions": {name: _version(name) for name in _PACKAGES},
     }
     if any(image.mask is not None for image in images):
         settings["masks"] = _hash_parts(*((image.name, _file_digest(image.mask)) for image in images if image.mask))
     as_json: dict[str, Any] = json.loads(json.dumps(settings))
     return as_json
+
+
+def _computation_settings(devices: set[torch.device]) -> dict[str, Any]:
+    """The devices' names, the number formats and the determinism that numbers depend on; threads on a CPU only."""
+    settings: dict[str, Any] = {"deterministic": torch.are_deterministic_algorithms_enabled()}
+    if not devices or any(device.type == "cpu" for device in devices):
+        settings["threads"] = torch.get_num_threads()
+    cards = {device for device in devices if device.type == "cuda"}
+    if cards:
+        settings |= {
+            "cards": sorted({torch.cuda.get_device_name(card) for card in cards}),
+            "tf32": {
+                "convolutions": torch.backends.cudnn.allow_tf32,
+                "products": torch.backends.cuda.matmul.allow_tf32,
+            },
+            "cudnn": {
+                "deterministic": torch.backends.cudnn.deterministic,
+                "benchmark": torch.backends.cudnn.benchmark,
+            },
+        }
+    return settings
 
 
 def _version(package: str) -> str | None:

@@ -34,11 +34,11 @@ def information_measure(
     """
     if kind != "ms-ssim":
         return lambda pictures: [float(encoded_bytes(kind, picture)) for picture in pictures]
-    similarity = MultiScaleSimilarity(_as_tensor([original], device))
-    return lambda pictures: similarity(_as_tensor(pictures, device)).tolist()
+    similarity = MultiScaleSimilarity(_picture_tensor([original], device))
+    return lambda pictures: similarity(_picture_tensor(pictures, device)).tolist()
 
 
-def _as_tensor(pictures: list[Picture], device: torch.device) -> Tensor:
+def _picture_tensor(pictures: list[Picture], device: torch.device) -> Tensor:
     return torch.from_numpy(np.stack(pictures)).to(device).permute(0, 3, 1, 2).contiguous().float()
 
 

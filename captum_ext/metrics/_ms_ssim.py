@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # of the scales, from Wang et al. 2003
+_SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # of the scales, from Wang et al. 2003
 _RADIUS, _SIGMA = 5, 1.5
 _C1, _C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
 _CENTER = 128.0  # variances of centered values have smaller rounding errors
-SMALLEST_SIDE = 2 ** (len(_WEIGHTS) - 1) * (2 * _RADIUS + 1)
+SMALLEST_SIDE = 2 ** (len(_SCALE_WEIGHTS) - 1) * (2 * _RADIUS + 1)
 
 
 class MultiScaleSimilarity:
@@ -27,7 +27,7 @@ class MultiScaleSimilarity:
     def __init__(self, original: Tensor) -> None:
         self._scales: list[tuple[Tensor, Tensor, Tensor]] = []  # centered pixels, their local means and variances
         centered = original - _CENTER
-        for _ in _WEIGHTS:
+        for _ in _SCALE_WEIGHTS:
             self._scales.append((centered, *_mean_and_variance(centered)))
             centered = functional.avg_pool2d(centered, 2)
 
@@ -36,12 +36,12 @@ class MultiScaleSimilarity:
         centered = pictures - _CENTER
         similarity = centered.new_ones(len(centered))
         for scale, (weight, (original, original_mean, original_variance)) in enumerate(
-            zip(_WEIGHTS, self._scales, strict=True)
+            zip(_SCALE_WEIGHTS, self._scales, strict=True)
         ):
             mean, variance = _mean_and_variance(centered)
             covariance = _blurred(centered * original) - mean * original_mean
             structure = (2 * covariance + _C2) / (variance + original_variance + _C2)
-            if scale < len(_WEIGHTS) - 1:
+            if scale < len(_SCALE_WEIGHTS) - 1:
                 structure = structure[..., _RADIUS:-_RADIUS, _RADIUS:-_RADIUS]
                 centered = functional.avg_pool2d(centered, 2)
             else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -13,10 +14,12 @@ from captum_ext._engine.arguments import Arguments
 from captum_ext._engine.batching import split
 from captum_ext._engine.forward_args import repeated, rows_of
 from captum_ext._engine.gradients import select_target
+from captum_ext._engine.out_of_memory import RowLimit
 from captum_ext._utils._captum import NullProgress, progress
 from captum_ext._utils.devices import run
 from captum_ext._utils.model_state import preserve_model_state
 from captum_ext._utils.numbers import check_positive
+from captum_ext._utils.targets import derived_indices
 from captum_ext._utils.tensors import float_dtype, sum_dtype
 
 
@@ -78,17 +81,24 @@ def perturbation_curve(
     examples, fractions = len(plan.start), plan.counts.cpu().double() / plan.total
     rows = torch.arange(examples * points, device=plan.start.device)
     every_row = rows.new_empty(1).expand(len(rows), *inputs.shape[1:])
-    chunks = split((every_row,), 1, internal_batch_size, look_ahead=True)[0]
+    chunks = split((every_row,), 1, internal_batch_size, look_ahead=True, gradients=False)[0]
+    memory = RowLimit()
+
+    def scores_of(chunk: Tensor, limit: int | None = None) -> Tensor:
+        if limit is not None and len(chunk) > limit:
+            return torch.cat([scores_of(part) for part in chunk.split(limit)])
+        example, point = chunk // points, chunk % points
+        x = plan.perturb(example, point).to(float_dtype(inputs))
+        target = _select_rows(arguments.target, example)
+        output = run(forward_func, (x,), repeated(rows_of(arguments.forward_args, example), 1))
+        # Copied: a model with static buffers writes its next pass to the same memory.
+        return select_target(output, target, len(x)).to(x.device, sum_dtype(inputs), copy=True)
+
     scores = []
     with torch.no_grad(), preserve_model_state(forward_func):
         for chunk in (progress if show_progress else NullProgress)(chunks, desc=description):
-            example, point = rows[chunk] // points, rows[chunk] % points
-            x = plan.perturb(example, point).to(float_dtype(inputs))
-            target = _select_rows(arguments.target, example)
-            output = run(forward_func, (x,), repeated(rows_of(arguments.forward_args, example), 1))
-            score = select_target(output, target, len(x))
-            # Copied: a model with static buffers writes its next pass to the same memory.
-            scores.append(score.to(x.device, sum_dtype(inputs), copy=True))
+            part = rows[chunk]
+            scores.append(memory.run(len(part), partial(scores_of, part)))
     curves = torch.cat(scores).reshape(examples, points) if scores else plan.start.new_zeros(0, points)
     fractions = fractions.to(curves)
     return PerturbationCurve(fractions, curves, torch.trapezoid(curves, fractions))
@@ -96,7 +106,7 @@ def perturbation_curve(
 
 def _select_rows(value: Any, examples: Tensor) -> Any:
     if isinstance(value, Tensor) and value.dim():
-        return value[examples]
+        return derived_indices(value[examples], value)
     if isinstance(value, list):
         return [value[k] for k in examples.tolist()]
     return value

@@ -233,11 +233,14 @@ class PointTrajectory(Trajectory):
         of_inputs = zip(*([part[index] for part in points] for points, index in entries), strict=True)
         return tuple(torch.stack(of_one) for of_one in of_inputs)
 
+    def _points_at(self, alphas: Sequence[float]) -> Tensors:
+        return self._path.points(self._inputs, self._start, alphas)
+
     def _compute(self, alphas: Sequence[float]) -> None:
         """Compute the points that are missing."""
         missing = [alpha for alpha in dict.fromkeys(alphas) if alpha not in self._points]
         if missing:
-            block = self._path.points(self._inputs, self._start, missing)
+            block = self._points_at(missing)
             self._points |= {alpha: (block, index) for index, alpha in enumerate(missing)}
 
 

@@ -14,6 +14,7 @@ from torch import Tensor
 from captum_ext._utils.devices import widest_dtype
 from captum_ext._utils.numbers import check_number
 from captum_ext._utils.tensors import Tensors, by_example
+from captum_ext.paths._guided_rounds import DeviceRounds
 from captum_ext.paths.base import Path, Trajectory
 from captum_ext.paths.evaluation import PathEvaluator
 from captum_ext.quadratures.grid import Grid
@@ -111,6 +112,9 @@ class _GuidedTrajectory(Trajectory):
         self._distance = self._move.abs()
         self._total = self._distance.sum(1)
         self._lowest = 1 + math.floor(fraction * (self._move.shape[1] - 1))  # as numpy's "lower" quantile
+        self._device_rounds = None
+        if self._move.device.type != "cpu" and self._move.numel():
+            self._device_rounds = DeviceRounds(self._distance, self._total, steps, max_dist, self._lowest, _TOLERANCE)
         self._steps_done = 0
         # Each feature's position between start (0) and input (1) at the previous, the current and the next point.
         self._previous = self._current = self._next = torch.zeros_like(self._move)
@@ -126,10 +130,7 @@ class _GuidedTrajectory(Trajectory):
             self._steps_done += 1
             gradient = _joined_features(tuple(gradient[0] for gradient in gradients))
             ranks = self._rank(gradient, self._current, self._move)
-            examples, features = ranks.shape
-            size = max(1, _GROUP // max(features, 1)) if ranks.device.type == "cpu" else examples
-            groups = [slice(first, first + size) for first in range(0, examples, size)]
-            self._next = torch.cat([self._moved(rows, ranks) for rows in groups])
+            self._next = self._next_positions(ranks)
         return points, values, gradients
 
     def increments(self, grid: Grid, before: float, after: float) -> Tensors:
@@ -138,12 +139,19 @@ class _GuidedTrajectory(Trajectory):
             move = after * move + before * (self._current - self._previous)
         return self._split(move.mul_(self._move))
 
+    def _next_positions(self, ranks: Tensor) -> Tensor:
+        if self._steps_done == self._steps:
+            return torch.ones_like(self._current)
+        if self._device_rounds is not None:
+            return self._device_rounds.next_positions(ranks, self._current, self._steps_done)
+        examples, features = ranks.shape
+        size = max(1, _GROUP // max(features, 1))
+        return torch.cat([self._moved(slice(first, first + size), ranks) for first in range(0, examples, size)])
+
     def _moved(self, rows: slice, ranks: Tensor) -> Tensor:
         """The next positions of some examples' features, from the features' ranks at the current point."""
         goal = self._steps_done / self._steps
         positions, distance, total = self._current[rows], self._distance[rows], self._total[rows]
-        if goal == 1:
-            return torch.ones_like(positions)
         low, high = max(goal - self._max_dist, 0.0), min(goal + self._max_dist, 1.0)
         alpha = positions.clamp(min=low)  # features that are too far behind jump
         room = (high - alpha).mul_(distance)
@@ -196,13 +204,11 @@ def _reached(remaining: Tensor, target: Tensor, total: Tensor) -> Tensor:
 
 
 def _kth_smallest(rows: Tensor, k: int) -> Tensor:
-    """The k-th smallest entry of each row, (rows,)."""
-    if rows.device.type == "cpu":
-        values = rows.numpy()
-        if len(values) > 1:
-            return torch.from_numpy(np.partition(values, k - 1, axis=1)[:, k - 1])
-        return torch.from_numpy(np.array([_select(values[0], k - 1)], values.dtype))
-    return rows.kthvalue(k, dim=1).values
+    """The k-th smallest entry of each row on the CPU, (rows,)."""
+    values = rows.numpy()
+    if len(values) > 1:
+        return torch.from_numpy(np.partition(values, k - 1, axis=1)[:, k - 1])
+    return torch.from_numpy(np.array([_select(values[0], k - 1)], values.dtype))
 
 
 def _select(values: np.ndarray, index: int) -> float:

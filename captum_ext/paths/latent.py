@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
+import torch
 from torch import Tensor
 
 from captum_ext._utils.tensors import Tensors
@@ -126,16 +127,13 @@ class _KnownTrajectory(PointTrajectory):
         moves = super().increments(grid, before, after)
         return _replaced(moves, self._inner.increments(grid, before, after), self._passed) if self._passed else moves
 
-    def _compute(self, alphas: Sequence[float]) -> None:
-        for alpha in alphas:
-            if alpha not in self._points:
-                self._points[alpha] = (tuple(point.unsqueeze(0) for point in self._decoded(alpha)), 0)
+    def _points_at(self, alphas: Sequence[float]) -> Tensors:
+        return tuple(torch.stack(of_one) for of_one in zip(*map(self._decoded, alphas), strict=True))
 
     def _decoded(self, alpha: float) -> Tensors:
         if alpha in (0, 1):
             return self._inputs if alpha else self._start
-        latents = self._inner.points(Grid((alpha,), (alpha,), (alpha,)))
-        return self._decoder(tuple(latent[0] for latent in latents))
+        return self._decoder(_only(self._inner.points(Grid((alpha,), (alpha,), (alpha,)))))
 
 
 class _SearchedTrajectory(Trajectory):
