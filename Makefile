@@ -59,7 +59,7 @@ bench: .venv/bench.done  ## time and memory against the bare network, Captum, PA
 	$(BIN)/python -m benchmarks
 	$(BIN)/python -m benchmarks.page
 
-bench-quick: .venv/bench.done  ## the same in two minutes, in benchmarks/quick
+bench-quick: .venv/bench.done  ## the same with few rounds and steps, in benchmarks/quick
 	$(BIN)/python -m benchmarks --quick --results benchmarks/quick
 	$(BIN)/python -m benchmarks.page --results benchmarks/quick --docs benchmarks/quick
 
@@ -68,7 +68,7 @@ bench-quick: .venv/bench.done  ## the same in two minutes, in benchmarks/quick
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e . -e studies/evidence
 	touch $@
 
-evidence: .venv/evidence.done  ## docs/evidence.md and its figures, from the stored results of studies/evidence/results
+evidence: .venv/evidence.done  ## docs/evidence.md, docs/evidence/ and their figures, from the stored results of studies/evidence/results
 	$(BIN)/python -m evidence.page
 
 clean:

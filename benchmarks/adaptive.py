@@ -1,8 +1,7 @@
-"""Gradients for the same answer: n_steps="auto" against uniform steps, photograph by photograph.
+"""Gradients for a given accuracy: n_steps="auto" against fixed steps, one photograph at a time.
 
-``python -m benchmarks.adaptive --images FOLDER`` takes a quarter of an hour on two cores, and again with ``--path
-blur``; ``--first`` and ``--count`` do it in parts, which add up in the JSON file. A forward pass for values alone would
-count as a third of a gradient; "auto" makes none.
+``python -m benchmarks.adaptive --images FOLDER`` takes a quarter of an hour on two cores, and as long with ``--path
+blur``. Use ``--first`` and ``--count`` to run it in parts; each part adds its photographs to the JSON file.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from captum_ext.attr import PathAttribution
 from captum_ext.paths import BlurPath, StraightPath
 from captum_ext.quadratures import ImportantDirection, Subsampled, WeightedSum
 
-EVERY = [2**k for k in range(1, 10)]  # 1024, 512, ... 4 steps
+STRIDES = [2**k for k in range(1, 10)]  # 1024, 512, ... 4 steps
 GAUSS = [16, 64, 128, 192, 256, 320, 384, 448, 512]
 RULES = {
     "trapezoid": WeightedSum("riemann_trapezoid"),
@@ -29,7 +28,7 @@ RULES = {
     "idgi": ImportantDirection(),
     "idgi trapezoid": ImportantDirection("riemann_trapezoid"),
 }
-_ALONG = {"straight": StraightPath(), "blur": BlurPath()}
+_PATHS = {"straight": StraightPath(), "blur": BlurPath()}
 
 
 def distance(maps, reference):
@@ -37,14 +36,14 @@ def distance(maps, reference):
 
 
 def rounds_of(method, image, start, target, tol):
-    """Round by round of a refinement: the gradients so far and the map."""
+    """The number of gradients and the map after each round of "auto"."""
     rounds, midpoints = [], _Example.midpoints
 
-    def watched(example, *stop):
+    def recorded_midpoints(example, *stop):
         rounds.append((len(example.positions), example.attributions[0][0]))
         return midpoints(example, *stop)
 
-    _Example.midpoints = watched
+    _Example.midpoints = recorded_midpoints
     try:
         method.attribute(image, start, target, n_steps="auto", tol=tol, max_steps=512)
     finally:
@@ -52,13 +51,13 @@ def rounds_of(method, image, start, target, tol):
     return rounds
 
 
-def of_one(probability, image, black, target, name, with_maps):
-    """Errors by the number of gradients, for one photograph and path: rows [gradients, completeness, map].
+def measure(probability, image, black, target, name, with_maps):
+    """The change of F and the curves of one photograph on a path: rows [gradients, completeness error, map error].
 
-    The map's error is ``None`` without the maps of ``FINEST`` steps, nor are there the other rules on nested points.
+    Without maps, there is no reference: map errors are ``None``, and only Gauss-Legendre and "auto" have curves.
     """
     start = black if name == "straight" else None
-    path = _ALONG[name]
+    path = _PATHS[name]
     method = PathAttribution(probability, path)
     with torch.no_grad():
         ends = (image, path.start((image,), None if start is None else (start,))[0])
@@ -66,8 +65,8 @@ def of_one(probability, image, black, target, name, with_maps):
     curves, reference = _nested(method, image, start, target, change) if with_maps else ({}, {})
 
     def row(gradients, ours, idgi):
-        apart = distance(ours, reference[idgi]) if with_maps else None
-        return [gradients, abs(float(ours.sum()) - change) / abs(change), apart]
+        map_error = distance(ours, reference[idgi]) if with_maps else None
+        return [gradients, abs(float(ours.sum()) - change) / abs(change), map_error]
 
     curves["gausslegendre"] = [
         row(steps, method.attribute(image, start, target, n_steps=steps, method="gausslegendre"), False)
@@ -81,35 +80,35 @@ def of_one(probability, image, black, target, name, with_maps):
 
 
 def _nested(method, image, start, target, change):
-    """The rules on nested points, all from one walk of the finest, and the references: of IDGI or not."""
-    jobs = [(rule, every) for rule in RULES for every in [1, *EVERY]]
+    """The curves of the rules on nested points, from one walk, and the references without and with IDGI."""
+    jobs = [(rule, every) for rule in RULES for every in [1, *STRIDES]]
     quadratures = [Subsampled(RULES[rule], every) for rule, every in jobs]
     walk = method.attribute_each(quadratures, image, start, target, n_steps=FINEST)
     maps = dict(zip(jobs, walk, strict=True))
     reference = {False: maps["trapezoid", 1], True: maps["idgi trapezoid", 1]}
-    if isinstance(method.path, BlurPath):  # whose trapezoid is still 4 % off
+    if isinstance(method.path, BlurPath):  # whose trapezoid rule still has an error of 4%
         reference[False] = method.attribute(image, start, target, n_steps=FINEST, method="gausslegendre")
     curves = {}
     for rule, every in jobs:
         if every > 1:
             ours = maps[rule, every]
             error = abs(float(ours.sum()) - change) / abs(change)
-            found = [FINEST // every + 1, error, distance(ours, reference[rule.startswith("idgi")])]
-            curves.setdefault(rule, []).append(found)
+            row = [FINEST // every + 1, error, distance(ours, reference[rule.startswith("idgi")])]
+            curves.setdefault(rule, []).append(row)
     return curves, reference
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--images", type=Path, help="a folder of photographs (default: scikit-image's two)")
-    parser.add_argument("--of", type=int, default=10, help="how many photographs in all")
+    parser.add_argument("--of", type=int, default=10, help="number of photographs in total")
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--count", type=int)
-    parser.add_argument("--maps", type=int, help=f"of how many to make maps of {FINEST} steps as well (default: all)")
+    parser.add_argument("--maps", type=int, help=f"photographs with a reference of {FINEST} steps (default: all)")
     parser.add_argument("--path", choices=PATHS, default="straight")
     parser.add_argument("--results", type=Path, default=Path("benchmarks/results/adaptive.json"))
     options = parser.parse_args()
-    warnings.filterwarnings("ignore", category=RuntimeWarning)  # of the tolerance that the budget does not reach
+    warnings.filterwarnings("ignore", category=RuntimeWarning)  # max_steps comes before the tolerance
     model, transform = network()
     images = photographs(transform, options.of, options.images).contiguous(memory_format=torch.channels_last)
 
@@ -126,7 +125,7 @@ def main():
         key = f"{options.path} {k}"
         if key not in results:
             with_maps = options.maps is None or k - options.first < options.maps
-            results[key] = of_one(probability, images[k : k + 1], black, int(targets[k]), options.path, with_maps)
+            results[key] = measure(probability, images[k : k + 1], black, int(targets[k]), options.path, with_maps)
             options.results.write_text(json.dumps(results))
     print(report(results))
 

@@ -1,4 +1,4 @@
-"""Completeness error of Blur IG by each rule and schedule: ``python -m benchmarks.blur_rules FOLDER``."""
+"""Completeness error of Blur IG for each rule and schedule: ``python -m benchmarks.blur_rules FOLDER``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The network and the photographs of the benchmarks, interleaved timing, memory, and facts about the machine."""
+"""The benchmarks' network and photographs, interleaved timing, memory, and facts about the machine."""
 
 from __future__ import annotations
 
@@ -22,16 +22,25 @@ _PEERS = ("captum", "saliency", "zennit", "torch", "torchvision", "numpy")
 
 
 class Size(NamedTuple):
-    """How much is measured. The steps of 12 and 2 images of 50 are what Captum's 80 MB a point leave room for."""
+    """The sizes of a run.
+
+    Captum evaluates all points at once and needs about 80 MB for each, so it runs ``few_steps`` on all images and all
+    steps on ``few_images``.
+    """
 
     images: int = 8
     steps: int = 50
-    short: int = 12  # steps that Captum is asked for
-    few: int = 2  # photographs for what goes image by image, and for all steps by Captum
-    seconds: float = 35.0  # for each comparison; three times as many if the least rounds need them
-    axis_seconds: float = 6.0  # for each place on an axis, likewise
-    least: int = 3  # rounds
-    most: int = 7
+    few_steps: int = 12
+    few_images: int = 2  # contenders that take one image at a time use as many
+    seconds: float = 35.0  # of each comparison; up to three times as many until there are min_rounds
+    axis_seconds: float = 6.0  # the same for each value on an axis
+    network_seconds: float = 35.0  # the same for each network
+    method_seconds: float = 5.0  # the same for each method
+    min_rounds: int = 3
+    max_rounds: int = 7
+    method_rounds: int = 2
+    network_steps: int = 8
+    method_steps: int = 12
     batches: tuple[int, ...] = (1, 8, 16)
     step_counts: tuple[int, ...] = (8, 32, 128, 256)
     sides: tuple[int, ...] = (128, 224, 320)
@@ -42,10 +51,15 @@ class Size(NamedTuple):
 FULL = Size()
 QUICK = Size(
     steps=12,
-    short=4,
+    few_steps=4,
     seconds=3.0,
     axis_seconds=1.0,
-    least=1,
+    network_seconds=1.0,
+    method_seconds=1.0,
+    min_rounds=1,
+    method_rounds=1,
+    network_steps=2,
+    method_steps=2,
     batches=(1, 8),
     step_counts=(8, 32),
     sides=(128, 224),
@@ -54,16 +68,16 @@ QUICK = Size(
 
 
 def network() -> tuple[nn.Module, Callable[[Image.Image], Tensor]]:
-    explained = load("efficientnet-lite0", None)
-    return explained.model, explained.transform
+    classifier = load("efficientnet-lite0", None)
+    return classifier.model, classifier.transform
 
 
 def photographs(transform: Callable[[Image.Image], Tensor], count: int, folder: Path | None = None) -> Tensor:
-    """``count`` photographs: crops of scikit-image's, or the first of a folder."""
+    """``count`` photographs: crops of two from scikit-image, or evenly chosen files of a folder."""
     if folder is not None:
         files = sorted(path for path in folder.iterdir() if path.suffix.lower() in (".jpeg", ".jpg", ".png"))
         if len(files) < count:
-            raise SystemExit(f"{folder} has {len(files)} photographs; {count} are needed")
+            raise SystemExit(f"{folder}: expected at least {count} photographs, got {len(files)}")
         files = files[:: len(files) // count][:count]
         return torch.stack([transform(Image.open(file).convert("RGB")) for file in files])
     images = [Image.fromarray(picture) for picture in (data.coffee(), data.chelsea())]
@@ -76,37 +90,37 @@ def photographs(transform: Callable[[Image.Image], Tensor], count: int, folder: 
 
 
 def interleaved(calls: dict[str, Callable[[], object]], seconds: float, size: Size) -> dict[str, list[float]]:
-    """The times of each call in seconds, a round each.
+    """The times of each call in seconds, one per round.
 
-    Every round makes each call once, every other round in reverse, so that a drift of the machine meets all alike.
-    There are as many rounds as the seconds allow, and at least ``size.least`` unless the machine is so busy that
-    these take thrice the seconds. Nothing is warmed up here: making a scene does that.
+    Each round makes every call once, every second round in reverse order, so that slow changes of the machine's speed
+    affect all calls alike. The number of rounds is as large as the seconds allow, and at least ``size.min_rounds``
+    unless these would take more than three times the seconds. There is no warm-up here: ``scene_of`` does that.
     """
     times: dict[str, list[float]] = {name: [] for name in calls}
     order, started = list(calls), time.perf_counter()
-    for done in range(1, size.most + 1):
-        began = time.perf_counter()
+    for n_rounds in range(1, size.max_rounds + 1):
+        round_started = time.perf_counter()
         for name in order:
             before = time.perf_counter()
             calls[name]()
             times[name].append(round(time.perf_counter() - before, 4))
         order.reverse()
         now = time.perf_counter()
-        if (now - started) + (now - began) > seconds * (1 if done >= size.least else 3):
+        if (now - started) + (now - round_started) > seconds * (1 if n_rounds >= size.min_rounds else 3):
             break
     return times
 
 
-def resident(key: str) -> float:
-    """This process's memory in MB, now (VmRSS) or at most so far (VmHWM); Linux keeps these."""
+def resident_megabytes(key: str) -> float:
+    """This process's resident memory in MB: the current value (VmRSS) or its peak (VmHWM). Linux only."""
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith(key):
             return int(line.split()[1]) / 1024
     raise SystemExit("memory is measured on Linux only")
 
 
-def machine() -> dict[str, Any]:
-    """What the figures depend on."""
+def machine_facts() -> dict[str, Any]:
+    """The hardware and the versions that the figures depend on."""
     cpu = platform.processor() or platform.machine()
     information = Path("/proc/cpuinfo")
     if information.exists():
@@ -121,12 +135,12 @@ def machine() -> dict[str, Any]:
     }
 
 
-def others_seconds() -> float:
-    """The processor seconds that other processes took since the machine started; 0 where there is no /proc."""
-    counted = Path("/proc/stat")
-    if not counted.exists():
+def other_processes_seconds() -> float:
+    """Processor seconds of all other processes since the machine started; 0 on systems without /proc."""
+    statistics = Path("/proc/stat")
+    if not statistics.exists():
         return 0.0
-    user, nice, system = map(int, counted.read_text().split()[1:4])
+    user, nice, system = map(int, statistics.read_text().split()[1:4])
     return (user + nice + system) / os.sysconf("SC_CLK_TCK") - sum(os.times()[:4])
 
 

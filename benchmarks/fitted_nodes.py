@@ -1,6 +1,6 @@
 """Error of IG's map with nodes fitted on other photographs: ``python -m benchmarks.fitted_nodes FOLDER``.
 
-Half of the photographs are fitted, the others are explained. The reference is the middle rule with many points.
+Nodes are fitted on half of the photographs and used for the others. The reference is the middle rule with many points.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from captum_ext.quadratures import WeightedSum
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path, help="photographs")
-    parser.add_argument("--count", type=int, default=8, help="of photographs to fit, and of others to explain")
+    parser.add_argument("--count", type=int, default=8, help="photographs to fit on, and others to explain")
     parser.add_argument("--nodes", type=int, default=64)
-    parser.add_argument("--more", type=int, default=110, help="even points to compare with")
+    parser.add_argument("--more", type=int, default=110, help="number of even points to compare with")
     parser.add_argument("--reference", type=int, default=400)
     options = parser.parse_args()
     model, transform = network()
@@ -52,9 +52,11 @@ def main():
         )
         for name, attributions in zip(rules, maps, strict=True):
             errors[name].append(float((attributions - reference).norm() / reference.norm()))
-        print({name: round(found[-1], 4) for name, found in errors.items()}, flush=True)
+        print({name: round(values[-1], 4) for name, values in errors.items()}, flush=True)
     print(
-        table(["rule", "median relative L2 error"], [[name, f"{median(found):.4f}"] for name, found in errors.items()])
+        table(
+            ["rule", "median relative L2 error"], [[name, f"{median(values):.4f}"] for name, values in errors.items()]
+        )
     )
     print("nodes:", [round(node, 3) for node in nodes.nodes])
 

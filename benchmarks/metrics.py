@@ -24,24 +24,26 @@ VARIANTS = [("insertion", "signed"), ("deletion", "signed"), ("information", "pa
 
 
 def as_picture(x):
-    """The input (C, H, W) as the uint8 pixels (H, W, C) that it came from."""
+    """The uint8 pixels (H, W, C) of an input (C, H, W)."""
     return (x * 128 + 127).round().clamp(0, 255).to(torch.uint8).permute(1, 2, 0).contiguous().numpy()
 
 
-def without_a_model(low, high):
-    """An answer that takes next to no time: .1 for the contrast ``low``, .9 for ``high``."""
+def contrast_probability(low, high):
+    """A function in place of a model, with a negligible time: 0.1 for the contrast ``low``, 0.9 for ``high``."""
     return lambda picture: 0.1 + 0.8 * (float(picture.astype(np.float32).std()) - low) / (high - low)
 
 
 _THRESHOLDS = [0.005, 0.01, 0.02, 0.03, 0.04, 0.05, 0.07, 0.10, 0.13, 0.21, 0.34, 0.5, 0.75]
 
 
-def curves_alone(pic, picture, size):
+def time_information_curves(pic, picture, size):
     scores = np.random.default_rng(0).normal(size=picture.shape[:2])
     mask = pic.generate_random_mask(*scores.shape)
     pixels, maps = torch.from_numpy(picture).permute(2, 0, 1)[None], torch.from_numpy(scores)[None]
 
-    answer = without_a_model(*(p.astype(np.float32).std() for p in (pic.create_blurred_image(picture, mask), picture)))
+    answer = contrast_probability(
+        *(p.astype(np.float32).std() for p in (pic.create_blurred_image(picture, mask), picture))
+    )
 
     def forward(x):
         values = torch.tensor([answer(image) for image in (x * 255).numpy()]).clamp(0, 1)
@@ -60,14 +62,14 @@ def curves_alone(pic, picture, size):
 
 
 def pair_curves(pic, picture, scores, mask, predict):
-    """SIC and AIC by PAIR: two runs, since a run follows one score."""
+    """PAIR's SIC and AIC. Two runs, because a run computes one of them."""
     for answer in (predict, lambda pictures: [float(value > 0.5) for value in predict(pictures)]):
         with suppress(pic.ComputePicMetricError):  # the image has no such curve
             pic.compute_pic_metric(picture, scores, mask, answer, _THRESHOLDS, 0.0)
 
 
-def everything(core, pic, model, images, targets, steps):
-    """Six methods and their metrics: this library over a batch, PAIR and the published formula image by image."""
+def time_methods_and_metrics(core, pic, model, images, targets, steps):
+    """Six methods and their metrics: this library on a batch, PAIR and the published formula image by image."""
 
     def probability(x):
         return model(x).softmax(1)
@@ -96,25 +98,25 @@ def everything(core, pic, model, images, targets, steps):
                 return probability(inputs)[:, target].tolist()
 
         for maps in pair_maps(core, model, x.permute(1, 2, 0).numpy(), target, steps):
-            replaced_by_hand(probability, torch.full_like(x, -127 / 128), x, maps.sum(2), target)
-            replaced_by_hand(probability, x, torch.full_like(x, -127 / 128), maps.sum(2), target)
+            perturbation_values(probability, torch.full_like(x, -127 / 128), x, maps.sum(2), target)
+            perturbation_values(probability, x, torch.full_like(x, -127 / 128), maps.sum(2), target)
             pair_curves(pic, picture, np.abs(maps).sum(2), mask, predict)
     return ours, time.perf_counter() - started
 
 
 def pair_maps(core, model, image, target, steps):
-    """IG, Guided IG and Blur IG by PAIR; IDGI by the published formula over the gradients that they took."""
+    """PAIR's IG, Guided IG and Blur IG, and IDGI's published formula on the gradients of each."""
     stored = []
     call = pair_model(torch.nn.Sequential(model, torch.nn.Softmax(1)))
 
-    def watched(batch, call_model_args=None, expected_keys=None):
-        found = call(batch, call_model_args, expected_keys)
-        gradients = found["INPUT_OUTPUT_GRADIENTS"]
+    def recorded_call(batch, call_model_args=None, expected_keys=None):
+        output = call(batch, call_model_args, expected_keys)
+        gradients = output["INPUT_OUTPUT_GRADIENTS"]
         with torch.no_grad():
             x = torch.tensor(np.asarray(batch, np.float32).transpose(0, 3, 1, 2))
             values = model(x).softmax(1)[:, target].tolist()
         stored.extend(zip(gradients, values, strict=True))
-        return found
+        return output
 
     arguments = {"target": target}
     for method, settings in (
@@ -123,7 +125,7 @@ def pair_maps(core, model, image, target, steps):
         (core.BlurIG(), {"steps": steps}),
     ):
         stored.clear()
-        yield method.GetMask(image, watched, arguments, **settings)
+        yield method.GetMask(image, recorded_call, arguments, **settings)
         total = np.zeros_like(image)
         for (gradient, value), (_, following) in pairwise(stored):
             square = gradient**2
@@ -131,8 +133,8 @@ def pair_maps(core, model, image, target, steps):
         yield total
 
 
-def replaced_by_hand(probability, before, after, scores, target):
-    """Insertion or deletion, a forward pass a point."""
+def perturbation_values(probability, before, after, scores, target):
+    """Insertion or deletion, with one forward pass per point."""
     order = torch.from_numpy(np.argsort(-scores.ravel(), kind="stable").copy())
     for k in range(21):
         shown = before.clone().flatten(1)
@@ -143,15 +145,15 @@ def replaced_by_hand(probability, before, after, scores, target):
 
 
 def metrics(size: Size) -> list[dict[str, Any]]:
-    """One photograph: PAIR's curves take minutes for a few."""
+    """The times for one photograph; PAIR's curves take minutes for a few."""
     model, transform = network()
     images = photographs(transform, 1, size.folder)
     with torch.no_grad():
         targets = model(images).argmax(1)
     with saliency() as (core, pic):
-        alone = curves_alone(pic, as_picture(images[0]), size)
+        alone = time_information_curves(pic, as_picture(images[0]), size)
         print("  information curves", flush=True)
-        ours, theirs = everything(core, pic, model, images, targets, size.metric_steps)
+        ours, theirs = time_methods_and_metrics(core, pic, model, images, targets, size.metric_steps)
     return [
         {"comparison": "information curves", "images": 1, "seconds": alone},
         {

@@ -9,9 +9,9 @@ from statistics import median
 
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
-from benchmarks.contenders import BARE
-from benchmarks.fewer import COMPLETENESS, MAP, Photograph, measured, of
-from benchmarks.figures import Results, a_point, entries, ratio, summary
+from benchmarks.contenders import BARE, CAPTUM
+from benchmarks.fewer import COMPLETENESS, MAP, Photograph, on_path, with_error
+from benchmarks.figures import Results, entries, milliseconds, ratio, summarize, work_of
 from captum_ext.visualization import COLORS, SMALL, name_rows, panels, png, set_title
 
 BLUE, RED, GREEN, _ = COLORS
@@ -25,90 +25,88 @@ RULE_COLORS = {
     "idgi trapezoid": BLUE,
     "auto idgi": "black",
 }
-CONTENDER_COLORS = {"IG": BLUE, BARE: "black", "zennit IG": GREEN, "Captum IG": RED}
+CONTENDER_COLORS = {"IG": BLUE, BARE: "black", "zennit IG": GREEN, CAPTUM: RED}
 _PLAIN = FuncFormatter(lambda value, _: f"{value:g}")
 
 
 def times(results: Results, file: Path) -> None:
-    """How many times as long as this library everyone takes, for the same maps."""
+    """The time of every contender over this library's, for the same maps."""
     bars = []
-    for part, comparison, own in (
-        ("centre", "IG, as many as Captum has room for", "IG"),
-        ("centre", "IG, few photographs", "IG"),
-        ("centre", "IG", "IG"),
-        ("centre", "IDGI", "IDGI"),
-        ("paths", "Guided IG", "Guided IG"),
-        ("paths", "Blur IG", "Blur IG"),
-    ):
-        for entry in entries(results, part, comparison=comparison):
-            others = ["IDGI's formula"] if own == "IDGI" else [name for name in entry["seconds"] if name != own]
-            size = f"{entry['images']} x {entry['steps']}"
-            bars += [
-                (f"{other} over this library's {own}, {size}", other, ratio(entry, other, own)) for other in others
-            ]
+    for entry in [*entries(results, "centre"), *entries(results, "paths")]:
+        own = next(name for name in ("IDGI", "Guided IG", "Blur IG", "IG") if name in entry["seconds"])
+        others = ["IDGI's formula"] if own == "IDGI" else [name for name in entry["seconds"] if name != own]
+        bars += [
+            (f"{other} over {own}, {work_of(entry)}", other, ratio(entry, other, own))
+            for other in others
+            if other in entry["seconds"]
+        ]
     if not bars:
         return
     figure, ((panel,),) = panels(1, 1, (9, 0.42 * len(bars) + 1.2))
-    for row, (_, name, found) in enumerate(bars):
-        panel.barh(row, found.median, color=GRAY if name == BARE else ORANGE)
-        panel.plot([found.low, found.high], [row, row], color="black", linewidth=1)
+    for row, (_, name, times) in enumerate(bars):
+        color = GRAY if name == BARE else BLUE if name.startswith("IG") else ORANGE
+        panel.barh(row, times.median, color=color)
+        panel.plot([times.low, times.high], [row, row], color="black", linewidth=1)
         label = panel.annotate(
-            f"{found.median:.2f}", (found.high, row), (5, 0), textcoords="offset points", va="center"
+            f"{times.median:.2f}", (times.high, row), (5, 0), textcoords="offset points", va="center"
         )
         label.set_bbox({"facecolor": "white", "edgecolor": "none", "pad": 1})  # readable across the line at 1
     panel.axvline(1, color=BLUE, linewidth=2)
     name_rows(panel, [label for label, _, _ in bars])
-    panel.set_xlim(0, 1.15 * max(found.high for _, _, found in bars))
-    panel.set_xlabel("times as long as this library (blue line); thin lines: all rounds")
+    panel.set_xlim(0, 1.15 * max(times.high for _, _, times in bars))
+    panel.set_xlabel("time over this library's on the plain model (blue line); thin lines: all rounds")
     file.write_bytes(png(figure))
 
 
 def fewer(results: Mapping[str, Photograph], file: Path) -> None:
-    """Errors over the number of gradients: medians over the photographs, thin lines for each."""
-    wanted = [
+    """Errors over the number of gradients: medians over the photographs, and thin lines for each."""
+    curves = [
         ("straight", "IG: completeness error", COMPLETENESS, ("gausslegendre", "right", "trapezoid", "auto")),
-        ("straight", "IG: the map's error", MAP, ("gausslegendre", "right", "trapezoid", "auto")),
-        ("straight", "IDGI: the map's error", MAP, ("idgi", "idgi trapezoid", "auto idgi")),
-        ("blur", "Blur IG: the map's error", MAP, ("right", "trapezoid", "gausslegendre", "auto")),
+        ("straight", "IG: error of the map", MAP, ("gausslegendre", "right", "trapezoid", "auto")),
+        ("straight", "IDGI: error of the map", MAP, ("idgi", "idgi trapezoid", "auto idgi")),
+        ("blur", "Blur IG: error of the map", MAP, ("right", "trapezoid", "gausslegendre", "auto")),
     ]
-    wanted = [one for one in wanted if of(results, one[0])]
-    figure, (places,) = panels(1, len(wanted), (4 * len(wanted), 4))
+    curves = [curve for curve in curves if on_path(results, curve[0])]
+    figure, (row,) = panels(1, len(curves), (4 * len(curves), 4))
     budgets = [2**k for k in range(2, 11)]
-    for place, (path, title, column, names) in zip(places, wanted, strict=True):
+    for panel, (path, title, column, names) in zip(row, curves, strict=True):
         for name in names:
             color = RULE_COLORS[name]
-            known = [
-                one["curves"].get(name)
-                for one in of(results, path)
-                if column == COMPLETENESS or "right" in one["curves"]
+            photographs = [
+                photograph["curves"].get(name)
+                for photograph in on_path(results, path)
+                if column == COMPLETENESS or "right" in photograph["curves"]
             ]
-            lines = [[_by(rows, column, most) for most in budgets] for rows in known if rows]
+            lines = [[_error_within(rows, column, budget) for budget in budgets] for rows in photographs if rows]
             for line in lines:
-                place.plot(budgets, line, color=color, alpha=0.2, linewidth=0.8)
-            place.plot(budgets, [median(at) for at in zip(*lines, strict=True)], color=color, label=name, linewidth=2)
-        set_title(place, title)
-        place.set(xlabel="gradients", xscale="log", yscale="log")
-        place.xaxis.set_major_formatter(_PLAIN)
-        place.legend(fontsize=SMALL, frameon=False)
-    places[0].set_ylabel("relative error; bold: median over photographs")
+                panel.plot(budgets, line, color=color, alpha=0.2, linewidth=0.8)
+            medians = [median(errors) for errors in zip(*lines, strict=True)]
+            panel.plot(budgets, medians, color=color, label=name, linewidth=2)
+        set_title(panel, title)
+        panel.set(xlabel="gradients", xscale="log", yscale="log")
+        panel.xaxis.set_major_formatter(_PLAIN)
+        panel.legend(fontsize=SMALL, frameon=False)
+    row[0].set_ylabel("relative error; bold: median over photographs")
     file.write_bytes(png(figure))
 
 
-def _by(rows: list[list[float]], column: int, most: int) -> float:
-    """The error with the gradients of a budget, most of it spent."""
-    # 2^k steps of a closed rule have one point more.
-    affordable = [row for row in measured(rows, column) if row[0] <= most + 1]
+def _error_within(rows: list[list[float]], column: int, budget: int) -> float:
+    """The error of the largest number of gradients within a budget."""
+    # 2^k steps of a closed rule have one more point.
+    affordable = [row for row in with_error(rows, column) if row[0] <= budget + 1]
     return max(affordable)[column] if affordable else nan
 
 
 def axes(results: Results, file: Path) -> None:
-    """Milliseconds a point of IG, one thing at a time."""
-    figure, (places,) = panels(1, 3, (12, 4), sharey=True)
+    """Milliseconds per point of IG, while one setting changes."""
+    figure, (row,) = panels(1, 3, (12, 4), sharey=True)
     titles = {"photographs": "photographs in the call", "steps": "steps", "side": "side of the images in pixels"}
-    for panel, (axis, title) in zip(places, titles.items(), strict=True):
-        found = entries(results, "axes", axis=axis)
+    for panel, (axis, title) in zip(row, titles.items(), strict=True):
+        measured = entries(results, "axes", axis=axis)
         for name, color in CONTENDER_COLORS.items():
-            points = [(entry["value"], summary(a_point(entry, name))) for entry in found if name in entry["seconds"]]
+            points = [
+                (entry["value"], summarize(milliseconds(entry, name))) for entry in measured if name in entry["seconds"]
+            ]
             if points:
                 x, y = zip(*points, strict=True)
                 ends = [[one.median - one.low for one in y], [one.high - one.median for one in y]]
@@ -117,30 +115,30 @@ def axes(results: Results, file: Path) -> None:
                 panel.errorbar(x, [one.median for one in y], yerr=ends, marker="o", capsize=3, **style)
         panel.set_xscale("log")
         panel.set_yscale("log")
-        values = [entry["value"] for entry in found]
+        values = [entry["value"] for entry in measured]
         panel.set_xticks(values, map(str, values))
         panel.xaxis.set_minor_formatter(NullFormatter())
         panel.set_xlabel(title)
         panel.yaxis.set_major_formatter(_PLAIN)
         panel.yaxis.set_minor_formatter(_PLAIN)
-    places[0].set_ylabel("ms for an image and step")
-    places[0].legend(fontsize=SMALL, frameon=False)
+    row[0].set_ylabel("ms per point")
+    row[0].legend(fontsize=SMALL, frameon=False)
     file.write_bytes(png(figure))
 
 
 def memory(results: Results, file: Path) -> None:
-    """Peak memory above the process's own."""
-    found = entries(results, "memory")
-    figure, ((panel,),) = panels(1, 1, (9, 0.36 * len(found) + 1.2))
-    for row, entry in enumerate(found):
+    """Peak memory of a call above the memory of the process."""
+    measured = entries(results, "memory")
+    figure, ((panel,),) = panels(1, 1, (9, 0.36 * len(measured) + 1.2))
+    for row, entry in enumerate(measured):
         peer = any(word in entry["contender"] for word in ("Captum", "PAIR", "zennit"))
         color = GRAY if entry["contender"] == BARE else ORANGE if peer else BLUE
         panel.barh(row, entry["megabytes"], color=color)
         panel.annotate(
             f"{entry['megabytes']:,} MB", (entry["megabytes"], row), (4, 0), textcoords="offset points", va="center"
         )
-    name_rows(panel, [f"{entry['contender']}, {entry['images']} images x {entry['steps']} steps" for entry in found])
-    panel.set_xlim(right=1.15 * max(entry["megabytes"] for entry in found))
+    name_rows(panel, [f"{entry['contender']}, {work_of(entry)}" for entry in measured])
+    panel.set_xlim(right=1.15 * max(entry["megabytes"] for entry in measured))
     panel.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
-    panel.set_xlabel("peak memory above the process's own, MB; blue: this library")
+    panel.set_xlabel("peak memory above that of the process, MB; blue: this library")
     file.write_bytes(png(figure))

@@ -1,7 +1,7 @@
-"""XRAI under model randomization: python -m benchmarks.randomized_regions.
+"""XRAI under model randomization: ``python -m benchmarks.randomized_regions``.
 
-Four photographs of scikit-image, EfficientNet-Lite0, its predicted classes, 16 steps from black. Maps are computed
-after some of the layers only, since each of them costs a set of maps.
+Four photographs of scikit-image, EfficientNet-Lite0, its predicted classes, 16 steps from black. Maps are computed only
+after some of the layers, because they take most of the time.
 """
 
 import sys
@@ -23,13 +23,13 @@ KINDS = ("map, signed", "map, absolute", "XRAI, max", "XRAI, sum")
 
 
 def kinds(maps, segments):
-    """The maps of a method in four forms, (4 * B, 1, H, W)."""
+    """Four kinds of maps from the maps of a method, (4 * B, 1, H, W)."""
     merged = [xrai(maps, segments=segments, channels=channels).unsqueeze(1) for channels in ("max", "sum")]
     return torch.cat([maps.sum(1, keepdim=True), maps.abs().sum(1, keepdim=True), *merged])
 
 
 class Maps:
-    """The maps of a model; between the layers that are measured, the last ones."""
+    """The maps of a model. Between the measured layers, calls return the last maps."""
 
     def __init__(self, pictures):
         self.x = torch.cat([picture.x for picture in pictures])
@@ -40,10 +40,10 @@ class Maps:
     def __call__(self, model):
         self.calls += 1
         if self.calls in (0, *LAYERS):
-            self.last = torch.cat([kinds(self.of(method, model), self.segments) for method in METHODS.values()])
+            self.last = torch.cat([kinds(self.attribute(method, model), self.segments) for method in METHODS.values()])
         return self.last
 
-    def of(self, method, model):
+    def attribute(self, method, model):
         return method(lambda x: model(x).softmax(1)).attribute(self.x, self.black, self.targets, n_steps=16)
 
 

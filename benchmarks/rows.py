@@ -1,4 +1,4 @@
-"""The default of ``internal_batch_size`` against fixed sizes, on networks of other kinds."""
+"""The default of ``internal_batch_size`` against fixed sizes, on several kinds of networks."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ROWS = (1, 2, 4, 8, 16, 32, 64)
 
 
 def rows(size: Size) -> Iterator[dict[str, Any]]:
-    """The time of the same points at each size, and at the default, ``None``."""
+    """The time of the same points at each size and at the default, ``None``."""
     model, transform = network()
     images = photographs(transform, 8, size.folder)
     torch.manual_seed(0)

@@ -27,7 +27,9 @@ _SUBPACKAGES = (
     "patterns",
     "quadratures",
     "regions",
+    "targets",
     "testing",
+    "text",
     "visualization",
 )
 

@@ -47,6 +47,7 @@ ALONE = (
     "docs/inputs.md",
     "docs/baselines.md",
     "docs/own_parts.md",
+    "docs/text.md",
     "docs/visualize.md",
 )
 # The README's ResNet-50 has random weights here, since there may be no network, and a small picture.
@@ -125,6 +126,18 @@ def test_the_page_on_inputs(run):
     assert (names["by_token"][0] != 0).all()
     assert names["graph_maps"].shape == (3, 5, 4)
     assert names["steps"].shape == (2, 6, 3)
+
+
+def test_the_page_on_text(run):
+    names = run("docs/text.md")
+    text, scores = names["text"], names["scores"]
+    assert (scores[~text.moves] == 0).all()
+    assert (scores[text.moves] != 0).all()
+    torch.testing.assert_close(names["words"].sum(), scores[1].sum())
+    torch.testing.assert_close(names["by_layer"], names["attributions"], atol=1e-6, rtol=1e-4)
+    assert names["which"].shape == (10, 2, 5)
+    assert "cab" in names["page"]
+    assert (names["falls"] > names["random"]).all()
 
 
 def test_the_page_on_baselines(run):

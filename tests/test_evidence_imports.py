@@ -62,3 +62,9 @@ def test_the_tests_install_what_the_study_needs():
     installed = {*extras["test"], *extras["evaluation"]}
     assert own[0] == "captum_ext[demo,evaluation,patterns]"
     assert set(own[1:]) <= installed
+
+
+def test_the_study_stays_small():
+    assert sum(len(file.read_text().splitlines()) for file in FILES) <= 3000
+    results = Path(evidence.__file__).parent / "results"
+    assert sum(file.stat().st_size for file in results.iterdir()) <= 3_000_000

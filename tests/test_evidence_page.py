@@ -1,133 +1,189 @@
-"""The evidence's page says what the results say, and its verdicts follow from them."""
+"""The evidence's pages say what the results say, and their verdicts follow from the plan by one rule."""
 
-import itertools
 import re
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
-from captum_ext.evaluation import Estimate, ResultRow, Results, ScoreTable, combine
+from captum_ext.evaluation import ResultRow, Results, ScoreTable, combine, t_interval, t_test
 from evidence import page
-from evidence.claims import idgi
 from evidence.condense import condense
+from evidence.decisions import (
+    CONTRADICTED,
+    NO_EFFECT,
+    REPRODUCED,
+    UNRESOLVED,
+    decide,
+    decided,
+    null_rates,
+    of_claim,
+)
 from evidence.papers import study
-from evidence.stored import RESULTS, Column, Stored, change, over_images, share
-from evidence.verdicts import Trial, of_all, of_all_in_each, verdict
+from evidence.plan import PRIMARIES, Primary
+from evidence.stored import RESULTS, Column, Stored, over_images, share
+from evidence.summary import networks
 
 ROOT = Path(__file__).parent.parent
 N = 30
 SIX = ("ig", "idgi", "guided-ig", "guided-ig+idgi", "blur-ig", "blur-ig+idgi", "random")
 
 
-def trial(low, high, sign=1, bound=0.0, n=N, **conditions):
-    return Trial(Estimate((low + high) / 2, low, high, n), conditions, sign, bound)
+def primary(sign=1, margin=0.02, bound=0.0):
+    return Primary("one minus other", "score", lambda stored: pd.Series(dtype=float), margin, {"claim": sign}, bound)
+
+
+def sample(mean, spread, n=N):
+    """Numbers of exactly this mean and standard deviation."""
+    values = np.random.default_rng(0).normal(size=n)
+    return mean + spread * (values - values.mean()) / values.std(ddof=1)
 
 
 @pytest.mark.parametrize(
-    ("given", "outcome"),
+    ("of", "values", "word"),
     [
-        (trial(0.1, 0.3), "holds"),
-        (trial(-0.3, -0.1), "reversed"),
-        (trial(-0.1, 0.3), "undecided"),
-        (trial(-0.3, -0.1, sign=-1), "holds"),
-        (trial(0.1, 0.3, sign=-1), "reversed"),
-        (trial(0.1, 0.3, bound=0.2), "undecided"),
-        (trial(0.1, 0.3, bound=0.5), "reversed"),
-        (trial(0.1, 0.3, bound=0.5, sign=-1), "holds"),
-        (trial(0.1, 0.3, n=9), "undecided"),
-        (trial(0.0, 0.0), "undecided"),
-        (trial(np.nan, np.nan), "undecided"),
+        (primary(), sample(0.3, 0.1), REPRODUCED),
+        (primary(), sample(-0.3, 0.1), CONTRADICTED),
+        (primary(-1), sample(-0.3, 0.1), REPRODUCED),
+        (primary(-1), sample(0.3, 0.1), CONTRADICTED),
+        (primary(), sample(0.03, 0.1), UNRESOLVED),
+        (primary(), sample(0.001, 0.01), NO_EFFECT),
+        (primary(), sample(0.01, 0.001), NO_EFFECT),  # decided, and too small to matter
+        (primary(bound=0.3), sample(0.3, 0.01), NO_EFFECT),
+        (primary(bound=0.5), sample(0.3, 0.1), CONTRADICTED),
+        (primary(-1, bound=0.5), sample(0.3, 0.1), REPRODUCED),
+        (primary(), sample(0.3, 0.01, 9), UNRESOLVED),
     ],
 )
-def test_a_comparison_is_decided_by_its_interval(given, outcome):
-    assert given.outcome == outcome
+def test_a_verdict_follows_from_the_interval_the_margin_and_the_side(of, values, word):
+    (one,) = decide([(of, values)])
+    assert one.verdict("claim") == word
+    assert (one.estimate.low, one.estimate.high) == pytest.approx((one.adjusted.low, one.adjusted.high))
 
 
-YES, NO, OPEN = (0.1, 0.2), (-0.2, -0.1), (-0.1, 0.1)
+def test_a_comparison_among_many_needs_more():
+    weak = (primary(), sample(0.3, 0.7))  # p = 0.026
+    (alone,) = decide([weak])
+    among = decide([weak] + [(primary(), sample(0.0, 1.0))] * 9)[0]
+    assert (alone.verdict("claim"), among.verdict("claim")) == (REPRODUCED, UNRESOLVED)
+    assert among.coverage == pytest.approx(0.995)
+    assert among.estimate == alone.estimate
+    strong = decide([weak] + [(primary(), sample(0.9, 0.1))] * 9)[0]  # Holm: those that are decided count no more
+    assert strong.verdict("claim") == REPRODUCED
 
 
-def over(grid):
-    """Trials from {(ranking, method): interval}."""
-    return [trial(*interval, ranking=ranking, method=method) for (ranking, method), interval in grid.items()]
+@pytest.mark.parametrize(("mean", "margin"), [(0.1, 0.02), (0.0, 0.1)])
+def test_the_images_that_are_needed_decide_four_times_of_five(mean, margin):
+    rng, of = np.random.default_rng(1), primary(margin=margin)
+    (one,) = decide([(of, sample(mean, 0.4))])
+    assert one.verdict("claim") == UNRESOLVED
+    words = [decide([(of, rng.normal(mean, 0.4, one.needed))], 0)[0].verdict("claim") for _ in range(300)]
+    # Inside the margin, both ends have to be.
+    assert 0.55 < np.mean([word != UNRESOLVED for word in words]) < 0.87
 
 
-@pytest.mark.parametrize(
-    ("grid", "word"),
-    [
-        ({}, "not run"),
-        ({("s", "a"): YES, ("s", "b"): YES}, "holds"),
-        ({("s", "a"): NO, ("s", "b"): NO}, "does not hold"),
-        ({("s", "a"): NO, ("s", "b"): OPEN}, "does not hold"),
-        ({("s", "a"): OPEN, ("s", "b"): OPEN}, "undecided"),
-        ({("s", "a"): YES, ("s", "b"): YES, ("t", "a"): NO, ("t", "b"): OPEN}, "holds only under ranking s"),
-        ({("s", "a"): YES, ("s", "b"): YES, ("t", "a"): OPEN, ("t", "b"): OPEN},
-         "holds under ranking s, undecided elsewhere"),
-        ({("s", "a"): YES, ("s", "b"): YES, ("t", "a"): YES, ("t", "b"): NO},
-         "holds only under ranking and method s / a, s / b, t / a"),
-        ({("s", "a"): YES, ("s", "b"): NO, ("t", "a"): NO, ("t", "b"): NO},
-         "holds only under ranking and method s / a"),
-    ],
-)  # fmt: skip
-def test_the_verdict_names_the_condition(grid, word):
-    assert verdict(over(grid)).word == word
+def shuffled(seed):
+    """The stored outcomes with the signs of each image's flipped at random, around each bound."""
+    series = [(of, of.values(STORED)) for of in PRIMARIES]
+    names = sorted({name for _, values in series for name in values.index})
+    rng = np.random.default_rng(seed)
+    for _ in range(40):
+        signs = pd.Series(rng.choice([-1.0, 1.0], len(names)), names)
+        yield [(of, ((v - of.bound) * signs[v.index]).to_numpy() + of.bound) for of, v in series]
 
 
-def test_a_verdict_counts_its_comparisons():
-    found = verdict(over({("s", "a"): YES, ("s", "b"): YES, ("t", "a"): NO, ("t", "b"): OPEN}))
-    assert found.because == "there 2 of 2 hold; elsewhere 0 of 2 hold, 1 reversed, 1 undecided"
+STORED = Stored(RESULTS)
 
 
-def test_conditions_are_named_in_whatever_order_they_are_told():
-    kinds = [("s", "a", "x"), ("s", "b", "y"), ("t", "a", "y")]
-    names = ("ranking", "method", "model")
-    words = set()
-    for order in ((0, 1, 2), (2, 1, 0), (1, 2, 0)):
-        given = [trial(*YES, **{names[at]: kind[at] for at in order}) for kind in kinds for _ in range(2)]
-        for kind in itertools.product("st", "ab", "xy"):
-            given += [] if kind in kinds else [trial(*NO, **{names[at]: kind[at] for at in order})]
-        words.add(verdict(given).word.startswith("holds in part: throughout under"))
-    assert len(words) == 1
+def test_with_shuffled_outcomes_the_rule_decides_at_most_at_its_rate():
+    decided_pages = 0
+    for samples in shuffled(0):
+        words = {one.verdict(next(iter(one.primary.claims))) for one in decide(samples, 0)}
+        decided_pages += bool(words & {REPRODUCED, CONTRADICTED})
+    assert decided_pages / 40 <= 0.05 + 2 * np.sqrt(0.05 * 0.95 / 40)
+    rates = null_rates(STORED)
+    assert 0 < rates["flipped"] <= 0.05
+    assert rates["flipped"] < rates["resampled"] < 0.2  # the page says that skewed outcomes are decided too often
 
 
-def test_less_than_half_is_mixed():
-    given = [trial(*interval, k=str(k)) for k in range(5) for interval in (YES, NO)]
-    assert verdict(given).word == "holds in part"
-    assert verdict([*given, trial(*OPEN, k="0")]).word == "mixed"
+def test_the_plan_is_stated_before_anything_is_computed():
+    named = [claim.name for claim in page.claims()]
+    assert len(set(named)) == len(named)
+    assert len({(of.pair, of.measure) for of in PRIMARIES}) == len(PRIMARIES)
+    assert {name for of in PRIMARIES for name in of.claims} == {n for n in named if not n.startswith("claim-toy")}
+    assert all(of.margin > 0 and set(of.claims.values()) <= {1, -1} for of in PRIMARIES)
 
 
-def test_a_condition_with_little_of_the_support_is_not_named():
-    given = [trial(*YES, pair="a")] + [trial(*interval, pair=str(k)) for k in range(3) for interval in (YES, NO)]
-    assert verdict(given).word == "holds in part"
-    assert verdict([*given, *[trial(*YES, pair="a")] * 2]).word == "holds in part: throughout under pair a"
+def raw(name, score, variant, method, steps=None):
+    """An image's values straight from a stored file."""
+    rows = pd.read_parquet(RESULTS / f"{name}.parquet")
+    rows = rows[(rows["score"] == score) & (rows["variant"] == variant) & (rows["method"] == method)]
+    return (rows if steps is None else rows[rows["steps"] == steps]).set_index("image")["value"].dropna()
 
 
-@pytest.mark.parametrize(("fifth", "word"), [(NO, "holds in part"), (OPEN, "holds where decided")])
-def test_conditions_that_single_out_nothing_are_not_named(fifth, word):
-    given = [trial(*YES, k=str(k)) for k in range(5)] + [trial(*fifth, k="5")]
-    assert verdict(given).word == word
+def insertion_over_networks(method, variant):
+    return sum(raw(f"study-lite{k}", "insertion", variant, method) for k in range(3)) / 3
 
 
-@pytest.mark.parametrize(
-    ("intervals", "word"),
-    [([], "not run"), ([YES, YES], "holds"), ([YES, OPEN], "undecided"), ([YES, OPEN, NO], "does not hold")],
-)
-def test_one_comparison_refutes_a_claim_without_exceptions(intervals, word):
-    assert of_all([trial(*interval) for interval in intervals]).word == word
+NAIVE = {
+    ("IG + IDGI minus IG", "insertion by magnitude"): lambda: (
+        insertion_over_networks("idgi", "absolute") - insertion_over_networks("ig", "absolute")
+    ),
+    ("IG minus Random", "insertion by sign"): lambda: (
+        insertion_over_networks("ig", "signed") - insertion_over_networks("random", "signed")
+    ),
+    ("Guided IG minus IG", "log10 of the error ratio, signed sum"): lambda: np.log10(
+        raw("stability-lite0", "stability", "signed", "ig") / raw("stability-lite0", "stability", "signed", "guided-ig")
+    ),
+    ("IG + IDGI minus IG", "log10 of the error ratio, magnitudes"): lambda: np.log10(
+        raw("stability-lite0", "stability", "absolute", "ig") / raw("stability-lite0", "stability", "absolute", "idgi")
+    ),
+    ("Blur IG", "insertion gain from 8 to 128 steps"): lambda: (
+        raw("study-lite0", "insertion", "signed", "blur-ig") - raw("steps-lite0", "insertion", "signed", "blur-ig", 8)
+    ),
+    ("IG", "insertion gain after 32 steps, minus a tenth of all"): lambda: (
+        0.9 * raw("study-lite0", "insertion", "signed", "ig")
+        - raw("steps-lite0", "insertion", "signed", "ig", 32)
+        + 0.1 * raw("steps-lite0", "insertion", "signed", "ig", 8)
+    ),
+}
 
 
-@pytest.mark.parametrize(
-    ("grid", "word"),
-    [
-        ({("m", "a"): YES, ("m", "b"): YES, ("n", "a"): YES, ("n", "b"): NO}, "holds only under model m"),
-        ({("m", "a"): YES, ("m", "b"): OPEN, ("n", "a"): YES, ("n", "b"): NO}, "does not hold"),
-        ({("m", "a"): YES, ("m", "b"): OPEN, ("n", "a"): OPEN, ("n", "b"): YES}, "undecided"),
-        ({("m", "a"): YES, ("m", "b"): YES, ("n", "a"): YES, ("n", "b"): YES}, "holds"),
-    ],
-)
-def test_a_claim_without_exceptions_is_judged_in_each_case(grid, word):
-    trials = [trial(*interval, model=model, rival=rival) for (model, rival), interval in grid.items()]
-    assert of_all_in_each(("model",), trials).word == word
+@pytest.mark.parametrize(("key", "values"), NAIVE.items(), ids=str)
+def test_primaries_are_those_of_the_stored_rows(key, values):
+    (of,) = [of for of in PRIMARIES if (of.pair, of.measure) == key]
+    expected, one = values(), decided(STORED)[of]
+    assert one.estimate.value == pytest.approx(expected.mean(), abs=1e-12)
+    assert one.estimate.n == len(expected) == 64
+    interval = t_interval(expected, one.coverage)
+    assert (one.adjusted.low, one.adjusted.high) == pytest.approx((interval.low, interval.high))
+    assert one.p == pytest.approx(t_test(expected))
+
+
+def test_an_image_is_averaged_over_the_networks_that_have_it():
+    (of,) = [of for of in PRIMARIES if of.pair == "PGIG minus IG" and of.measure == "degradation area"]
+    values = of.values(STORED)
+    runs = [
+        raw(run, "degradation", "paper", "pgig") - raw(run, "degradation", "paper", "ig")
+        for run in ("degradation-vgg16", "degradation-lite0")
+    ]
+    both = runs[0].index.intersection(runs[1].index)
+    assert 10 < len(both) < len(values) == len(runs[0].index.union(runs[1].index))
+    assert values[both[0]] == pytest.approx((runs[0][both[0]] + runs[1][both[0]]) / 2)
+    alone = runs[1].index.difference(both)[0]
+    assert values[alone] == pytest.approx(runs[1][alone])
+
+
+def test_three_networks_on_the_same_photographs_count_as_little_more_than_one():
+    gains = [
+        raw(f"study-lite{k}", "insertion", "signed", "idgi") - raw(f"study-lite{k}", "insertion", "signed", "ig")
+        for k in range(3)
+    ]
+    pairs = np.corrcoef(np.stack(gains))[np.triu_indices(3, 1)]
+    found = networks(STORED)
+    assert (found["least"], found["most"]) == pytest.approx((pairs.min(), pairs.max()))
+    assert found["worth"] == pytest.approx(3 / (1 + 2 * pairs.mean()))
 
 
 def write(folder, name, effect, scores, methods=SIX, steps=(8,), lost=()):
@@ -154,41 +210,38 @@ def write(folder, name, effect, scores, methods=SIX, steps=(8,), lost=()):
 INSERTIONS = [(score, ranking) for score in ("insertion", "insertion-ratio") for ranking in ("signed", "absolute")]
 
 
+def words(stored, claim):
+    return {one.verdict(claim) for one in of_claim(stored, claim)}
+
+
 @pytest.mark.parametrize(
-    ("by_sign", "by_magnitude", "word"),
-    [
-        (0.3, 0.3, "holds"),
-        (-0.3, -0.3, "does not hold"),
-        (0.3, -0.3, "holds only under ranking signed"),
-    ],
+    ("by_sign", "by_magnitude", "interaction"),
+    [(0.3, 0.3, {UNRESOLVED, NO_EFFECT}), (0.3, -0.3, {REPRODUCED}), (-0.3, 0.3, {CONTRADICTED})],
 )
-def test_a_claim_finds_the_effect_that_there_is(by_sign, by_magnitude, word, tmp_path):
+def test_a_page_finds_the_effect_that_there_is(by_sign, by_magnitude, interaction, tmp_path):
     effects = {"signed": by_sign, "absolute": by_magnitude}
     write(tmp_path, "study-lite0", lambda method, variant: effects[variant] * ("idgi" in method), INSERTIONS)
     stored = Stored(tmp_path / "results")
-    (claim,) = [claim for claim in page.claims() if claim.name == "claim-insertion"]
-    found = claim.verdict(stored)
-    assert found.word == word
-    text = page.page(stored, [])
-    assert f"**Verdict: {word}.** {found.because[0].upper()}{found.because[1:]}." in text
-    assert "**Not run.**" in text
-    assert "Lite1: not run" in text
-    check(text)
+    for ranking, effect in effects.items():
+        assert words(stored, f"claim-insertion-{ranking}") == {REPRODUCED if effect > 0 else CONTRADICTED}
+    assert words(stored, "claim-residual") == {CONTRADICTED if by_sign > 0 else REPRODUCED}
+    assert words(stored, "claim-ranking") <= interaction
+    texts = page.pages(stored, [])
+    check(texts)
+    value = of_claim(stored, "claim-insertion-absolute")[0].adjusted
+    row = f"insertion by magnitude | {N} | {'+' if by_magnitude > 0 else ''}{value} | 0.0001 |"
+    assert row in texts["evidence/insertion.md"]
+    assert "**Not run.**" in texts["evidence/claims.md"]
+    assert "Lite1: not run" in texts["evidence/claims.md"]
 
 
-def test_two_equal_methods_are_undecided(tmp_path):
-    write(tmp_path, "study-lite0", lambda method, variant: 0.0, [("insertion", "signed")], ("ig", "idgi"))
-    (one,) = idgi.trials(idgi.INSERTION, Stored(tmp_path / "results"))
-    assert one.outcome == "undecided"
-    assert abs(one.estimate.value) < 0.02
-
-
-def test_without_results_the_page_says_so_and_nothing_else(tmp_path):
-    target = page.write(Stored(tmp_path / "nothing"), tmp_path / "docs")
-    text = target.read_text()
-    assert text.count("**Not run.**") == len(page.claims())
-    assert "0 comparisons" in text
+def test_without_results_the_pages_say_so_and_nothing_else(tmp_path):
+    targets = page.write(Stored(tmp_path / "nothing"), tmp_path / "docs")
+    texts = {str(target.relative_to(tmp_path / "docs")): target.read_text() for target in targets}
+    assert texts["evidence/claims.md"].count("**Not run.**") == len(page.claims())
+    assert "all 0 comparisons" in texts["evidence.md"]
     assert not list((tmp_path / "docs" / "images").iterdir())
+    check(texts)
 
 
 def test_condensed_results_are_the_runs(tmp_path):
@@ -208,26 +261,19 @@ def test_condensed_results_are_the_runs(tmp_path):
     )
 
 
-def test_a_difference_is_over_the_images_that_both_have_with_the_same_draws(tmp_path):
+def test_a_difference_is_over_the_images_that_both_have(tmp_path):
     write(tmp_path, "study-lite0", lambda method, variant: 0.1 * ("idgi" in method), INSERTIONS, lost=(3, 17))
     stored = Stored(tmp_path / "results")
     one, other = (Column("study-lite0", method, "insertion", "signed") for method in ("idgi", "ig"))
     by_image = [dict(zip(s.images, s.values, strict=True)) for s in map(stored.sample, (one, other))]
     assert [len(values) for values in by_image] == [N - 2, N]
     differences = np.array([by_image[0][image] - by_image[1][image] for image in sorted(by_image[0])])
-    drawn = np.random.default_rng(0).integers(0, N - 2, (1000, N - 2))
-    every = differences[drawn].mean(1)
-    found = stored.difference(one, other)
-    assert found.n == N - 2
-    assert found.value == pytest.approx(differences.mean())
-    np.testing.assert_allclose([found.low, found.high], np.quantile(every, [0.025, 0.975]), atol=1e-12)
+    found, expected = stored.difference(one, other), over_images(differences)
+    assert (found.value, found.n) == (pytest.approx(differences.mean()), N - 2)
+    assert (found.low, found.high) == pytest.approx((expected.low, expected.high), abs=1e-12)
     assert stored.difference(one, Column("study-lite1", "ig", "insertion", "signed")) is None
-
-
-def test_a_change_has_the_direction_that_all_images_say():
-    found = np.array([[2.0, 9.0, 9.0], [1.0, 1.0, 5.0], [3.0, 2.0, 9.5]])
-    assert change(found).tolist() == [1.0, -7.0, 0.5]
-    assert change(found[::-1]).tolist() == [1.0, -7.0, 0.5]
+    (of,) = [of for of in PRIMARIES if (of.pair, of.measure) == ("IG + IDGI minus IG", "insertion by sign")]
+    assert decided(stored)[of].estimate.value == pytest.approx(differences.mean())
 
 
 def test_values_that_are_compared_are_of_the_same_images(tmp_path):
@@ -242,16 +288,14 @@ def test_values_that_are_compared_are_of_the_same_images(tmp_path):
     assert stored.together([pair[0], Column("study-lite1", "ig", "insertion", "signed")]) is None
 
 
-def test_numbers_an_image_are_summed_up_with_intervals():
+def test_numbers_per_image_are_summed_up_with_intervals():
     rng = np.random.default_rng(1)
     values, weights = rng.random(40), 1 + rng.random(40)
-    drawn = np.random.default_rng(0).integers(0, 40, (1000, 40))
-    found = over_images([*values, np.nan], "median")
+    found, ratio = over_images([*values, np.nan], "median"), share(values, weights)
     assert (found.value, found.n) == (np.median(values), 40)
-    assert found.low == pytest.approx(np.quantile(np.median(values[drawn], 1), 0.025))
-    ratio = share(values, weights)
+    assert found.low < found.value < found.high
     assert ratio.value == pytest.approx(values.sum() / weights.sum())
-    assert ratio.high == pytest.approx(np.quantile(values[drawn].sum(1) / weights[drawn].sum(1), 0.975))
+    assert ratio.low < ratio.value < ratio.high
 
 
 def test_the_studys_tables_are_as_printed():
@@ -273,57 +317,59 @@ def test_the_studys_tables_are_as_printed():
     np.testing.assert_allclose(changes, [0.024, 0.224, 0.004, 0.082], atol=1e-9)
 
 
-def test_every_claim_has_a_name_of_its_own_and_every_figure_is_drawn():
-    names = [claim.name for claim in page.claims()]
-    assert len(set(names)) == len(names)
-    text = page.page(Stored(RESULTS), list(page.FIGURES))
-    assert set(re.findall(r"images/evidence-(.*?)\.png", text)) == set(page.FIGURES)
+def check(texts):
+    """Pages' tables have as many cells in every row, and their links and documents lead somewhere."""
+    targets = {name for text in texts.values() for name in re.findall(r"^\((.*?)\)=$", text, flags=re.MULTILINE)}
+    for file, text in texts.items():
+        for block in re.findall(r"(?:^\|.*\n?)+", text, flags=re.MULTILINE):
+            assert len({line.count("|") for line in block.splitlines()}) == 1, block
+        assert set(re.findall(r"\]\(#(.*?)\)", text)) <= targets
+        for name in re.findall(r"\]\(([^#)]*?\.md)\)", text) + re.findall(r"\{doc\}`(.*?)`", text):
+            target = (Path("/") / Path(file).parent / name).resolve().relative_to("/").with_suffix(".md")
+            assert str(target) in texts or (ROOT / "docs" / target).is_file(), name
+        assert not re.search(r"\bNone\b(?! of)", text)
+        assert "nan" not in text.lower().split()
 
 
-def check(text):
-    """A page's tables have as many cells in every row, and its links lead somewhere."""
-    for block in re.findall(r"(?:^\|.*\n?)+", text, flags=re.MULTILINE):
-        assert len({line.count("|") for line in block.splitlines()}) == 1, block
-    for name in re.findall(r"\]\(#(.*?)\)", text):
-        assert f"({name})=" in text
-
-
-def drawn():
-    """The figures that are committed."""
+def test_the_committed_pages_are_made_from_the_committed_results():
     files = (ROOT / "docs" / "images").glob("evidence-*.*g")
-    return [file.stem.removeprefix("evidence-") for file in files]
+    drawn = [file.stem.removeprefix("evidence-") for file in files]
+    texts = page.pages(STORED, drawn)
+    assert sorted(drawn) == sorted(page.FIGURES)
+    used = set()
+    for name, text in texts.items():
+        assert (ROOT / "docs" / name).read_text() == text, f"{name}: run make evidence"
+        used |= set(re.findall(r"images/evidence-(.*?)\.png", text))
+    assert used == set(page.FIGURES)
+    assert {f"evidence/{file.name}" for file in (ROOT / "docs" / "evidence").iterdir()} | {"evidence.md"} == set(texts)
+    assert all((ROOT / "docs" / "images" / f"evidence-{name}.png").stat().st_size > 5000 for name in used)
+    check(texts)
 
 
-def test_the_committed_page_is_made_from_the_committed_results():
-    text = (ROOT / "docs" / "evidence.md").read_text()
-    assert page.page(Stored(RESULTS), drawn()) == text
-    for image in re.findall(r"\]\((images/.*?)\)", text):
-        assert (ROOT / "docs" / image).stat().st_size > 5000
-    check(text)
+def test_a_question_fits_on_two_screens_and_the_first_page_concludes_in_five_sentences():
+    texts = {name: (ROOT / "docs" / name).read_text() for name in ("evidence.md", "evidence/degradation.md")}
+    first, _, rest = texts["evidence.md"].partition("## The questions")
+    assert "conceptual replication on small networks" in " ".join(first.split())
+    assert len(re.findall(r"^1\. \*\*", first, flags=re.MULTILINE)) == 5
+    assert "| [Does IDGI" in rest
+    for group in page.GROUPS:
+        assert len((ROOT / "docs" / "evidence" / f"{group.name}.md").read_text().splitlines()) <= 50
 
 
 @pytest.mark.parametrize(
-    ("own", "chance", "verb"), [(0.2, 0.0, "better than"), (0.0, 0.2, "worse than"), (0.0, 0.0, "not told apart from")]
+    ("own", "chance", "lead", "verb"),
+    [
+        (0.2, 0.0, "**Ranked by sign, IG's pixels say something.**", "better than"),
+        (0.0, 0.2, "**Do not rank IG's pixels by sign.**", "worse than"),
+        (0.0, 0.0, "**Do not rank IG's pixels by sign.**", "not told apart from"),
+    ],
 )
-def test_the_page_in_short_takes_its_verbs_from_the_numbers(own, chance, verb, tmp_path):
+def test_the_first_page_takes_its_verbs_from_the_numbers(own, chance, lead, verb, tmp_path):
     def effect(method, variant):
         return {"random": chance, "ig": own}.get(method, own)
 
     write(tmp_path, "study-lite0", effect, INSERTIONS, ("ig", "idgi", "random"))
-    text = page.part("short.md", Stored(tmp_path / "results")).strip()
-    assert f"ranked by sign, IG is {verb} a random order" in text
-    assert "IDGI is not told apart from IG" in text
-    assert text.count("\n") == 0  # nothing of what was not run
-
-
-@pytest.mark.parametrize(
-    ("own", "follows"), [(0.3, "| kept"), (0.0, "questioned: IG is not shown to beat chance by it")]
-)
-def test_a_default_is_questioned_by_the_numbers(own, follows, tmp_path):
-    def effect(method, variant):
-        return 0.0 if method == "random" else own
-
-    write(tmp_path, "study-lite0", effect, INSERTIONS, ("ig", "idgi", "random"))
-    write(tmp_path, "study-lite2", effect, [("insertion", "signed")], ("ig", "idgi"))  # has no other ranking
-    text = page.part("defaults.md", Stored(tmp_path / "results"))
-    assert follows in text
+    text = page.pages(Stored(tmp_path / "results"), [])["evidence.md"]
+    assert f"{lead} In insertion, IG is then {verb} a random order" in text.replace("about equal to", verb)
+    assert "**By magnitude, IDGI helps too.**" not in text
+    assert "Guided IG where" not in text  # nothing of what was not run

@@ -99,5 +99,5 @@ def test_a_notebook_is_prose_in_its_markdown_cells(root):
 def test_unchecked_paths_are_left_out():
     files = settings().files()
     assert ROOT / "README.md" in files
-    assert ROOT / "docs/evidence.md" not in files
+    assert ROOT / "docs/benchmark.md" not in files
     assert all(isinstance(file, Path) and file.is_file() for file in files)

@@ -5,7 +5,9 @@ import pytest
 import torch
 from torch.nn.functional import normalize
 
-from captum_ext.attr import IDGI, GuidedIG, IntegratedGradients
+from captum_ext.attr import DIG, IDGI, GuidedIG, IntegratedGradients, OneAtATime
+from captum_ext.text import TextInputs, group_sums, word_groups
+from captum_ext.visualization.text import text_html
 from tests import movies
 
 TRAIN, TEST, EXPLAINED, REMOVED = 500, 200, 24, 3
@@ -95,10 +97,77 @@ def test_attributions_sum_to_the_change_of_the_log_odds(classifier, examples, me
     assert ((attributions.sum((1, 2)) - change).abs() / change.abs()).median() < most
 
 
-@pytest.mark.parametrize("method", [IntegratedGradients, IDGI, GuidedIG])
-def test_top_tokens_matter_more_than_random_ones(classifier, examples, method):
+@pytest.fixture(scope="module")
+def text(classifier, examples):
+    ids, mask = examples[0], examples[3]
+    tokenizer = classifier.tokenizer
+    special = [tokenizer.cls_token_id, tokenizer.sep_token_id]
+    return TextInputs.of(classifier.embedding, ids, mask, baseline=tokenizer.pad_token_id, special=special, padding=0)
+
+
+def methods_for(classifier, function):
+    """Each method, and the number of steps that is enough here."""
+    tokenizer = classifier.tokenizer
+    special = [tokenizer.cls_token_id, tokenizer.sep_token_id, tokenizer.pad_token_id]
+    return {
+        "IG": (IntegratedGradients(function), 12),
+        "IDGI": (IDGI(function), 12),
+        "Guided IG": (GuidedIG(function), 12),
+        "DIG": (DIG(function, classifier.embedding, n_words=4, neighbors=50, special=special), 15),
+        "SIG": (OneAtATime(IntegratedGradients(function)), 3),
+    }
+
+
+METHODS = ("IG", "IDGI", "Guided IG", "DIG", "SIG")
+
+
+@pytest.fixture(scope="module")
+def maps(classifier, text):
+    """One number per token of each method."""
+    made = methods_for(classifier, text.hold(classifier.log_odds))
+    return {
+        name: text.by_token(method.attribute(**text.arguments(), n_steps=n_steps))
+        for name, (method, n_steps) in made.items()
+    }
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_special_tokens_and_padding_get_exactly_nothing(examples, maps, name):
+    inner = examples[4]
+    assert (maps[name][~inner] == 0).all()
+    assert (maps[name][inner] != 0).all()
+
+
+def test_padding_changes_no_attribution(classifier, text, maps):
+    """A sentence alone has those that it has in a padded batch."""
+    k = int(text.attention_mask.sum(1).argmin())
+    length = int(text.attention_mask[k].sum())
+    assert length < text.attention_mask.shape[1]
+    alone = TextInputs(*(part[k : k + 1, :length] for part in vars(text).values()))
+    made = methods_for(classifier, alone.hold(classifier.log_odds))
+    for name in ("IG", "IDGI", "DIG", "SIG"):  # Guided IG amplifies rounding
+        method, n_steps = made[name]
+        got = alone.by_token(method.attribute(**alone.arguments(), n_steps=n_steps))[0]
+        assert (got - maps[name][k, :length]).norm() < 1e-3 * got.norm(), name
+
+
+@pytest.mark.parametrize(("name", "most"), [("IG", 0.05), ("IDGI", 1e-3)])
+def test_words_sum_to_the_change_of_the_log_odds(classifier, examples, text, maps, name, most):
+    change = classifier.log_odds(text.embeddings, text.attention_mask)
+    change = change - classifier.log_odds(text.baselines, text.attention_mask)
+    sums = []
+    for ids, scores in zip(examples[0], maps[name], strict=True):
+        tokens = classifier.tokenizer.convert_ids_to_tokens(ids)
+        words = word_groups(tokens, classifier.tokenizer.all_special_tokens)
+        sums.append(group_sums(scores, words).sum())
+        assert text_html(tokens, scores).count("<span") == len(tokens)
+    assert ((torch.stack(sums) - change).abs() / change.abs()).median() < most
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_top_tokens_matter_more_than_random_ones(classifier, examples, maps, name):
     """They are taken out of the sentence; the mean of paired differences is above 0 by two standard errors."""
-    ids, x, baselines, mask, inner = examples
+    ids, x, _, mask, inner = examples
     with torch.no_grad():
         verdict = classifier.log_odds(x, mask)
 
@@ -111,8 +180,7 @@ def test_top_tokens_matter_more_than_random_ones(classifier, examples, method):
             moved = verdict - classifier.log_odds(classifier.embedding(left), (left != padding).long())
         return moved * verdict.sign()
 
-    explained = method(classifier.log_odds).attribute(x, baselines, additional_forward_args=mask, n_steps=12)
     generator = torch.Generator().manual_seed(0)
     random = torch.stack([fall(torch.rand(ids.shape, generator=generator)) for _ in range(5)]).mean(0)
-    gain = fall(explained.sum(2)) - random
+    gain = fall(maps[name]) - random
     assert gain.mean() > 2 * gain.std() / len(gain) ** 0.5

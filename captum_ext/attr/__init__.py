@@ -5,6 +5,7 @@ from captum_ext.attr.agi import AGI
 from captum_ext.attr.blur_ig import BlurIG
 from captum_ext.attr.conductance import LayerConductance, NeuronConductance
 from captum_ext.attr.diagnostics import Diagnostics
+from captum_ext.attr.dig import DIG
 from captum_ext.attr.expected import Expected
 from captum_ext.attr.expected_gradients import ExpectedGradients
 from captum_ext.attr.guided_ig import GuidedIG
@@ -21,6 +22,7 @@ from captum_ext.attr.mfaba import MFABA
 from captum_ext.attr.neuron import NeuronPathAttribution
 from captum_ext.attr.neuron_methods import NeuronBlurIG, NeuronGuidedIG, NeuronIDGI, NeuronIntegratedGradients
 from captum_ext.attr.node_fitting import fit_nodes
+from captum_ext.attr.one_at_a_time import OneAtATime
 from captum_ext.attr.path_attribution import PathAttribution
 from captum_ext.attr.pattern import PatternAttribution, PatternNet
 from captum_ext.attr.pgig import PGIG
@@ -30,6 +32,7 @@ from captum_ext.attr.xrai import XRAI
 
 __all__ = [
     "AGI",
+    "DIG",
     "EIG",
     "IDG",
     "IDGI",
@@ -59,6 +62,7 @@ __all__ = [
     "NeuronIDGI",
     "NeuronIntegratedGradients",
     "NeuronPathAttribution",
+    "OneAtATime",
     "PathAttribution",
     "PatternAttribution",
     "PatternNet",

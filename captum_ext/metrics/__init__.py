@@ -3,6 +3,7 @@
 from captum_ext.metrics._information_curves import AggregateCurves, InformationCurves, aggregate
 from captum_ext.metrics._perturbation_curve import PerturbationCurve
 from captum_ext.metrics.completeness_error import Completeness, completeness
+from captum_ext.metrics.erasure import comprehensiveness, sufficiency
 from captum_ext.metrics.imputation import diffid, road
 from captum_ext.metrics.information import information_curve
 from captum_ext.metrics.localization import (
@@ -32,6 +33,7 @@ __all__ = [
     "box_masks",
     "class_sensitivity",
     "completeness",
+    "comprehensiveness",
     "degradation",
     "deletion",
     "diffid",
@@ -50,4 +52,5 @@ __all__ = [
     "relevance_rank_accuracy",
     "road",
     "stability_error",
+    "sufficiency",
 ]

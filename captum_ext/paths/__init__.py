@@ -12,6 +12,7 @@ from captum_ext.paths.representation import RepresentationPath
 from captum_ext.paths.searched import SearchedPath, Step
 from captum_ext.paths.straight import StraightPath
 from captum_ext.paths.unsaturated import UnsaturatedPath
+from captum_ext.paths.vocabulary import VocabularyPath
 
 __all__ = [
     "PCA",
@@ -28,5 +29,6 @@ __all__ = [
     "StraightPath",
     "Trajectory",
     "UnsaturatedPath",
+    "VocabularyPath",
     "fit_pca",
 ]

@@ -65,7 +65,13 @@ class Subject:
     @property
     def complete(self) -> bool:
         """Whether attributions sum to F's change on the path in the limit of many steps."""
-        return self.quadrature.complete
+        return self.quadrature.complete and self.path.complete
+
+    @property
+    def has_fixed_nodes(self) -> bool:
+        """Whether the quadrature has the user's own nodes, on an open grid, whatever the number of steps."""
+        grid = self.quadrature.grid(2)
+        return grid.steps is None and grid == self.quadrature.grid(8)
 
     @property
     def sum_is_exact_for_linear_functions(self) -> bool:
@@ -107,6 +113,13 @@ class Subject:
         if self.path.takes_baselines:
             defaults["baselines"] = self.baselines
         return self.method(forward_func).attribute(**{**defaults, **arguments})
+
+    def attribute_with_delta(self, **arguments: Any) -> tuple[Any, Tensor | None]:
+        """The attributions, and the deltas of parts that are complete."""
+        if self.complete:
+            maps, delta = self.attribute(return_convergence_delta=True, **arguments)
+            return maps, delta
+        return self.attribute(**arguments), None
 
     def of_rows(self, rows: slice) -> Subject:
         """The same for some of the examples."""

@@ -1,38 +1,32 @@
-"""A claim of a paper, and how it is tested. What the page says of it is in ``templates/claims/NAME.md``."""
+"""A claim of a paper and its numbers. What the pages say of it is in ``templates/claims/NAME.md``."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from evidence.stored import Stored
-from evidence.verdicts import Trial, Verdict, verdict
 
 
 @dataclass(frozen=True)
 class Claim:
-    """One statement, and how it is tested.
+    """One statement. The primaries that judge it are in ``plan``.
 
     Attributes:
-        name: Of its template, and for the link to it.
-        trials: The comparisons; none if what they need was not run.
-        numbers: Tables (DataFrames) of this project's numbers, and sentences between them.
-        rule: From the comparisons to the verdict.
+        name: Of its template, and for links to it.
+        numbers: Tables (DataFrames) without verdicts, and sentences between them.
         facts: Constants that the template names.
+        runs: The runs and experiments whose results it needs; it was run if there are any.
     """
 
     name: str
-    trials: Callable[[Stored], Sequence[Trial]]
     numbers: Callable[[Stored], Sequence[Any]] = lambda stored: ()
-    rule: Callable[[Sequence[Trial]], Verdict] = verdict
     facts: Mapping[str, Any] = field(default_factory=dict)
-
-    def verdict(self, stored: Stored) -> Verdict:
-        """What the rule makes of the numbers."""
-        return self.rule(self.trials(stored))
+    runs: Sequence[str] = ()
 
 
 class Group(NamedTuple):
-    """Claims that belong together."""
+    """The claims of one question, which has a page."""
 
+    name: str
     title: str
     claims: Sequence[Claim]

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
 
-from captum_ext.evaluation import Results, ResultsError
+from captum_ext.evaluation import Results
 from evidence.stored import RESULTS
 
 RUNS = Path(__file__).parent / "runs"
@@ -20,14 +20,7 @@ _TYPES = {"steps": pa.int32(), "value": pa.float64(), "curve": pa.list_(pa.float
 
 
 def condense(run: Path, results: Path) -> list[Path]:
-    """Write a run's rows and settings to two files.
-
-    Args:
-        run: The folder that ``evaluate`` wrote.
-        results: Where to.
-
-    Returns:
-        The files.
+    """Write the rows and settings of the folder of a run to two files.
 
     Raises:
         captum_ext.evaluation.ResultsError: If there are no results yet, or they can't be read.
@@ -57,11 +50,7 @@ def main() -> None:
     if not names:
         parser.error(f"no runs in {options.runs}; python -m evidence.runs makes them")
     for name in names:
-        try:
-            files = condense(options.runs / name, options.results)
-            print(f"{name}: {', '.join(f'{file.name} ({file.stat().st_size / 1e6:.2f} MB)' for file in files)}")
-        except ResultsError as error:
-            print(f"{name}: left out: {error}")
+        print(*condense(options.runs / name, options.results))
 
 
 if __name__ == "__main__":

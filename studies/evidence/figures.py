@@ -4,24 +4,27 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+from matplotlib import colormaps
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.patches import Rectangle
 
 from captum_ext import visualization
 from captum_ext.evaluation import Estimate, band
-from captum_ext.visualization import COLORS, draw_band, draw_interval, legend, method_styles, name_rows, set_title
-from evidence.claims import degradation, guided, idgi, randomization, stability, stepped, toy
+from captum_ext.visualization import COLORS, draw_band, legend, method_styles, set_title
+from evidence.claims import degradation, guided, idgi, randomization, toy
 from evidence.claims import paths as blur_path
-from evidence.papers import BASES, SIX
-from evidence.papers import idgi as with_idgi
-from evidence.stored import Column, FloatArray, Stored
+from evidence.claims import steps as stepped
+from evidence.decisions import CONTRADICTED, NO_EFFECT, REPRODUCED, UNRESOLVED, Decision, of_claim
+from evidence.papers import SIX
+from evidence.stored import Column, FloatArray, Stored, over_images
+from evidence.summary import table_of_methods
 from evidence.words import MODELS, label
 
 _WIDTH = 8.0  # inches; shown at 800 pixels, 9 points are 12.5 of them
+_SHADES = colormaps["Blues"]
 _MARKERS = ("o", "s", "^")
 _SHOWN = ("pgig", "patternattribution", "ig", "random")  # in color among the eleven
-_LEAST = 1e-8  # maps that are equal bit for bit lie here, below everything
-
+_VERDICTS = {REPRODUCED: COLORS[2], CONTRADICTED: COLORS[1], NO_EFFECT: COLORS[0], UNRESOLVED: "0.45"}
 
 Draw = Callable[[Stored], Figure | None]
 FIGURES: dict[str, Draw] = {}
@@ -63,35 +66,60 @@ def _label(panel: Any, title: str, xlabel: str) -> None:
     panel.set_xlabel(xlabel)
 
 
-def _zero(draw: Callable[..., Any]) -> None:
-    draw(0, color="0.3", linewidth=1)
-
-
 def _array(estimates: Sequence[Estimate]) -> FloatArray:
     array: FloatArray = np.array([[of.low, of.value, of.high] for of in estimates]).T
     return array
 
 
-def _dots(panel: Any, stored: Stored, columns: dict[str, Column]) -> None:
-    """Values and intervals, method by method."""
-    styles = method_styles(columns)
-    for y, (method, column) in enumerate(columns.items()):
-        value = stored.value(column)
-        if value is not None:
-            draw_interval(panel, value, y, **styles[method].line)
-    name_rows(panel, [styles[method].label for method in columns])
+def overview(stored: Stored) -> Figure | None:
+    """Methods down and questions across; a darker cell is better than the others of its column."""
+    columns = table_of_methods(stored)
+    if not columns:
+        return None
+    methods = visualization.sorted_methods({method for column in columns for method in column.values})
+    figure, panels = visualization.panels(1, 1, (9.2, 0.26 * len(methods) + 0.9))
+    panel = panels[0, 0]
+    for x, column in enumerate(columns):
+        numbers = np.array([column.better * estimate.value for estimate in column.values.values()])
+        low, span = numbers.min(), np.ptp(numbers) or 1.0
+        for method, number in zip(column.values, numbers, strict=True):
+            shade, y = (number - low) / span, methods.index(method)
+            panel.add_patch(Rectangle((x - 0.5, y - 0.5), 1, 1, color=_SHADES(0.05 + 0.85 * shade), linewidth=0))
+            color = "white" if shade > 0.55 else "black"
+            panel.text(x, y, column.short(method), ha="center", va="center", color=color, fontsize=visualization.SMALL)
+    visualization.name_rows(panel, [label(method) for method in methods])
+    panel.set_xlim(-0.5, len(columns) - 0.5)
+    panel.set_xticks(range(len(columns)), [column.title for column in columns], fontsize=visualization.SMALL)
+    panel.tick_params(top=True, labeltop=True, bottom=False, labelbottom=False, length=0)
+    panel.grid(visible=False)
+    panel.spines[:].set_visible(False)
+    return figure
 
 
-@_figure("insertion", *idgi.RUNS)
-def insertion(stored: Stored, runs: list[str]) -> Figure:
-    """Every method's insertion area, rankings down and models across."""
-    figure, panels = _panels(2, len(runs), 5.2, sharex=True, sharey=True)
-    for line, ranking in zip(panels, ("signed", "absolute"), strict=True):
-        for panel, run in zip(line, runs, strict=True):
-            _dots(panel, stored, {m: Column(run, m, "insertion", ranking) for m in [*SIX, "random"]})
-            set_title(panel, f"{MODELS[run]}, {ranking} ranking")
-    for panel in panels[-1]:
-        panel.set_xlabel("insertion, higher is better")
+def forest(stored: Stored, claims: Sequence[str]) -> Figure | None:
+    """The primaries that judge some claims: a panel a measure, Holm-adjusted intervals, the margin in gray."""
+    judged: dict[Decision, str] = {}
+    measures: dict[str, list[tuple[str, Decision]]] = {}
+    for name in claims:
+        for decision in of_claim(stored, name):
+            if judged.setdefault(decision, name) == name:
+                measures.setdefault(decision.primary.measure, []).append((name, decision))
+    if not measures:
+        return None
+    sizes = [len(some) + 1.6 for some in measures.values()]
+    figure, panels = _panels(len(sizes), 1, 0.24 * sum(sizes) + 0.4)
+    panels[0, 0].get_gridspec().set_height_ratios(sizes)
+    for panel, (measure, some) in zip(panels[:, 0], measures.items(), strict=True):
+        bound, margin = some[0][1].primary.bound, some[0][1].primary.margin
+        panel.axvspan(bound - margin, bound + margin, color="0.9", linewidth=0)
+        panel.axvline(bound, color="0.3", linewidth=1)
+        for y, (claim, decision) in enumerate(some):
+            visualization.draw_interval(
+                panel, decision.adjusted, y, color=_VERDICTS[decision.verdict(claim)], marker="o"
+            )
+        visualization.name_rows(panel, [decision.primary.pair for _, decision in some])
+        set_title(panel, measure)
+    legend(figure, {word: {"color": color, "marker": "o"} for word, color in _VERDICTS.items()}, len(_VERDICTS))
     return figure
 
 
@@ -112,50 +140,22 @@ def insertion_curves(stored: Stored, runs: list[str]) -> Figure:
     return figure
 
 
-@_figure("idgi", *idgi.RUNS)
-def added(stored: Stored, runs: list[str]) -> Figure:
-    """What IDGI adds, scores down and bases across."""
-    scores = [*idgi.INSERTION[:2], *idgi.SIZE, *idgi.STRUCTURE]
-    figure, panels = _panels(1, len(BASES), 4.6, sharex=True, sharey=True)
-    styles = _others([MODELS[run] for run in runs])
-    for panel, base in zip(panels[0], BASES, strict=True):
-        pairs = {run: [[of.column(run, m) for m in (with_idgi(base), base)] for of in scores] for run in runs}
-        _differences(panel, stored, list(pairs.values()), list(styles.values()), 0.24)
-        name_rows(panel, [f"{of.title}{' MS-SSIM' if of in idgi.STRUCTURE else ''}, {of.ranking}" for of in scores])
-        _label(panel, f"{label(base)} + IDGI less {label(base)}", "right of 0: IDGI is better")
-    legend(figure, styles, len(runs))
-    return figure
-
-
-def _differences(panel: Any, stored: Stored, pairs: list[list[list[Column]]], styles: list[Any], apart: float) -> None:
-    """A row per pair of columns, with one difference for each style."""
-    _zero(panel.axvline)
-    for k, (rows, style) in enumerate(zip(pairs, styles, strict=True)):
-        for y, pair in enumerate(rows):
-            change = stored.difference(*pair)
-            if change is not None:
-                draw_interval(panel, change, y + apart * (k - (len(pairs) - 1) / 2), **{**style, "markersize": 5})
-
-
 @_figure("degradation", *degradation.RUNS)
 def degradation_curves(stored: Stored, runs: list[str]) -> Figure:
-    """Models down and protocols across: PGIG, its parents and random in color, the others gray."""
-    figure, panels = _panels(len(runs), 2, 2.5 * len(runs) + 0.6, sharey="row")
-    for line, run in zip(panels, runs, strict=True):
-        for panel, protocol in zip(line, degradation.PROTOCOLS, strict=True):
-            for method in [*(m for m in degradation.ELEVEN if m not in _SHOWN), *reversed(_SHOWN)]:
-                _relative_curve(panel, stored, run, method, protocol)
-            set_title(panel, f"{MODELS[run]}, protocol {protocol}")
-        line[0].set_ylabel("mean probability, over the start's")
-    for panel in panels[-1]:
-        panel.set_xlabel("patches replaced")
+    """A panel a network, by the paper's protocol: PGIG, its parents and random in color, the others gray."""
+    figure, panels = _panels(1, len(runs), 3.3)
+    for panel, run in zip(panels[0], runs, strict=True):
+        for method in [*(m for m in degradation.ELEVEN if m not in _SHOWN), *reversed(_SHOWN)]:
+            _relative_curve(panel, stored, run, method)
+        _label(panel, MODELS[run], "patches replaced")
+    panels[0, 0].set_ylabel("mean probability, over the start's")
     legend(figure, {**_lines(_SHOWN), "the seven others": {"color": "0.75"}}, len(_SHOWN) + 1)
     return figure
 
 
-def _relative_curve(panel: Any, stored: Stored, run: str, method: str, protocol: str) -> None:
+def _relative_curve(panel: Any, stored: Stored, run: str, method: str) -> None:
     """The mean curve over its start: images that start high are not what the band is about."""
-    sample = stored.sample(degradation.column(run, method, protocol))
+    sample = stored.sample(degradation.column(run, method, "paper"))
     if sample is None or sample.curves is None:
         return
     points, settings = sample.curves.shape[1], stored.settings(run)
@@ -169,54 +169,23 @@ def _relative_curve(panel: Any, stored: Stored, run: str, method: str, protocol:
         panel.plot(x, mean / mean[0], color="0.75", linewidth=1)
 
 
-@_figure("degradation-pgig", *degradation.RUNS)
-def degradation_pgig(stored: Stored, runs: list[str]) -> Figure:
-    """PGIG's area less each other's."""
-    rivals = [method for method in degradation.ELEVEN if method != "pgig"]
-    figure, panels = _panels(1, len(runs), 4.0, sharey=True)
-    styles = _others([f"protocol {protocol}" for protocol in degradation.PROTOCOLS])
-    for panel, run in zip(panels[0], runs, strict=True):
-        pairs = [
-            [[degradation.column(run, method, protocol) for method in ("pgig", rival)] for rival in rivals]
-            for protocol in degradation.PROTOCOLS
-        ]
-        _differences(panel, stored, pairs, list(styles.values()), 0.26)
-        name_rows(panel, [label(rival) for rival in rivals])
-        set_title(panel, MODELS[run])
-        panel.xaxis.set_major_locator(MaxNLocator(4))
-        panel.set_xlabel("left of 0: PGIG is steeper")
-    legend(figure, styles, 2)
-    return figure
-
-
 @_figure("guided", guided.NAME)
 def guided_noise(stored: Stored, runs: list[str]) -> Figure:
-    """The median distance by noise at the left, by batch shape and threads at the right."""
-    figure, ((noise, others),) = _panels(1, 2, 3.3, sharey=True)
-    rounding = ("alone", guided.THREADS)
+    """The median distance by what was changed."""
+    figure, ((panel,),) = _panels(1, 1, 3.6)
+    changes = [change for change in guided.CHANGES if change != "repeated"]
     for k, (method, style) in enumerate(method_styles(guided.METHODS).items()):
-        for panel, changes in ((noise, guided.NOISES), (others, rounding)):
-            values = {x: guided.distance(stored, method, change) for x, change in enumerate(changes)}
-            present = {x: value for x, value in values.items() if value}
-            if not present:
-                continue
-            lines = np.maximum(_array(list(present.values())), _LEAST)
-            if panel is noise:
-                draw_band(panel, list(present), lines, **style.line)
-            else:
-                x = np.array(list(present)) + 0.12 * (k - 1.5)
-                panel.vlines(x, lines[0], lines[2], color=style.color, linewidth=1.4)
-                panel.plot(x, lines[1], **{**style.line, "linestyle": ""})
-    noise.set_yscale("log")
-    noise.set_xticks(range(len(guided.NOISES)), [f"1e-{int(name[-2:])}" for name in guided.NOISES])
-    noise.set_xlabel("relative noise in the gradients")
-    noise.set_ylabel("distance of the maps, relative")
-    others.set_xticks(
-        range(len(rounding)), [guided.CHANGES[name].replace(" instead", "\ninstead") for name in rounding]
+        values = {x: guided.distance(stored, method, change) for x, change in enumerate(changes)}
+        present = {x + 0.12 * (k - 1.5): value for x, value in values.items() if value}
+        lines = np.maximum(_array(list(present.values())), guided.LEAST)
+        panel.vlines(list(present), lines[0], lines[2], color=style.color, linewidth=1.4)
+        panel.plot(list(present), lines[1], **{**style.line, "linestyle": ""})
+    panel.set_yscale("log")
+    panel.set_xticks(
+        range(len(changes)),
+        [guided.CHANGES[change].replace(" instead", "\ninstead").replace("' ", "'\n") for change in changes],
     )
-    others.set_xlim(-0.5, len(rounding) - 0.5)
-    set_title(noise, "noise")
-    set_title(others, "rounding only")
+    panel.set_ylabel("distance over the map's norm")
     legend(figure, _lines(guided.METHODS), len(guided.METHODS))
     return figure
 
@@ -245,16 +214,13 @@ def randomized(stored: Stored, runs: list[str]) -> Figure:
     figure, panels = _panels(1, len(networks), 3.8, sharey=True)
     for panel, network in zip(panels[0], networks, strict=True):
         layers = randomization.layers(stored, network)
-        _zero(panel.axhline)
+        panel.axhline(0, color="0.3", linewidth=1)
         for method, style in method_styles(randomization.METHODS).items():
             for kind in randomization.kinds(method):
-                similarity = [
-                    randomization.similarity(stored, network, method, kind, layer, "absolute") for layer in layers
-                ]
-                present = {x: value for x, value in enumerate(similarity, 1) if value}
-                if present:
-                    line = {**style.line, "linestyle": ":"} if kind == "anew" else style.line
-                    draw_band(panel, list(present), _array(list(present.values())), alpha=0.12, **line)
+                left = randomization.by_image(stored, network, method, kind, "absolute")
+                line = {**style.line, "linestyle": ":"} if kind == "anew" else style.line
+                lines = _array([over_images(left[layer]) for layer in layers])
+                draw_band(panel, range(1, len(layers) + 1), lines, alpha=0.12, **line)
         set_title(panel, randomization.NETWORKS[network])
         is_cascade = len(layers) > 2
         panel.set_xticks(range(1, len(layers) + 1), None if is_cascade else layers)
@@ -269,9 +235,7 @@ def randomized(stored: Stored, runs: list[str]) -> Figure:
 def steps(stored: Stored, runs: list[str]) -> Figure:
     """Scores over the number of steps: a panel a score."""
     shown = [score for score in stepped.SCORES if stored.run(stepped.RUN) and _stepped(stored, "ig", score)]
-    across = min(3, len(shown))
-    down = -(-len(shown) // across)
-    figure, panels = _panels(down, across, 2.5 * down + 0.5, count=len(shown))
+    figure, panels = _panels(1, len(shown), 3.0)
     for panel, score in zip(panels.flat, shown, strict=False):
         for method, style in method_styles(stepped.METHODS).items():
             values = _stepped(stored, method, score)
@@ -290,17 +254,6 @@ def _stepped(stored: Stored, method: str, score: tuple[str, str]) -> dict[int, E
     values = [stored.value(column) for column in stepped.at(method, score, *stepped.STEPS)]
     n = values[0].n if values[0] else 0
     return {count: of for count, of in zip(stepped.STEPS, values, strict=True) if of and of.n == n}
-
-
-@_figure("stability", stability.RUN)
-def stable(stored: Stored, runs: list[str]) -> Figure:
-    """Table 5 by three normalisations."""
-    figure, panels = _panels(1, 3, 2.9, sharey=True)
-    for panel, (variant, title) in zip(panels[0], stability.NORMALISATIONS.items(), strict=True):
-        _dots(panel, stored, {method: stability.column(method, variant) for method in SIX})
-        name, _, unit = title.partition(" (")
-        _label(panel, f"by {name}" if unit else title, unit.rstrip(")") or "Spearman's")
-    return figure
 
 
 @_figure("toy", toy.NAME)

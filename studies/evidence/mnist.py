@@ -48,22 +48,16 @@ def untrained() -> nn.Sequential:
     """The network before training."""
     with torch.random.fork_rng([]):
         torch.manual_seed(0)
-        return nn.Sequential(
-            nn.Conv2d(1, 16, 3, padding=1),
-            nn.ReLU(),
-            nn.Conv2d(16, 16, 3, padding=1),
-            nn.ReLU(),
-            nn.MaxPool2d(2),
-            nn.Conv2d(16, 32, 3, padding=1),
-            nn.ReLU(),
-            nn.Conv2d(32, 32, 3, padding=1),
-            nn.ReLU(),
-            nn.MaxPool2d(2),
-            nn.Flatten(),
-            nn.Linear(32 * 49, 64),
-            nn.ReLU(),
-            nn.Linear(64, 10),
-        )
+        layers: list[nn.Module] = []
+        for before, after in ((1, 16), (16, 32)):
+            layers += [
+                nn.Conv2d(before, after, 3, padding=1),
+                nn.ReLU(),
+                nn.Conv2d(after, after, 3, padding=1),
+                nn.ReLU(),
+            ]
+            layers.append(nn.MaxPool2d(2))
+        return nn.Sequential(*layers, nn.Flatten(), nn.Linear(32 * 49, 64), nn.ReLU(), nn.Linear(64, 10))
 
 
 def as_digit(picture: Image.Image) -> Tensor:

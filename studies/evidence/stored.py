@@ -14,6 +14,7 @@ from captum_ext.evaluation import Estimate, ScoreSample, ScoreTable, bootstrap, 
 
 RESULTS = Path(__file__).parent / "results"
 FloatArray = NDArray[np.floating[Any]]
+Statistic = Literal["mean", "median"]
 
 
 class Column(NamedTuple):
@@ -59,11 +60,8 @@ class Stored:
 
     def counts(self, name: str) -> dict[str, int]:
         """How many images of a run were explained, misclassified or unreadable."""
-        frame = self.frame(name)
-        counts: dict[str, int] = (
-            frame[frame["score"] == "image"].drop_duplicates("image")["variant"].value_counts().to_dict()
-        )
-        return counts
+        rows = self.frame(name).query("score == 'image'").drop_duplicates("image")
+        return dict(rows["variant"].value_counts())
 
     def sample(self, column: Column) -> ScoreSample | None:
         """The images' values; ``None`` if there are none."""
@@ -94,14 +92,7 @@ class Stored:
         return pd.Series(dtype=float) if sample is None else pd.Series(sample.values, sample.images)
 
 
-def change(values: FloatArray) -> FloatArray:
-    """How far the last of values (columns, 1 + resamples) is from the first, in the direction of all images."""
-    moved = values[-1] - values[0]
-    far: FloatArray = moved if moved[0] >= 0 else -moved
-    return far
-
-
-def over_images(values: Iterable[float], statistic: Literal["mean", "median"] = "mean") -> Estimate:
+def over_images(values: Iterable[float], statistic: Statistic = "mean") -> Estimate:
     """The mean or median of one number per image; NaN is left out."""
     numbers = np.asarray(list(values), np.float64)
     numbers = numbers[~np.isnan(numbers)]

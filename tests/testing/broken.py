@@ -191,13 +191,13 @@ class NoNan(MiddleSum):
         return Sum(lambda g, move, segment: g.nan_to_num() * move)
 
 
-class Squared(MiddleSum):
-    """Not linear in F."""
+class Cubed(MiddleSum):
+    """Neither linear in F nor in its square."""
 
     complete = False
 
     def init(self):
-        return Sum(lambda g, move, segment: g**2 * move)
+        return Sum(lambda g, move, segment: g**3 * move)
 
 
 class Overwriting(WeightedSum):
@@ -309,7 +309,7 @@ BROKEN_QUADRATURES = {
     "more_steps_converge": [Growing()],
     "constant_functions_get_nothing": [Offset()],
     "nan_is_reported": [NoNan()],
-    "attributions_scale_with_f": [Squared(), Offset()],
+    "attributions_scale_with_f": [Cubed(), Offset()],
     "walks_can_be_shared": [Overwriting()],
     "segments_of_any_size_give_the_same": [Keeping(), Uneven()],
     "adaptive_steps_work_or_are_refused": [Careless()],

@@ -29,7 +29,7 @@ def report(results: str | Path, output: str | Path | None = None) -> list[Path]:
 
     The data set's value of a score is the mean over the images, except for AIC and SIC (the area under the median or
     mean curve, depending on the protocol), stability (-log10 of the mean of the mean squared differences) and
-    completeness (the median). Intervals are 95% bootstrap percentiles over the images (1,000 resamples with a fixed
+    completeness (the median). Intervals are 95% BCa bootstrap intervals over the images (1,000 resamples with a fixed
     seed, so equal results give equal reports). Both sides of differences and of changes with the number of steps use
     the same images.
 

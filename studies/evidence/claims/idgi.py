@@ -7,10 +7,9 @@ from statistics import mean
 from typing import Any, NamedTuple
 
 from evidence.claim import Claim, Group
-from evidence.papers import BASES, RESIDUAL, SIX, idgi, study
-from evidence.stored import Column, Stored
-from evidence.verdicts import Trial, measured
-from evidence.words import MODELS, NONE, compared, label, outcome_word, runs_in_words, shown, table
+from evidence.papers import BASES, idgi, study
+from evidence.stored import Column, Stored, over_images
+from evidence.words import MODELS, NONE, label, runs_in_words, shown, signed, table
 
 RUNS = ("study-lite0", "study-lite1", "study-lite2")
 
@@ -39,21 +38,6 @@ INSERTION = _both("Insertion", "insertion", "", "insertion", "signed")
 INSERTION += _both("Insertion, ratio", "insertion-ratio", "", "insertion-ratio", "signed")
 SIZE = [one for s in ("aic", "sic") for one in _both(s.upper(), s, "study:png:", f"{s} size", "study:png")]
 STRUCTURE = [Score(s.upper(), "signed", s, "study:ms-ssim", f"{s} ms-ssim") for s in ("aic", "sic")]
-_ALL = (*INSERTION[:2], *SIZE, *(score._replace(title=f"{score.title}, MS-SSIM") for score in STRUCTURE))
-_RESIDUAL = (*INSERTION[:2], *SIZE)
-FLOOR = 0.005  # SIC's where the median image is never the class's
-
-
-def trials(scores: Sequence[Score], stored: Stored, bases: Sequence[str] = BASES, sign: int = 1) -> list[Trial]:
-    """IDGI's score less its base's, over the same images."""
-    differences = (
-        (
-            stored.difference(score.column(run, idgi(base)), score.column(run, base)),
-            {"ranking": score.ranking, "method": label(base), "model": MODELS[run], "score": score.title},
-        )
-        for score, run, base in product(scores, RUNS, bases)
-    )
-    return measured(differences, sign)
 
 
 def numbers(scores: Sequence[Score], stored: Stored) -> list[Any]:
@@ -77,7 +61,7 @@ def _cell(stored: Stored, alone: Column, both: Column) -> str:
     if change is None:
         return NONE
     values = f"{shown(stored.value(alone))} → {shown(stored.value(both))}"
-    return f"{values}<br>{compared(Trial(change), 'better', 'worse')}"
+    return f"{values}<br>{signed(change)}"
 
 
 def _study(score: str, base: str) -> str:
@@ -88,69 +72,38 @@ def _study(score: str, base: str) -> str:
     return f"{alone:.3f} → {both:.3f}<br>better in {better} of {len(models)}"
 
 
-def _residual(stored: Stored) -> list[Trial]:
-    return trials(_RESIDUAL, stored, ("blur-ig",), -1)
-
-
-def _residual_numbers(stored: Stored) -> list[Any]:
-    """The study's own tables once more, by kind of net; and ours."""
+def selection(stored: Stored) -> Any:
+    """What IDGI gains in insertion on the photographs that SIC and AIC keep, and on the others."""
     rows = []
-    for score in _RESIDUAL:
-        head = f"{score.title}, {score.ranking}"
-        for is_residual in (True, False) if score.paper else ():
-            nets = [v for model, v in study()[score.paper, 128].items() if (model in RESIDUAL) == is_residual]
-            cells = [f"{sum(net[idgi(base)] < net[base] for net in nets)} of {len(nets)}" for base in BASES]
-            rows.append([head, f"study, {'with' if is_residual else 'without'} residual connections", *cells])
-        outcomes = trials([score], stored, sign=-1)
-        for run in RUNS:
-            cells = [
-                outcome_word(trial.outcome, "worse", "better")
-                for trial in outcomes
-                if trial.conditions["model"] == MODELS[run]
-            ]
-            if cells:
-                rows.append([head, f"{MODELS[run]} (residual)", *cells])
-    return [table(["Score, ranking", "Models", *(f"{label(base)} + IDGI worse" for base in BASES)], rows)]
+    for run, (ranking, words) in product(RUNS, (("signed", "by sign"), ("absolute", "by magnitude"))):
+        pair = [stored.by_image(Column(run, method, "insertion", ranking)) for method in ("idgi", "ig")]
+        gain = (pair[0] - pair[1]).dropna()
+        is_kept = gain.index.isin(stored.by_image(Column(run, "ig", "sic", "study:png")).index)
+        cells = [
+            cell for part in map(over_images, (gain[is_kept], gain[~is_kept])) for cell in (str(part.n), signed(part))
+        ]
+        rows += [[MODELS[run], words, *cells]] * bool(len(gain))
+    return table(["Network", "Ranking", "n kept", "gain, kept", "n others", "gain, others"], rows)
 
 
-def _random(stored: Stored) -> list[Trial]:
-    """Each method's score less a random order's, but where both are at SIC's floor."""
-    differences = []
-    for score, run, method in product(_ALL, RUNS, SIX):
-        pair = [score.column(run, name) for name in (method, "random")]
-        values = stored.together(pair)
-        is_floor = score.name == "sic" and values is not None and max(value.value for value in values) <= 2 * FLOOR
-        if not is_floor:
-            where = {"ranking": score.ranking, "method": label(method), "model": MODELS[run], "score": score.title}
-            differences.append((stored.difference(*pair), where))
-    return measured(differences)
-
-
-def _random_numbers(stored: Stored) -> list[Any]:
-    rows: dict[tuple[str, str], dict[str, str]] = {}
-    for trial in _random(stored):
-        where = trial.conditions
-        row = rows.setdefault((f"{where['score']}, {where['ranking']}", where["model"]), {"n": str(trial.estimate.n)})
-        row[where["method"]] = compared(trial, "better", "worse")
-    heads = ["n", *map(label, SIX)]
-    body = [[*key, *(cells.get(head, NONE) for head in heads)] for key, cells in rows.items()]
-    return [table(["Less random: score, ranking", "Model", *heads], body)]
-
-
-def _runs(scores: Sequence[Score], stored: Stored) -> str:
-    """The runs that have any of these scores, in words."""
-    present = [run for run in RUNS if any(stored.sample(score.column(run, "ig")) is not None for score in scores)]
-    return runs_in_words(stored, *(present or RUNS))
-
-
+_DONE = partial(runs_in_words, names=RUNS)
 GROUP = Group(
-    "IDGI: does it improve its base?",
+    "insertion",
+    "Does IDGI improve insertion, and does IG beat a random order?",
     [
-        *(
-            Claim(name, partial(trials, scores), partial(numbers, scores), facts={"done": partial(_runs, scores)})
-            for name, scores in (("claim-insertion", INSERTION), ("claim-size", SIZE), ("claim-structure", STRUCTURE))
-        ),
-        Claim("claim-beats-random", _random, _random_numbers, facts={"done": partial(_runs, _ALL), "floor": FLOOR}),
-        Claim("claim-residual", _residual, _residual_numbers, facts={"names": RUNS}),
+        Claim("claim-insertion-signed", partial(numbers, INSERTION), {"done": _DONE}, RUNS),
+        Claim("claim-insertion-absolute", runs=RUNS),
+        Claim("claim-ranking", runs=RUNS),
+        Claim("claim-chance-signed", facts={"done": _DONE}, runs=RUNS),
+        Claim("claim-chance-absolute", runs=RUNS),
+        Claim("claim-residual", facts={"names": RUNS}, runs=RUNS),
+    ],
+)
+INFORMATION = Group(
+    "information",
+    "Does IDGI improve SIC and AIC?",
+    [
+        Claim("claim-size", partial(numbers, SIZE), {"done": _DONE}, RUNS),
+        Claim("claim-structure", partial(numbers, STRUCTURE), {"done": _DONE}, RUNS),
     ],
 )

@@ -4,157 +4,78 @@ from itertools import product
 from typing import Any
 
 from evidence.claim import Claim, Group
-from evidence.claims import truncated
-from evidence.claims.stepped import BASES, FINEST, METHODS, RUN, SCORES, STEPS, at, changes, conditions, ends
-from evidence.papers import RESIDUAL, idgi, study
-from evidence.stored import FloatArray, Stored, change
-from evidence.verdicts import Trial, measured
-from evidence.words import compared, label, outcome_word, shown, signed, table, trial_table
+from evidence.papers import idgi
+from evidence.stored import Column, Stored
+from evidence.words import label, shown, signed, table
 
-_PARTS = ((8, 32), (32, 128))
+RUN = "steps-lite0"
+FINEST = "study-lite0"  # has the 128 steps, over the same images
+STEPS = (8, 16, 32, 64, 128)
+BASES = ("ig", "blur-ig")
+METHODS = ("ig", "idgi", "blur-ig", "blur-ig+idgi")
+SCORES = {
+    ("insertion", "signed"): "Insertion, signed",
+    ("insertion", "absolute"): "Insertion, absolute",
+    ("insertion-ratio", "signed"): "Insertion ratio, signed",
+    ("insertion-ratio", "absolute"): "Insertion ratio, absolute",
+    ("aic", "study:png"): "AIC (PNG), signed",
+    ("sic", "study:png"): "SIC (PNG), signed",
+}
+TRUNCATED = "truncated-lite0"
 LITTLE = 0.1  # a share of the gain from 8 to 128 steps, this project's measure of "marginal"
 
 
-def _sensitivity(stored: Stored) -> list[Trial]:
-    return measured(
-        (stored.combined(ends(base, score) + ends(idgi(base), score), changes), conditions(score, base))
-        for score, base in product(SCORES, BASES)
-    )
+def at(method: str, score: tuple[str, str], *counts: int) -> list[Column]:
+    """A score at these numbers of steps, of whole paths."""
+    return [Column(FINEST if count == STEPS[-1] else RUN, method, *score, count) for count in counts]
 
 
-def _sensitivity_numbers(stored: Stored) -> list[Any]:
-    rows, values = [], []
-    for (score, title), base in product(SCORES.items(), BASES):
-        own, other = (stored.combined(ends(method, score), change) for method in (base, idgi(base)))
-        more = stored.combined(ends(base, score) + ends(idgi(base), score), changes)
-        if own and other and more:
-            cells = [shown(own), shown(other), compared(Trial(more), "more", "less")]
-            rows.append([title, label(base), str(more.n), *cells])
+def _numbers(stored: Stored) -> list[Any]:
+    rows, gains = [], []
     for (score, title), method in product(SCORES.items(), METHODS):
         every = stored.together(at(method, score, *STEPS))
         if every:
-            values.append([title, label(method), str(every[0].n), *map(shown, every)])
-    heads = ["Score", "Base", "n", "change of the base", "change of + IDGI", "difference"]
-    steps = [f"{count} steps" for count in STEPS]
-    return [_study_changes(), table(heads, rows), table(["Score", "Method", "n", *steps], values)]
-
-
-def _study_changes() -> str:
-    """In how many of the study's nets and scores IDGI changes more, by its own tables."""
-    scores = sorted({score for score, _ in study()})
-    parts = []
-    for base in BASES:
-        larger = []
-        for score in scores:
-            for model in study()[score, 128]:
-                first, last = (study()[score, steps][model] for steps in (STEPS[0], STEPS[-1]))
-                larger.append(abs(last[idgi(base)] - first[idgi(base)]) > abs(last[base] - first[base]))
-        parts.append(f"{label(base)} + IDGI changes more than {label(base)} in {sum(larger)} of {len(larger)}")
-    return f"By the study's own tables (ten nets, {len(scores)} scores) {' and '.join(parts)}."
-
-
-def _more_is_better(stored: Stored) -> list[Trial]:
-    return measured(
-        (
-            stored.difference(*at(method, score, last, first)),
-            {**conditions(score, method), "part": f"{first} to {last}"},
-        )
-        for score, (first, last), method in product(SCORES, _PARTS, METHODS)
-    )
-
-
-def _late(values: FloatArray) -> FloatArray:
-    """Of columns 8, 32, 128 steps: what comes after 32, less the share of all that is still said to be little."""
-    excess: FloatArray = (values[2] - values[1]) - LITTLE * (values[2] - values[0])
-    return excess
-
-
-def _little_after_32(stored: Stored) -> list[Trial]:
-    return measured(
-        (
-            (stored.combined(at(method, score, 8, 32, 128), _late), conditions(score, method))
-            for score, method in product(SCORES, METHODS)
-        ),
-        sign=-1,
-    )
-
-
-def _gain_numbers(stored: Stored) -> list[Any]:
-    rows, parts = [], (*_PARTS, (8, 128))
-    for (score, title), method in product(SCORES.items(), METHODS):
-        gains = [stored.difference(*at(method, score, last, first)) for first, last in parts]
-        excess = stored.combined(at(method, score, 8, 32, 128), _late)
-        if excess and all(gains):
-            cells = [compared(Trial(gain), "better", "worse") for gain in gains if gain]
-            little = outcome_word(Trial(excess, sign=-1).outcome, "yes", "no")
-            rows.append([title, label(method), str(excess.n), *cells, little])
-    heads = [*(f"{first} → {last}" for first, last in parts), f"less than {LITTLE:.0%} of the gain after 32"]
-    return [table(["Score", "Method", "n", *heads], rows)]
-
-
-def _more_for_ig(stored: Stored) -> list[Trial]:
-    """How much more IDGI gains from the steps on the straight path than on the blur path."""
-    return measured(
-        (
-            stored.combined(
-                ends("blur-ig+idgi", score) + ends("idgi", score),
-                lambda values: (values[3] - values[2]) - (values[1] - values[0]),
-            ),
-            conditions(score),
-        )
-        for score in SCORES
-    )
-
-
-def _more_for_ig_numbers(stored: Stored) -> list[Any]:
-    head = "gain of IG + IDGI less that of Blur IG + IDGI"
-    return [trial_table(_more_for_ig(stored), {"Score": "{score}, {ranking}"}, head, "more", "less")]
-
-
-def _blur_below(stored: Stored) -> list[Trial]:
-    return measured(
-        (stored.difference(*at("idgi", score, 128), *at("blur-ig+idgi", score, 128)), conditions(score))
-        for score in SCORES
-    )
-
-
-def _blur_below_numbers(stored: Stored) -> list[Any]:
-    """In how many of the study's nets that is so, by its own tables; and ours."""
-    parts = []
-    for score in sorted({score for score, _ in study()}):
-        below = {model: values["blur-ig+idgi"] < values["idgi"] for model, values in study()[score, 128].items()}
-        residual = sum(below[model] for model in RESIDUAL)
-        parts.append(
-            f"{score}: {sum(below.values())} of {len(below)} ({residual} of the {len(RESIDUAL)} residual ones)"
-        )
-    rows = [
-        [
-            ", ".join(trial.conditions.values()),
-            str(trial.estimate.n),
-            signed(trial.estimate),
-            outcome_word(trial.outcome, "higher", "lower"),
-        ]
-        for trial in _blur_below(stored)
-    ]
-    heads = ["Score at 128 steps", "n", "IG + IDGI less Blur IG + IDGI", "IG + IDGI is"]
-    own = f"By the study's own tables it is so for these numbers of nets: {'; '.join(parts)}."
-    return [own, table(heads, rows)]
-
-
-_FACTS = {"whole": RUN, "finest": FINEST, "little": LITTLE}
-GROUP = Group(
-    "The number of steps",
-    [
-        *(
-            Claim(name, trials, numbers, facts=_FACTS)
-            for name, trials, numbers in (
-                ("claim-steps", _sensitivity, _sensitivity_numbers),
-                ("claim-more-steps", _more_is_better, _gain_numbers),
-                ("claim-few-steps", _little_after_32, lambda _: ["The table above has the gains."]),
-                ("claim-ig-gains-more", _more_for_ig, _more_for_ig_numbers),
-                ("claim-blur-steps", _blur_below, _blur_below_numbers),
+            rows.append([title, label(method), str(every[0].n), *map(shown, every)])
+            parts = ((8, 32), (32, 128), (8, 128))
+            gains.append(
+                [title, label(method), *(signed(stored.difference(*at(method, score, b, a))) for a, b in parts)]
             )
-        ),
-        truncated.CLAIM,
+    return [
+        table(["Score", "Method", "n", *(f"{count} steps" for count in STEPS)], rows),
+        table(["Gain", "Method", "8 to 32", "32 to 128", "8 to 128"], gains),
+    ]
+
+
+def equal_cost(stored: Stored) -> list[Any]:
+    """IDGI at fewer steps beside its base at 128, and at as many: insertion by sign."""
+    rows = []
+    for base, count in product(BASES, STEPS):
+        pair = [*at(idgi(base), ("insertion", "signed"), count), *at(base, ("insertion", "signed"), 128)]
+        less = stored.difference(*pair)
+        if less:
+            rows.append([label(base), f"{count + 1} for IDGI, 128 for {label(base)}", str(less.n), signed(less)])
+    return [table(["Base", "gradients per image", "n", "with IDGI minus alone"], rows)]
+
+
+def _truncated_numbers(stored: Stored) -> list[Any]:
+    rows = []
+    for (score, title), method in product(SCORES.items(), ("ig", "idgi")):
+        whole = at(method, score, *STEPS[:-1])
+        values = stored.together([*whole, *(column._replace(run=TRUNCATED) for column in whole)]) or []
+        for kind, some in (("whole", values[:4]), ("stops short", values[4:])):
+            if some:
+                rows.append([title, label(method), kind, str(some[0].n), *map(shown, some)])
+    return [table(["Score", "Method", "Path", "n", *(f"{count} steps" for count in STEPS[:-1])], rows)]
+
+
+_FACTS = {"whole": RUN, "finest": FINEST, "little": LITTLE, "short": TRUNCATED}
+GROUP = Group(
+    "steps",
+    "How many steps does a method need?",
+    [
+        Claim("claim-steps", _numbers, _FACTS, (RUN,)),
+        *(Claim(f"claim-{name}", facts=_FACTS, runs=(RUN,)) for name in ("more-steps", "few-steps", "ig-gains-more")),
+        Claim("claim-blur-steps", facts=_FACTS, runs=(FINEST,)),
+        Claim("claim-truncated", _truncated_numbers, _FACTS, (RUN, TRUNCATED)),
     ],
 )

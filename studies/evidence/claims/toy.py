@@ -4,9 +4,8 @@ from functools import partial
 from typing import Any
 
 from captum_ext.evaluation import Estimate
-from evidence.claim import Claim, Group
+from evidence.claim import Claim
 from evidence.stored import Stored, over_images, share
-from evidence.verdicts import Trial
 from evidence.words import label, shown, table
 
 NAME = "toy"
@@ -44,38 +43,34 @@ def _conventions(method: str) -> list[str]:
     return list(CONVENTIONS)[: 1 if method == "ig" else None]
 
 
-def _trials(method: str, at_distractor: int, at_plateau: int, stored: Stored) -> list[Trial]:
-    """The signs say on which side of the bound the paper puts the method."""
+def agrees(method: str, stored: Stored) -> list[bool]:
+    """Whether the method is where the paper puts it, above (1) or below (-1) the bound, test by test."""
     rows = stored.frame(NAME)
+    tests = tuple(zip((distractor, plateau), SIGNS[method], strict=True))
     return [
-        Trial(estimate(rows, method, convention), {"test": test, "patterns": convention}, sign, BOUND)
+        sign * (estimate(rows, method, convention).value - BOUND) > 0
         for convention in (_conventions(method) if rows is not None else [])
-        for test, estimate, sign in (("distractor", distractor, at_distractor), ("plateau", plateau, at_plateau))
+        for estimate, sign in tests
     ]
 
 
 def _numbers(method: str, stored: Stored) -> list[Any]:
     rows = stored.frame(NAME)
+    measures = (distractor, plateau, distance)
     lines = [
         [
             label(method),
-            "-" if method == "ig" else CONVENTIONS[convention],
-            *(shown(estimate(rows, method, convention)) for estimate in (distractor, plateau, distance)),
+            "-" if method == "ig" else CONVENTIONS[kind],
+            *(shown(measure(rows, method, kind)) for measure in measures),
         ]
-        for convention in _conventions(method)
+        for kind in _conventions(method)
     ]
     heads = ["Method", "Patterns", "distractor's share", "signal on the plateau (y = 1)", "before it: distance from y"]
     return [table(heads, lines)]
 
 
-GROUP = Group(
-    "Two stress tests: the plateau and the distractor",
-    [
-        Claim(name, partial(_trials, method, *signs), partial(_numbers, method), facts={"bound": BOUND})
-        for name, method, signs in (
-            ("claim-toy-ig", "ig", (1, 1)),
-            ("claim-toy-pa", "patternattribution", (-1, -1)),
-            ("claim-toy-pgig", "pgig", (-1, 1)),
-        )
-    ],
-)
+SIGNS = {"ig": (1, 1), "patternattribution": (-1, -1), "pgig": (-1, 1)}
+CLAIMS = [
+    Claim(f"claim-toy-{name}", partial(_numbers, method), {"bound": BOUND, "agree": partial(agrees, method)}, (NAME,))
+    for name, method in (("ig", "ig"), ("pa", "patternattribution"), ("pgig", "pgig"))
+]

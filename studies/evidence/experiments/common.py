@@ -14,7 +14,6 @@ from torch import Tensor
 from captum_ext.metrics import rank_correlation
 
 RESULTS = Path(__file__).parents[1] / "results"
-RUNS = Path(__file__).parents[1] / "runs"  # not committed
 _PACKAGES = ("captum_ext", "captum", "torch")
 
 Row = dict[str, Any]
@@ -61,9 +60,3 @@ def write(folder: Path, name: str, rows: Sequence[Mapping[str, Any]], settings: 
     versions = {package: version(package) for package in _PACKAGES}
     known = {**settings, "rows": len(rows), "threads": torch.get_num_threads(), "versions": versions}
     (folder / f"{name}.settings.json").write_text(json.dumps(known, indent=1) + "\n")
-
-
-def read(path: Path) -> list[Row]:
-    """The rows of a CSV file, as text."""
-    with path.open(newline="") as file:
-        return list(csv.DictReader(file))

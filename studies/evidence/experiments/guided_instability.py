@@ -1,13 +1,10 @@
 """Guided IG against itself: gradients with a little noise, another batch shape, another number of threads.
 
-IG and IDGI along the straight path are compared by the same changes. ``--batches 1`` does one more batch of photographs
-and stops; the results are of those that are done.
+IG and IDGI along the straight path are compared by the same changes.
 """
 
-import os
 from collections.abc import Callable, Sequence
 from functools import partial
-from pathlib import Path as File
 from typing import Any
 
 import torch
@@ -71,36 +68,25 @@ def compare(
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    parser = common.options(__doc__, photographs=True)
-    parser.add_argument("--batches", type=int, help="how many batches to do at most (default: all)")
-    options = parser.parse_args(arguments)
+    options = common.options(__doc__, photographs=True).parse_args(arguments)
     classifier = load("efficientnet-lite0", None)
     images = explained(options.images)[: options.count]
     black = baselines.black(read_picture(str(images[0].path)), classifier.transform)
-    folder = common.RUNS / "guided_instability"
-    starts = range(0, len(images), BATCH)
-    parts = {folder / f"{len(images)}-{at // BATCH}.csv": images[at : at + BATCH] for at in starts}
-    # Under torchrun its processes share the batches; once more alone then collects what all have done.
-    rank, count = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
-    left: list[File] = [file for file in list(parts)[rank::count] if not file.is_file()][: options.batches]
-    for file in left:
-        some = parts[file]
-        inputs = next(batches(some, classifier.transform))
-        names, is_first = [image.name for image in some], file is next(iter(parts))
-        rows = compare(classifier.model, names, inputs, black.expand_as(inputs), labels(some), repeat=is_first)
-        common.write(file.parent, file.stem, rows, {"steps": STEPS})
-        print(f"{file.stem} of {len(parts)}", flush=True)
-    done = [file for file in parts if file.is_file()]
+    rows: list[common.Row] = []
+    for at, inputs in enumerate(batches(images, classifier.transform)):
+        some = images[at * BATCH : at * BATCH + len(inputs)]
+        names = [image.name for image in some]
+        rows += compare(classifier.model, names, inputs, black.expand_as(inputs), labels(some), repeat=at == 0)
     settings = {
         "model": "efficientnet-lite0",
-        "images": sum(len(parts[file]) for file in done),
+        "images": len(images),
         "steps": STEPS,
         "baseline": "black",
         "explained": "the label's probability",
         "batch": BATCH,
         "noise": "each gradient entry times 1 + noise n, n standard normal",
     }
-    common.write(options.results, "guided_instability", [row for file in done for row in common.read(file)], settings)
+    common.write(options.results, "guided_instability", rows, settings)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,6 @@ in both; from z = 1 on it is on a plateau. A method should give x1 what is due t
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import torch
@@ -48,20 +47,6 @@ def explained() -> dict[str, Tensor]:
     return found
 
 
-def summary(maps: Tensor, z: Tensor) -> dict[str, float]:
-    """What a method gives to the distractor; whether the signal gets y(z) - y(0) = z before the plateau; and there."""
-    plateau = z > PLATEAU
-    return {
-        "distractor's share of all": common.short((maps[:, 1].abs().sum() / maps.abs().sum()).item()),
-        "largest |distractor|": common.short(maps[:, 1].abs().max().item()),
-        "signal before the plateau, rms distance from z": common.short(
-            (maps[:, 0] - z)[~plateau].square().mean().sqrt().item()
-        ),
-        "signal on the plateau, least": common.short(maps[plateau, 0].min().item()),
-        "signal on the plateau, mean": common.short(maps[plateau, 0].mean().item()),
-    }
-
-
 def main(arguments: Sequence[str] | None = None) -> None:
     given = common.options(__doc__, photographs=False).parse_args(arguments)
     (z, x), found = data(), explained()
@@ -72,11 +57,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         dict(zip(columns, map(common.short, values), strict=True))
         for values in zip(*(column.tolist() for column in columns.values()), strict=True)
     ]
-    settings: dict[str, Any] = {"steps": STEPS, "rule": RULE, "baseline": "zeros", "plateau": f"z > {PLATEAU}"}
-    settings["summary"] = {name: summary(maps, z) for name, maps in found.items()}
+    settings = {"steps": STEPS, "rule": RULE, "baseline": "zeros", "plateau": f"z > {PLATEAU}"}
     common.write(given.results, "toy", rows, settings)
-    for name, numbers in settings["summary"].items():
-        print(name, numbers)
 
 
 if __name__ == "__main__":

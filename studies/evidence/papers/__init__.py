@@ -4,7 +4,6 @@ import csv
 import functools
 from pathlib import Path
 
-RESIDUAL = ("MobileNetV2", "ResNet50V2", "ResNet101V2", "ResNet152V2")  # of the study's ten nets
 BASES = ("ig", "guided-ig", "blur-ig")
 SIX = ("ig", "idgi", "guided-ig", "guided-ig+idgi", "blur-ig", "blur-ig+idgi")
 
