@@ -306,6 +306,15 @@ def test_the_grid_of_a_comparison(attributions, image):
     assert [len(ax.images) for ax in mine] == [1] * 5
 
 
+@pytest.mark.parametrize("panels", [1, 2, 3, 4, 6, 7])
+def test_type_is_readable_where_a_comparison_is_390_pixels_wide(attributions, panels):
+    figure = compare({f"map {k}": attributions for k in range(panels)}, style="overlay", sigma=1)
+    pixels_per_point = min(390 / 72 / figure.get_size_inches()[0], 1)
+    texts = [text for ax in figure.axes if ax.images for text in texts_of(ax) if text.get_text()]
+    assert len(texts) > panels
+    assert all(text.get_fontsize() * pixels_per_point >= 9.5 for text in [*texts, *figure.texts])
+
+
 def test_mistakes_in_comparisons(attributions, image):
     for maps, error, message in (
         ([attributions], TypeError, "expected a dictionary"),

@@ -90,7 +90,7 @@ def bars(
         )
     ax.axvline(0, color="0.3", linewidth=1)
     low, high = min(0.0, *lengths), max(0.0, *lengths)
-    room = 0.25 * (high - low) or 1.0  # for the numbers at the ends
+    room = 0.3 * (high - low) or 1.0  # for the numbers at the ends
     ax.set_xlim(low - room * (low < 0), high + room * (high > 0 or low == 0))
     name_rows(ax, labels)
     ax.tick_params(labelsize=LABEL)
