@@ -16,7 +16,7 @@ from benchmarks.contenders import pair_model, saliency
 from captum_ext.evaluation import METRICS
 from captum_ext.evaluation.batch_maps import compute_maps
 from captum_ext.evaluation.inputs import ImageBatch, ProbabilityModel
-from captum_ext.evaluation.metric_registry import MapSet, MetricContext, Patches
+from captum_ext.evaluation.metric import MapSet, MetricContext, Patches
 from captum_ext.metrics import information_curve
 
 METHODS = ["ig", "idgi", "guided-ig", "guided-ig+idgi", "blur-ig", "blur-ig+idgi"]

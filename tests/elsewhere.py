@@ -13,6 +13,8 @@ from torch.utils._pytree import tree_leaves, tree_map
 # The one device besides the CPU that every build of torch can differentiate on. What is there has data all the same.
 DEVICE = torch.device("meta")
 
+_has_float64 = [False]
+
 
 class Elsewhere(Tensor):
     """A tensor on the pretended device, which mixes with no other and has no float64, as MPS."""
@@ -22,7 +24,7 @@ class Elsewhere(Tensor):
 
     @staticmethod
     def __new__(cls, values: Tensor) -> Elsewhere:
-        if values.dtype == torch.float64:
+        if values.dtype == torch.float64 and not _has_float64[-1]:
             raise TypeError(
                 "Cannot convert a MPS Tensor to float64 dtype as the MPS framework doesn't support float64."
             )
@@ -86,10 +88,14 @@ class _Listed(TorchFunctionMode):
 
 
 @contextmanager
-def pretended():
-    """Inside it, the pretended device is one that torch knows."""
-    with _Made(), _Listed():
-        yield
+def pretended(float64: bool = False):
+    """Inside it, the pretended device is one that torch knows, as MPS without float64 or as CUDA with it."""
+    _has_float64.append(float64)
+    try:
+        with _Made(), _Listed():
+            yield
+    finally:
+        _has_float64.pop()
 
 
 class Move(torch.autograd.Function):

@@ -11,6 +11,7 @@ from torch import Tensor
 from captum_ext._engine.forward_args import WithoutRows
 from captum_ext._utils._captum import format_additional_forward_args
 from captum_ext._utils.numbers import is_boolean, is_integer, is_number
+from captum_ext._utils.targets import index_bounds, remember_bounds
 from captum_ext._utils.tensors import Tensors, sum_dtype
 from captum_ext._utils.types import BaselineType, TargetType
 
@@ -18,6 +19,9 @@ PUT_EXAMPLES_FIRST = (
     "If dimension 1 counts the examples, as in the initial state (layers, B, H) of a recurrent network, put them "
     "first: give state.transpose(0, 1), and lambda x, state: model(x, state.transpose(0, 1).contiguous()) as "
     "forward_func."
+)
+_SEVERAL_BASELINES = (
+    "For the mean over several baselines, write captum_ext.attr.Expected(method, baselines).attribute(inputs, ...)."
 )
 
 
@@ -94,6 +98,11 @@ def format_baselines(
     """
     if baselines is None:
         return None
+    if isinstance(baselines, list):
+        raise TypeError(
+            "baselines: expected a tensor, a number or a tuple of these, one per input; got a list of "
+            f"{len(baselines)}. {_SEVERAL_BASELINES}"
+        )
     entries = baselines if isinstance(baselines, tuple) else (baselines,)
     if len(entries) != len(inputs):
         raise ValueError(
@@ -129,6 +138,8 @@ def _format_baseline(baseline: object, like: Tensor, dtype: torch.dtype) -> Tens
         raise ValueError(
             f"baselines: expected a number, or a tensor of shape {tuple(like.shape)} or "
             f"{(1, *like.shape[1:])}, got {tuple(baseline.shape)}."
+            + f" {_SEVERAL_BASELINES}"
+            * (baseline.dim() == like.dim() and baseline.shape[1:] == like.shape[1:])
         )
     return expanded
 
@@ -158,7 +169,7 @@ def format_target(target: object, inputs: Tensors) -> TargetType:
                 f"target: expected one index, or one for each of {examples} examples, shape ({examples},); got "
                 f"shape {tuple(target.shape)}."
             )
-        return target.to(inputs[0].device, torch.long)
+        return _on_device(target.detach(), inputs[0].device)
     if isinstance(target, list):
         if len(target) != examples:
             raise ValueError(
@@ -166,11 +177,27 @@ def format_target(target: object, inputs: Tensors) -> TargetType:
             )
         if not all(isinstance(entry, tuple) or is_integer(entry) for entry in target):
             raise TypeError(f"target: expected a list of ints or of tuples of ints, got {target[:6]}.")
+        if target and all(map(is_integer, target)):
+            indices = list(map(int, target))
+            return indices[0] if examples == 1 else _on_device(_as_tensor(indices), inputs[0].device)
         return [entry if isinstance(entry, tuple) else int(entry) for entry in target]  # type: ignore[return-value]
     raise TypeError(
         f"target: expected an int, a tuple of ints, a tensor or a list of them, got {type(target).__name__}. Write "
         "target.tolist() for an array."
     )
+
+
+def _as_tensor(indices: list[int]) -> Tensor:
+    try:
+        return torch.tensor(indices, dtype=torch.long, device="cpu")
+    except (OverflowError, RuntimeError):
+        raise ValueError(f"target: expected indices of 64 bits, got {max(indices, key=abs)}.") from None
+
+
+def _on_device(indices: Tensor, device: torch.device) -> Tensor:
+    """A copy of one index per example on the inputs' device, with bounds that no pass has to read there."""
+    copy = indices.to(device, torch.long, non_blocking=True, copy=True)
+    return remember_bounds(copy, index_bounds(indices)) if len(indices) else copy
 
 
 def format_forward_args(arguments: object, inputs: Tensors) -> tuple[Any, ...] | None:

@@ -11,11 +11,12 @@ import torch
 from torch import Tensor, nn
 
 from captum_ext._engine.activations import LayerHooks
-from captum_ext._engine.forward_args import ForwardArgs, repeated, rows_of
-from captum_ext._engine.gradients import GradientFunc, check_outputs, compute_gradients, select_target
+from captum_ext._engine.forward_args import ForwardArgs, repeated, rows_of, select_rows
+from captum_ext._engine.gradients import GradientFunc, OutputError, check_outputs, compute_gradients, select_target
 from captum_ext._engine.memory_format import MemoryFormats, in_layouts
 from captum_ext._utils._captum import expand_target
 from captum_ext._utils.devices import has_float64, run
+from captum_ext._utils.targets import derived_indices
 from captum_ext._utils.tensors import Tensors, by_example, float_dtype, sum_dtype
 from captum_ext._utils.types import TargetType
 
@@ -46,6 +47,7 @@ class Evaluator:
         self._forward_func = forward_func
         self._gradient_func = gradient_func
         self._target = target
+        self._repeated_targets: dict[int, TargetType] = {}  # by the number of points of each example
         self._args = self._all_args = additional_forward_args  # of these rows, and of all examples
         self._inputs = inputs  # of all examples
         self._needs_values = needs_values
@@ -70,8 +72,9 @@ class Evaluator:
     def rows(self, rows: slice | Tensor) -> Evaluator:
         """The evaluator for some of the examples: a slice, or their indices."""
         some = copy.copy(self)
+        some._repeated_targets = {}
         if isinstance(self._target, Tensor):
-            some._target = self._target[rows]
+            some._target = derived_indices(select_rows(self._target, rows), self._target)
         elif isinstance(self._target, list):
             chosen = range(len(self._target))[rows] if isinstance(rows, slice) else rows.tolist()
             some._target = [self._target[index] for index in chosen]  # type: ignore[assignment]
@@ -82,6 +85,7 @@ class Evaluator:
         """The evaluator of the same function for other targets: an int, or a tensor (B,)."""
         other = copy.copy(self)
         other._target = target
+        other._repeated_targets = {}
         return other
 
     def with_function(self, function: Callable[..., Tensor]) -> Evaluator:
@@ -97,6 +101,7 @@ class Evaluator:
         other = copy.copy(self)
         other._forward_func = partial(_layer_output, self._forward_func, layer)
         other._target = None
+        other._repeated_targets = {}
         return other
 
     def of_output(self, function: Callable[..., Tensor], *arguments: Tensor) -> Evaluator:
@@ -106,6 +111,7 @@ class Evaluator:
         other._gradient_func = compute_gradients
         other._args = (*(self._args or ()), *arguments)
         other._target = None
+        other._repeated_targets = {}
         other._any_gradient = [False]
         return other
 
@@ -114,7 +120,15 @@ class Evaluator:
 
         The next pass may overwrite the gradients unless ``keep`` is set.
         """
-        return self._formats.attempt(lambda: self._evaluate(points, keep))
+        try:
+            return self._formats.attempt(lambda: self._evaluate(points, keep))
+        except OutputError as error:
+            steps, rows = points[0].shape[:2]
+            examples = len(self._inputs[0])
+            some = "your batch of" if rows == examples else f"{rows} examples of your batch of"
+            raise ValueError(
+                f"{error} The {steps * rows} rows are {some} {examples}, at {steps} points each."
+            ) from error
 
     def at(self, points: Tensors) -> tuple[Tensor, Tensors]:
         """F (B,) and its gradients at one point (B, ...) of each example; copies."""
@@ -127,7 +141,7 @@ class Evaluator:
     def _evaluate(self, points: Tensors, copy: bool) -> tuple[Tensor | None, Tensors]:
         steps, rows = points[0].shape[:2]
         flat = self._as_inputs(tuple(point.flatten(0, 1) for point in points))
-        target = expand_target(self._target, steps)
+        target = self._repeated_target(steps)
         recorder = _OutputRecorder(self._forward_func, self._create_graph) if self._needs_values else None
         with torch.enable_grad():
             gradients = self._gradient_func(
@@ -146,6 +160,15 @@ class Evaluator:
             torch.zeros_like(point) if gradient is None else self._widen(gradient, point, copy).reshape(point.shape)
             for gradient, point in zip(gradients, points, strict=True)
         )
+
+    def _repeated_target(self, steps: int) -> TargetType:
+        """The target of each row of a pass, made once for all passes of this size."""
+        if steps not in self._repeated_targets:
+            target = expand_target(self._target, steps)
+            if isinstance(self._target, Tensor) and isinstance(target, Tensor):
+                target = derived_indices(target, self._target)
+            self._repeated_targets[steps] = target
+        return self._repeated_targets[steps]
 
     def check_gradient(self) -> None:
         """Check that there was a gradient in any pass; call this after all of them.

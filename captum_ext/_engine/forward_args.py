@@ -84,7 +84,12 @@ def _slice_argument(argument: Any, rows: slice | Tensor) -> Any:
     if isinstance(argument, WithoutRows):
         every = range(argument.examples)
         argument.check(list(every[rows] if isinstance(rows, slice) else rows.tolist()) == list(every))
-    return argument[rows] if isinstance(argument, Tensor) and argument.dim() else argument
+    return select_rows(argument, rows) if isinstance(argument, Tensor) and argument.dim() else argument
+
+
+def select_rows(tensor: Tensor, rows: slice | Tensor) -> Tensor:
+    """Some of the rows; the host does not wait for a copy of their indices."""
+    return tensor[rows if isinstance(rows, slice) else rows.to(tensor.device, non_blocking=True)]
 
 
 def _unwrap_argument(argument: Any) -> Any:

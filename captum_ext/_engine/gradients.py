@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -10,10 +10,15 @@ from torch import Tensor
 
 from captum_ext._utils._captum import select_targets
 from captum_ext._utils.devices import run
+from captum_ext._utils.targets import index_bounds
 from captum_ext._utils.tensors import Tensors
 from captum_ext._utils.types import TargetType
 
 GradientFunc = Callable[..., tuple[Tensor | None, ...]]
+
+
+class OutputError(ValueError):
+    """The output does not have one value for each row of a pass."""
 
 
 def compute_gradients(
@@ -75,22 +80,22 @@ def select_target(output: object, target: TargetType, rows: int) -> Tensor:
     """
     output = check_outputs(output, rows)
     shape = tuple(output.shape)
-    if isinstance(target, Tensor):
-        target = target.to(output.device)  # the outputs may be on another device than the inputs
     try:
         # For one index per row, Captum uses gather, whose own error on a GPU ends the CUDA context.
         index_per_row = isinstance(target, Tensor) or (isinstance(target, list) and isinstance(target[0], int))
         if index_per_row and output.dim() == 2:
-            indices = target if isinstance(target, Tensor) else torch.as_tensor(target, device="cpu")
-            if indices.min() < 0 or indices.max() >= output.shape[1]:
-                raise IndexError(f"indices go from 0 to {output.shape[1] - 1}")  # noqa: TRY301 -- reported below
-        selected = select_targets(output, target)
+            lowest, highest = index_bounds(target) if isinstance(target, Tensor) else (min(target), max(target))
+            if lowest < 0 or highest >= output.shape[1]:
+                wrong = lowest if lowest < 0 else highest
+                raise IndexError(f"indices go from 0 to {output.shape[1] - 1}, got {wrong}")  # noqa: TRY301 -- below
+        # The outputs may be on another device than the inputs.
+        selected = select_targets(output, target.to(output.device) if isinstance(target, Tensor) else target)
     except (AssertionError, IndexError, TypeError) as error:
         raise ValueError(
             f"target: {_abbreviate_target(target)} picks no entries of an output of shape {shape}: {error}"
         ) from error
     if selected.numel() != rows:
-        raise ValueError(
+        raise OutputError(
             f"target: expected one value for each of {rows} rows, got shape {tuple(selected.shape)} from an "
             f"output of shape {shape} and target {_abbreviate_target(target)}. Name the output to explain, as in "
             "target=3 for a classifier."
@@ -106,19 +111,28 @@ def check_outputs(output: object, rows: int) -> Tensor:
         ValueError: If it has another number of rows.
     """
     if not isinstance(output, Tensor):
-        raise TypeError(
-            f"forward_func: expected it to return a tensor, got {type(output).__name__}. Wrap it, as in "
-            "lambda x: model(x).logits."
-        )
+        raise TypeError(f"forward_func: expected it to return a tensor, got {_describe_output(output)}.")
     if output.is_complex():
         raise TypeError(f"forward_func: expected real outputs, got {output.dtype}. Explain their abs(), real or imag.")
     shape = tuple(output.shape)
     if not shape or shape[0] != rows:
-        raise ValueError(
+        raise OutputError(
             f"forward_func: expected one row of output for each of {rows} rows of input, got shape {shape}. A function "
             "that sums over its rows can't be explained."
         )
     return output
+
+
+def _describe_output(output: object) -> str:
+    """The type of an output that is not a tensor, its parts, and how to choose one."""
+    name = type(output).__name__
+    if isinstance(output, Mapping) and output:
+        keys = [str(key) for key in output]
+        key = "logits" if "logits" in keys else keys[0]
+        return f"{name} with the keys {', '.join(keys)}. Choose one, as in lambda x: model(x)[{key!r}]"
+    if isinstance(output, tuple | list) and output:
+        return f"{name} of {len(output)} values. Choose one, as in lambda x: model(x)[0]"
+    return f"{name}. Wrap it, as in lambda x: model(x).logits"
 
 
 def _abbreviate_target(target: TargetType) -> str:

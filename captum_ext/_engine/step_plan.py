@@ -54,6 +54,13 @@ class StepPlan(NamedTuple):
         if not self.tol > 0:
             raise ValueError(f"tol: expected a relative error above 0, such as 0.01, got {self.tol}.")
         check_positive("max_steps", self.max_steps)
+        if not self.adaptive:
+            for name, value, default in (("tol", self.tol, TOLERANCE), ("max_steps", self.max_steps, MAX_STEPS)):
+                if value != default:
+                    raise ValueError(
+                        f"{name}: has an effect with n_steps='auto' only, got {name}={value} and "
+                        f"n_steps={self.n_steps}. Write n_steps='auto', or leave out {name}."
+                    )
 
     def control(self, record: bool) -> FixedSteps | AdaptiveSteps:
         """The step control; ``record`` is whether to keep F along the path, which adaptive steps always do."""

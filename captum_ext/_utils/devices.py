@@ -20,6 +20,9 @@ _DEVICE_MISMATCH = re.compile(
     r"same device|two devices|expected device|weight type|Placeholder storage|is on (cpu|CPU|cuda|mps|GPU)"
 )
 
+_DTYPE_MISMATCH = re.compile(r"same dtype|expected scalar type|to have the same type|bias type|weight type")
+_INTEGERS_EXPECTED = re.compile(r"indices.*scalar types: Long, Int")
+
 
 def has_float64(device: torch.device) -> bool:
     """Whether a device computes in float64."""
@@ -47,12 +50,14 @@ def run(forward_func: Callable[..., Any], inputs: tuple[Tensor, ...], arguments:
     """Call a function with inputs and additional arguments.
 
     Raises:
-        ValueError: If its model and one of the arguments are on different devices.
+        ValueError: If its model and one of the arguments are on different devices, or the inputs have a dtype or a
+            shape that it can't take.
     """
     try:
         return run_forward(forward_func, inputs, None, arguments)
-    except RuntimeError as error:
+    except (RuntimeError, IndexError) as error:
         raise_device_mismatch(error, forward_func, inputs, arguments)
+        raise_input_mismatch(error, forward_func, inputs)
         raise
 
 
@@ -68,8 +73,37 @@ def explain_device_mismatch(
         raise
 
 
+def raise_input_mismatch(error: Exception, forward_func: Callable[..., Any], inputs: tuple[Tensor, ...]) -> None:
+    """Raise a ``ValueError`` if this is the error of a model that can't take such inputs."""
+    message = str(error)
+    if _INTEGERS_EXPECTED.search(message):
+        raise ValueError(
+            "inputs: the model looks up embeddings of integers, which can't be moved along a path. Explain the "
+            "embedding layer, as in LayerIntegratedGradients(model, model.embedding).attribute(ids, ...)."
+        ) from error
+    if "Can't call numpy()" in message:
+        raise ValueError(
+            "forward_func: converts tensors to NumPy, as predict_proba does, so it has no gradient. Write the model in "
+            "torch."
+        ) from error
+    if _DTYPE_MISMATCH.search(message):
+        roots = find_modules(forward_func).roots
+        dtypes = sorted({str(p.dtype) for module in roots for p in module.parameters() if p.is_floating_point()})
+        for tensor in inputs:
+            if dtypes and str(tensor.dtype) not in dtypes:
+                raise ValueError(
+                    f"inputs: expected the model's dtype {' or '.join(dtypes)}, got {tensor.dtype}. Write "
+                    f"inputs.to({dtypes[0]}), or model.to({tensor.dtype})."
+                ) from error
+    if all(tensor.dim() == 1 for tensor in inputs):
+        raise ValueError(
+            "inputs: one dimension, so each number is an example, and the model fails on these. For one example with "
+            f"many features, write inputs.unsqueeze(0). ({message.splitlines()[0]})"
+        ) from error
+
+
 def raise_device_mismatch(
-    error: RuntimeError, forward_func: Callable[..., Any], inputs: tuple[Tensor, ...], arguments: Any
+    error: Exception, forward_func: Callable[..., Any], inputs: tuple[Tensor, ...], arguments: Any
 ) -> None:
     """Raise a ``ValueError`` if this is the error of a model and a tensor on different devices."""
     if not _DEVICE_MISMATCH.search(str(error)):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from uuid import uuid4
@@ -32,3 +34,23 @@ def replace_file(path: Path, content: bytes) -> None:
         with suppress(OSError):
             part.unlink()
         raise
+
+
+def file_names(names: Iterable[str], default: str) -> list[str]:
+    """A name for a file for each name, without a suffix, unique even in file systems that ignore case.
+
+    Args:
+        names: Arbitrary names.
+        default: For names without a character that file names can have.
+    """
+    chosen: list[str] = []
+    taken: set[str] = set()
+    for original in names:
+        plain = re.sub(r"[^a-zA-Z0-9.+-]+", "_", original).strip("._")[:60] or default
+        name, k = plain, 1
+        while name.lower() in taken:
+            k += 1
+            name = f"{plain}_{k}"
+        taken.add(name.lower())
+        chosen.append(name)
+    return chosen

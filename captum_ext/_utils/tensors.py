@@ -40,3 +40,9 @@ def float_dtype(tensor: Tensor) -> torch.dtype:
 def sum_dtype(tensor: Tensor) -> torch.dtype:
     """The dtype of paths, sums and attributions: at least float32."""
     return torch.promote_types(float_dtype(tensor), torch.float32)
+
+
+def numbers_like(numbers: Sequence[float] | Sequence[Sequence[float]], like: Tensor) -> Tensor:
+    """Numbers as a tensor in the dtype and on the device of another; the host does not wait for the copy."""
+    # Made in float64 on the CPU, because some devices have no float64.
+    return torch.tensor(numbers, dtype=torch.float64, device="cpu").to(like.dtype).to(like.device, non_blocking=True)

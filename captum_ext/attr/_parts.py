@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from captum_ext._utils.numbers import is_boolean
+from captum_ext._utils.numbers import is_boolean, is_integer
 from captum_ext.backward.base import BackwardRule
 from captum_ext.paths import Path
 from captum_ext.quadratures import Quadrature
@@ -20,6 +20,11 @@ def check_parts(forward_func: object, path: object, quadrature: object, backward
     Raises:
         TypeError: If one has another type, or is a class instead of an instance.
     """
+    if hasattr(forward_func, "predict_proba") and not callable(forward_func):
+        raise TypeError(
+            f"forward_func: expected a torch model or function, got {type(forward_func).__name__}, whose predict_proba "
+            "has no gradient. Write the model in torch."
+        )
     if not callable(forward_func):
         raise TypeError(f"forward_func: expected a model or a function, got {type(forward_func).__name__}.")
     _check_instance("path", path, Path, "a path such as StraightPath() or BlurPath(max_sigma=20.0)")
@@ -27,6 +32,23 @@ def check_parts(forward_func: object, path: object, quadrature: object, backward
         _check_instance("quadrature", quadrature, Quadrature, "a quadrature such as ImportantDirection()")
     if backward is not None:
         _check_instance("backward", backward, BackwardRule, "a backward rule such as PatternRule(patterns)")
+
+
+def check_device_ids(device_ids: object) -> None:
+    """Refuse a part in the position of ``device_ids``.
+
+    Raises:
+        TypeError: If it is not a list of integers.
+    """
+    if device_ids is None or (isinstance(device_ids, list | tuple) and all(map(is_integer, device_ids))):
+        return
+    hint = ""
+    for name, kind in (("path", Path), ("quadrature", Quadrature), ("backward", BackwardRule)):
+        if isinstance(device_ids, kind):
+            hint = f" Write {name}={type(device_ids).__name__}(...)."
+    raise TypeError(
+        f"device_ids: expected a list of integers or None, got {type(device_ids).__name__}. Parts are named.{hint}"
+    )
 
 
 def check_input_factor(multiply_by_inputs: bool, quadratures: Iterable[Quadrature]) -> None:

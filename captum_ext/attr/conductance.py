@@ -25,6 +25,7 @@ from captum_ext._utils.devices import explain_device_mismatch
 from captum_ext._utils.tensors import Tensors
 from captum_ext._utils.types import BaselineType, TargetType, TensorOrTuple
 from captum_ext.attr._base import PathMethod
+from captum_ext.attr._parts import check_device_ids
 from captum_ext.attr.neuron import NeuronSelector, check_selector
 from captum_ext.backward.base import BackwardRule
 from captum_ext.paths import Path, StraightPath
@@ -80,6 +81,7 @@ class LayerConductance(PathMethod, captum.attr.LayerConductance):
     ) -> None:
         """See the class."""
         format_layers(layer)
+        check_device_ids(device_ids)
         LayerAttribution.__init__(self, forward_func, layer, device_ids)  # type: ignore[type-var]
         rule = WeightedSum("riemann_trapezoid") if quadrature is None else quadrature
         PathMethod.__init__(self, forward_func, path, rule, backward, multiply_by_inputs=True)
@@ -228,6 +230,7 @@ class NeuronConductance(PathMethod, NeuronAttribution):
         quadrature: Quadrature | None = None,
     ) -> None:
         """See the class."""
+        check_device_ids(device_ids)
         NeuronAttribution.__init__(self, forward_func, format_layers(layer)[0], device_ids)
         PathMethod.__init__(self, forward_func, path, quadrature, None, multiply_by_inputs)
         if self.quadrature.needs_values:

@@ -28,6 +28,7 @@ from captum_ext._utils.tensors import Tensors
 from captum_ext._utils.types import BaselineType, TargetType
 from captum_ext.attr._base import PathMethod
 from captum_ext.attr._noise_tunnel import refuse_noise_tunnel
+from captum_ext.attr._parts import check_device_ids
 from captum_ext.backward.base import BackwardRule
 from captum_ext.paths import Path, StraightPath
 from captum_ext.quadratures import Quadrature
@@ -85,6 +86,7 @@ class LayerPathAttribution(PathMethod, captum.attr.LayerIntegratedGradients):
         """See the class."""
         if layer is not None:  # TCAV sets the layer later
             format_layers(layer)
+        check_device_ids(device_ids)
         LayerAttribution.__init__(self, forward_func, layer, device_ids)  # type: ignore[type-var]
         PathMethod.__init__(self, forward_func, path, quadrature, backward, multiply_by_inputs)
 

@@ -18,6 +18,7 @@ from captum_ext._utils.devices import explain_device_mismatch
 from captum_ext._utils.numbers import is_boolean
 from captum_ext._utils.types import BaselineType, TensorOrTuple
 from captum_ext.attr._base import PathMethod
+from captum_ext.attr._parts import check_device_ids
 from captum_ext.backward.base import BackwardRule
 from captum_ext.paths import Path, StraightPath
 from captum_ext.quadratures import Quadrature
@@ -68,6 +69,7 @@ class NeuronPathAttribution(PathMethod, NeuronAttribution):
         multiply_by_inputs: bool = True,
     ) -> None:
         """See the class."""
+        check_device_ids(device_ids)
         NeuronAttribution.__init__(self, forward_func, _single_layer(layer), device_ids)
         PathMethod.__init__(self, forward_func, path, quadrature, backward, multiply_by_inputs)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import signal
 import threading
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import NoReturn
@@ -30,7 +31,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     open_closed_streams()
     code = 0
     try:
-        with _interruptible():
+        with _interruptible(), warnings.catch_warnings():
+            warnings.showwarning = _print_warning  # type: ignore[assignment]
             _run_command(arguments)
             flush_output()
     except BrokenPipeError:
@@ -46,11 +48,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return code
 
 
+def _print_warning(message: Warning | str, *details: object) -> None:
+    """Print a warning as one line, without the place in the code."""
+    print_error(f"warning: {' '.join(str(message).split())}")
+
+
 def _run_command(arguments: Sequence[str] | None) -> None:
     # Imported here: torch takes seconds, in which Ctrl-C must already be handled.
     from captum_ext.cli.evaluate import EvaluateCommand
     from captum_ext.cli.explain import ExplainCommand
     from captum_ext.cli.fit_patterns import FitPatternsCommand
+    from captum_ext.cli.options import number_formats
     from captum_ext.cli.report import ReportCommand
     from captum_ext.memory import keep_freed_memory
 
@@ -63,9 +71,11 @@ def _run_command(arguments: Sequence[str] | None) -> None:
         )
         command.add_arguments(sub)
         sub.set_defaults(run=command.run)
+    parser.set_defaults(tf32=False, deterministic=False)  # of commands without these options
     options = parser.parse_args(arguments)
     keep_freed_memory()
-    options.run(options)
+    with number_formats(options.tf32, options.deterministic):
+        options.run(options)
 
 
 class _Interrupt(KeyboardInterrupt):

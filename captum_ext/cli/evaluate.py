@@ -4,19 +4,28 @@ from __future__ import annotations
 
 import argparse
 import os
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 
+from captum_ext._utils.errors import UserError
 from captum_ext.cli import models
 from captum_ext.cli.command import Command
 from captum_ext.cli.console import print_line
 from captum_ext.cli.errors import CommandError
-from captum_ext.cli.options import add_device_option, parse_count, parse_device
+from captum_ext.cli.optimized import add_exact_option, optimize
+from captum_ext.cli.options import add_device_options, parse_count, parse_device
 from captum_ext.cli.pattern_files import load_patterns
+from captum_ext.vision.classifier import Classifier
+from captum_ext.vision.pictures import read
+from captum_ext.vision.probe import transformed
 
 if TYPE_CHECKING:
-    from captum_ext.evaluation import EvaluationConfig
+    from captum_ext.evaluation import EvaluationConfig, LabeledImage
 
 _MAX_COUNT = 1_000_000
 
@@ -34,7 +43,8 @@ class EvaluateCommand(Command):
     )
     epilog = (
         "Labels: a CSV file with columns file,class_index (labels.csv in the folder unless --labels names another), or "
-        "one folder per class. Images that can't be read are named in the results and skipped."
+        "one folder per class. Without labels, the predicted class of each image is explained. "
+        "Images that can't be read are named in the results and skipped."
     )
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
@@ -42,6 +52,11 @@ class EvaluateCommand(Command):
         parser.add_argument("output", metavar="RESULTS", help="the folder of results, new or to be resumed")
         parser.add_argument("--images", required=True, metavar="DIR", help="the folder of images")
         parser.add_argument("--labels", metavar="FILE", help="a CSV file: file,class_index (default: DIR/labels.csv)")
+        parser.add_argument(
+            "--masks",
+            metavar="DIR",
+            help="masks of the objects, for the metrics of localization: PNG files with the images' names",
+        )
         parser.add_argument(
             "--models",
             default=models.DEFAULT_MODEL,
@@ -67,7 +82,6 @@ class EvaluateCommand(Command):
         for option, default, text in (
             ("--steps", "32", "comma-separated numbers of steps"),
             ("--steps-protocol", "corrected", "corrected or reference"),
-            ("--target", "label", "label, which excludes misclassified images, or predicted"),
             ("--baseline", "black", "start of straight and guided paths"),
             ("--batch-size", "8", "images per batch"),
             ("--references", "49", "baselines of Expected Gradients"),
@@ -78,9 +92,14 @@ class EvaluateCommand(Command):
             ("--seed", "0", "for random masks, noise and maps"),
         ):
             parser.add_argument(option, default=default, help=f"{text} (default: %(default)s)")
+        parser.add_argument(
+            "--target",
+            help="label, which excludes misclassified images, or predicted (default: label if the images have labels)",
+        )
         parser.add_argument("--threads", help="threads of each process (default: torch's)")
         parser.add_argument("--first", metavar="N", help="only N images, evenly spaced by name")
-        add_device_option(parser)
+        add_exact_option(parser)
+        add_device_options(parser)
 
     def run(self, arguments: argparse.Namespace) -> None:
         """Evaluate.
@@ -89,8 +108,11 @@ class EvaluateCommand(Command):
             CommandError, UserError: If an argument can't be used.
         """
         from captum_ext.evaluation import evaluate, find_images
+        from captum_ext.evaluation.run_setup import uses_masks
 
         config = _evaluation_config(arguments)
+        if arguments.masks is not None and not uses_masks(config):
+            raise CommandError(f"--masks {arguments.masks}: no metric in --metrics uses it, such as localization-auc")
         if arguments.threads is not None:
             torch.set_num_threads(parse_count("--threads", arguments.threads, 1024))
         device = parse_device(_local_device(arguments.device))
@@ -101,10 +123,18 @@ class EvaluateCommand(Command):
         classifiers = {name: models.load(name, weights.get(name)) for name in names}
         for classifier in classifiers.values():
             classifier.model.to(device)
-        images = find_images(arguments.images, arguments.labels)
+        images = find_images(arguments.images, arguments.labels, arguments.masks)
+        if arguments.target is None and any(image.label is None for image in images):
+            config = replace(config, target="predicted")
+            if os.environ.get("RANK", "0") == "0":
+                print_line(f"{arguments.images}: no labels, so the class that the model predicts is explained")
         if arguments.first is not None:
             count = min(len(images), parse_count("--first", arguments.first, _MAX_COUNT))
             images = [images[k * len(images) // count] for k in range(count)]
+        if not arguments.exact and not _needs_own_layers(config):
+            for name in names:
+                if name not in patterns:
+                    classifiers[name] = _optimize(name, classifiers[name], images, device)
         summary = evaluate(
             {name: (classifier.model, classifier.transform) for name, classifier in classifiers.items()},
             images,
@@ -122,7 +152,34 @@ class EvaluateCommand(Command):
                 f"{name}: {summary.n_explained[name]} images explained, {summary.n_misclassified[name]} misclassified "
                 f"and excluded, {len(summary.unreadable_images)} unreadable"
             )
+        for paragraph in _findings(arguments.output):
+            print_line(paragraph)
         print_line(f"results in {arguments.output}; tables and figures: captum-ext report {arguments.output}")
+
+
+def _needs_own_layers(config: EvaluationConfig) -> bool:
+    """Whether a metric randomizes the model's layers one by one, among them BatchNorm."""
+    return any(metric.split(":")[0] == "randomization" for metric in config.metrics)
+
+
+def _optimize(name: str, classifier: Classifier, images: Sequence[LabeledImage], device: torch.device) -> Classifier:
+    """The classifier with BatchNorm folded, which is compared on the first image that can be read."""
+    for image in images:
+        try:
+            tensor = transformed(image.name, partial(classifier.transform, read(str(image.path))))
+        except UserError:  # the evaluation reports it
+            continue
+        return optimize(name, classifier, tensor.to(device))
+    return classifier
+
+
+def _findings(output: str) -> list[str]:
+    from captum_ext.evaluation import Results, ScoreTable
+    from captum_ext.evaluation.reporting.findings import findings
+
+    results = Results(Path(output))
+    frame = results.read(["model", "image", "method", "steps", "score", "variant", "value"])
+    return findings(ScoreTable(frame.assign(curve=None), results.settings()))
 
 
 def _local_device(device: str | None) -> str | None:
@@ -139,7 +196,7 @@ def _evaluation_config(arguments: argparse.Namespace) -> EvaluationConfig:
     values: dict[str, Any] = {
         "steps": tuple(parse_count("--steps", number, _MAX_COUNT) for number in _split_list(arguments.steps)),
         "steps_protocol": arguments.steps_protocol,
-        "target": arguments.target,
+        "target": arguments.target or "label",
         "baseline": arguments.baseline,
         "generator": parse_count("--seed", arguments.seed, _MAX_COUNT, minimum=0),
     }

@@ -2,52 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from captum_ext._utils.files import replace_file
+from captum_ext._utils.text import clip
 from captum_ext.cli.errors import CommandError
-from captum_ext.cli.explain_methods import ImageMap
-from captum_ext.visualization import SMALL, overlay, panels, png, set_title
+from captum_ext.cli.explanation import AttributionMap, ImageExplanation
+from captum_ext.cli.map_styles import LEGENDS, STYLES
+from captum_ext.visualization import SMALL, panels, png, set_title
+
+_MAX_NAME = 34  # characters that fit above a panel
 
 
-@dataclass(frozen=True)
-class AttributionMap:
-    """One method's map of an image, and the seconds that it took."""
-
-    title: str
-    result: ImageMap
-    seconds: float
-
-    @property
-    def caption(self) -> str:
-        """The run time and the completeness error."""
-        if self.result.delta is None:
-            return f"{self.seconds:.1f} s, not complete with patterns"
-        delta = self.result.delta.item()
-        change = abs(self.result.attributions.sum().item() - delta)
-        share = f" ({abs(delta) / change:.1%})" if change > 1e-3 else ""
-        return f"{self.seconds:.1f} s, completeness error {abs(delta):.3f}{share}"
-
-
-@dataclass(frozen=True)
-class ImageExplanation:
-    """An image (H, W, 3) in [0, 1], the class that is explained, and the maps."""
-
-    name: str
-    category: str
-    target: int
-    probability: float
-    pixels: NDArray[np.floating[Any]]
-    maps: list[AttributionMap]
-
-
-def draw(explanations: list[ImageExplanation], output: Path, settings: str) -> None:
-    """Write one row of panels per image.
+def draw(explanations: list[ImageExplanation], output: Path, settings: str, style: str) -> None:
+    """Write one row of panels per image and class.
 
     Raises:
         CommandError: If the file can't be written.
@@ -61,27 +30,36 @@ def draw(explanations: list[ImageExplanation], output: Path, settings: str) -> N
     for row, explanation in enumerate(explanations):
         first = row * (-(-columns // across)) * across
         flat[first].imshow(explanation.pixels)
-        category = f"{explanation.category} ({explanation.target}), p = {explanation.probability:.3f}"
-        set_title(flat[first], explanation.name, category)
+        category = f"{clip(explanation.category, _MAX_NAME - 10)} ({explanation.target})"
+        note = f"{category}, p = {explanation.probability:.3f}"
+        set_title(flat[first], clip(explanation.name, _MAX_NAME), note)
         for panel, each in zip(flat[first + 1 :], explanation.maps, strict=False):
-            set_title(panel, each.title, each.caption)
-            overlay(each.result.attributions, explanation.pixels, legend=False, ax=panel)
+            STYLES[style](panel, explanation.pixels, each.pixels())
+            set_title(panel, each.title, f"{each.cost}\n{each.accuracy}")
         if has_diagnostics:
             _plot_path_values(flat[first + 1 + len(explanation.maps)], explanation.maps)
     set_title(figure, settings)
-    signal = any(each.title == "PatternNet" for each in explanations[0].maps)
+    signal = any(each.method == "patternnet" for each in explanations[0].maps)
     figure.supxlabel(
-        "Red supports the class, blue opposes it; each map has its own scale. Completeness error: the difference "
-        "between the map's sum and the change\nof the class's probability from the path's start to the image. "
-        "For IDGI it is 0 by construction and says nothing about accuracy."
+        f"{LEGENDS[style]} Completeness error: the difference between the map's sum and the change\nof the output from "
+        "the path's start to the image. IDGI's sum is exact for any number of steps, so its caption has the estimated "
+        "error of the map."
         + ("\nPatternNet's map is a signal in the units of the input, not a share of the output." * signal),
         fontsize=SMALL,
     )
-    picture = png(figure, dpi=150)
+    write_file(output, png(figure, dpi=150), f"--output {output}")
+
+
+def write_file(path: Path, content: bytes, option: str) -> None:
+    """Write a file, or leave the old one.
+
+    Raises:
+        CommandError: If it can't be written.
+    """
     try:
-        replace_file(output, picture)
+        replace_file(path, content)
     except OSError as error:
-        raise CommandError(f"--output {output}: can't be written ({error.strerror})") from error
+        raise CommandError(f"{option}: can't be written ({error.strerror})") from error
 
 
 def _plot_path_values(panel: Any, maps: list[AttributionMap]) -> None:
@@ -90,7 +68,7 @@ def _plot_path_values(panel: Any, maps: list[AttributionMap]) -> None:
     by_path: dict[str, AttributionMap] = {}
     for each in maps:
         if each.result.diagnostics is not None:
-            by_path.setdefault("IG" if each.title == "IDGI" else each.title.removesuffix(" + IDGI"), each)
+            by_path.setdefault("IG" if each.method == "idgi" else each.title.removesuffix(" + IDGI"), each)
     for each in by_path.values():
         diagnostics = each.result.diagnostics
         assert diagnostics is not None, "in the dictionary only if it has some"
@@ -100,7 +78,7 @@ def _plot_path_values(panel: Any, maps: list[AttributionMap]) -> None:
             label=each.title,
             linewidth=1.2,
         )
-    panel.set_title("p along the paths: attributions\ncome from where it changes", fontsize=9)
+    panel.set_title("the output along the paths: attributions\ncome from where it changes", fontsize=9)
     panel.set_xlabel("start of the path (0) to the image (1)", fontsize=8)
     panel.tick_params(labelsize=7)
     panel.legend(fontsize=7, frameon=False)

@@ -16,7 +16,7 @@ from captum_ext.cli import models
 from captum_ext.cli.command import Command
 from captum_ext.cli.console import print_error, print_line
 from captum_ext.cli.errors import CommandError, command_errors
-from captum_ext.cli.options import add_device_option, parse_count, parse_device, parse_output
+from captum_ext.cli.options import add_device_options, parse_count, parse_device, parse_output
 from captum_ext.patterns import PatternFitter, Patterns, signal_quality
 from captum_ext.patterns.fit import Choice
 from captum_ext.vision.classifier import Transform
@@ -51,7 +51,7 @@ class FitPatternsCommand(Command):
         )
         parser.add_argument("--batch-size", default="16", help="images per batch (default: %(default)s)")
         parser.add_argument("--quality", action="store_true", help="print each layer's signal quality; a second pass")
-        add_device_option(parser)
+        add_device_options(parser)
 
     def run(self, arguments: argparse.Namespace) -> None:
         """Fit the patterns and write them.
@@ -62,7 +62,7 @@ class FitPatternsCommand(Command):
         if arguments.estimator not in get_args(Choice):
             raise CommandError(f"--estimator {arguments.estimator}: expected one of {', '.join(get_args(Choice))}")
         batch_size = parse_count("--batch-size", arguments.batch_size, _MAX_BATCH_SIZE)
-        output = parse_output(arguments.output, ".safetensors")
+        output = parse_output(arguments.output, (".safetensors",))
         files = image_files("--images", arguments.images)
         device = parse_device(arguments.device)
         classifier = models.load(arguments.model, arguments.weights)

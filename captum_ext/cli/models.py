@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import difflib
 import importlib
 import sys
 from pathlib import Path
@@ -12,21 +11,24 @@ from typing import Any
 import torch
 from torch import nn
 
+from captum_ext._utils.text import did_you_mean
 from captum_ext.cli.errors import CommandError
 from captum_ext.vision.classifier import Classifier
 
 DEFAULT_MODEL = "efficientnet-lite0"
 _LITE_SIDES = {"0": 224, "1": 240, "2": 260}
+LITE_MODELS = tuple(f"efficientnet-lite{number}" for number in _LITE_SIDES)
 
 
 def add_model_options(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of :func:`load`."""
     parser.add_argument(
+        "-m",
         "--model",
         default=DEFAULT_MODEL,
         help="efficientnet-lite0, a torchvision classifier, or module:function (default: %(default)s)",
     )
-    parser.add_argument("--weights", help="a checkpoint file, or the name of torchvision weights")
+    parser.add_argument("-w", "--weights", help="a checkpoint file, or the name of torchvision weights")
 
 
 def load(name: str, weights: str | None) -> Classifier:
@@ -48,6 +50,13 @@ def load(name: str, weights: str | None) -> Classifier:
         classifier = _from_torchvision(name, weights)
     classifier.model.eval()
     return classifier
+
+
+def known_models() -> list[str]:
+    """The names that :func:`load` knows, without the user's own functions."""
+    from torchvision import models
+
+    return [*LITE_MODELS, *models.list_models(module=models)]
 
 
 def efficientnet_lite(name: str, weights: str | None) -> Classifier:
@@ -84,10 +93,8 @@ def efficientnet_lite(name: str, weights: str | None) -> Classifier:
 def _from_torchvision(name: str, weights: str | None) -> Classifier:
     from torchvision import models
 
-    names = models.list_models(module=models)
-    if name not in names:
-        near = difflib.get_close_matches(name, [DEFAULT_MODEL, *names], n=3)
-        hint = f" Did you mean {', '.join(near)}?" if near else ""
+    if name not in models.list_models(module=models):
+        hint = did_you_mean(name, known_models())
         raise CommandError(
             f"--model {name}: expected {DEFAULT_MODEL}, a torchvision classifier or module:function.{hint}"
         )

@@ -5,16 +5,47 @@ from __future__ import annotations
 import argparse
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from captum_ext.cli.errors import CommandError
 
 
-def add_device_option(parser: argparse.ArgumentParser) -> None:
-    """Add the option that :func:`parse_device` reads."""
-    parser.add_argument("--device", help="such as cpu or cuda (default: cuda if there is one)")
+def add_device_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options that :func:`parse_device` and :func:`number_formats` read."""
+    parser.add_argument("-d", "--device", help="such as cpu or cuda (default: cuda if there is one)")
+    parser.add_argument(
+        "--tf32",
+        action=argparse.BooleanOptionalAction,
+        default=False,
+        help="compute in TF32 on GPUs that have it: faster, and maps change (default: off)",
+    )
+    parser.add_argument(
+        "--deterministic", action="store_true", help="use deterministic operations only; fail where there is none"
+    )
+
+
+@contextmanager
+def number_formats(tf32: bool, deterministic: bool) -> Iterator[None]:
+    """Compute in TF32 or not, and with deterministic operations or any; restore the process's settings afterwards."""
+    backends: tuple[Any, ...] = (torch.backends.cuda.matmul, torch.backends.cudnn)
+    formats = [backend.allow_tf32 for backend in backends]
+    modes = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+    try:
+        for backend in backends:
+            backend.allow_tf32 = tf32
+        if deterministic:
+            os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when cuBLAS starts
+            torch.use_deterministic_algorithms(True)
+        yield
+    finally:
+        for backend, allowed in zip(backends, formats, strict=True):
+            backend.allow_tf32 = allowed
+        torch.use_deterministic_algorithms(modes[0], warn_only=modes[1])
 
 
 def parse_device(name: str | None) -> torch.device:
@@ -43,15 +74,17 @@ def parse_count(option: str, text: str, maximum: int, minimum: int = 1) -> int:
     return int(text)
 
 
-def parse_output(name: str, suffix: str, inputs: list[str] | None = None) -> Path:
+def parse_output(
+    name: str, suffixes: tuple[str, ...], inputs: list[str] | None = None, option: str = "--output"
+) -> Path:
     """A file that can be written and is none of the inputs.
 
     Raises:
-        CommandError: If it can't be written, or its name does not end in the suffix.
+        CommandError: If it can't be written, or its name does not end in one of the suffixes.
     """
     path = Path(name)
-    if path.suffix.lower() != suffix:
-        raise CommandError(f"--output {name}: expected a name that ends with {suffix}")
+    if path.suffix.lower() not in suffixes:
+        raise CommandError(f"{option} {name}: expected a name that ends with {' or '.join(suffixes)}")
     try:
         is_input = any(path.exists() and Path(other).exists() and path.samefile(other) for other in inputs or [])
         is_regular = path.is_file() or not path.exists()
@@ -64,10 +97,10 @@ def parse_output(name: str, suffix: str, inputs: list[str] | None = None) -> Pat
                 pass
     except (OSError, ValueError) as error:
         raise CommandError(
-            f"--output {name}: can't be written ({getattr(error, 'strerror', None) or error})"
+            f"{option} {name}: can't be written ({getattr(error, 'strerror', None) or error})"
         ) from error
     if not is_regular:  # opening a pipe would wait for a reader
-        raise CommandError(f"--output {name}: can't be written (not a regular file)")
+        raise CommandError(f"{option} {name}: can't be written (not a regular file)")
     if is_input:
-        raise CommandError(f"--output {name}: is one of the images to explain")
+        raise CommandError(f"{option} {name}: is one of the images to explain")
     return path

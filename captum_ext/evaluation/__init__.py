@@ -1,5 +1,6 @@
 """Methods x models x metrics over a folder of images, on one machine or many."""
 
+from captum_ext.evaluation.comparison import Comparison, compare
 from captum_ext.evaluation.comparisons import holm_coverages, sign_flip_test, t_interval, t_test
 from captum_ext.evaluation.config import EvaluationConfig
 from captum_ext.evaluation.estimates import Estimate, ScoreSample, band, bootstrap, combine
@@ -14,6 +15,7 @@ from captum_ext.evaluation.store import ResultRow, Results, ResultsError
 __all__ = [
     "METHODS",
     "METRICS",
+    "Comparison",
     "Estimate",
     "EvaluationConfig",
     "EvaluationSummary",
@@ -26,6 +28,7 @@ __all__ = [
     "band",
     "bootstrap",
     "combine",
+    "compare",
     "evaluate",
     "find_images",
     "holm_coverages",

@@ -29,7 +29,10 @@ class EvaluationConfig:
         metrics: Names from ``captum_ext.evaluation.METRICS``, some with a variant: ``insertion``, ``deletion``
             (``:signed``, ``:absolute``), ``degradation`` (``:paper``, ``:code``), ``information`` (``:corrected``,
             ``:pair``, ``:study``, each with ``:webp``, ``:png`` or ``:ms-ssim``, and these with ``:signed`` or
-            ``:absolute``), ``completeness``, ``stability``, ``class-sensitivity``, ``randomization``.
+            ``:absolute``), ``completeness``, ``stability``, ``class-sensitivity``, ``randomization``, ``road``,
+            ``road-lerf``, ``diffid``, ``grid-pointing-game``; and, for images with masks, ``localization-auc``,
+            ``best-f1``, ``pointing-game``, ``relevance-mass-accuracy``, ``relevance-rank-accuracy``, ``map-mae``,
+            ``localization-iou``. Default: insertion, deletion and completeness.
         steps: Step counts of the path methods. If each divides the largest, one walk along a path that can look ahead
             serves all of them.
         steps_protocol: With ``"corrected"`` (default), every run goes from the baseline to the input. With
@@ -62,7 +65,7 @@ class EvaluationConfig:
     """
 
     methods: tuple[str, ...] = ("ig", "idgi", "guided-ig", "guided-ig+idgi", "blur-ig", "blur-ig+idgi")
-    metrics: tuple[str, ...] = ("insertion", "deletion", "information", "completeness")
+    metrics: tuple[str, ...] = ("insertion", "deletion", "completeness")
     steps: tuple[int, ...] = (32,)
     steps_protocol: StepsProtocol = "corrected"
     target: Target = "label"

@@ -21,6 +21,7 @@ class LabeledImage(NamedTuple):
         path: The file.
         label: The class; ``None`` if it is unknown.
         folders: The number of class folders, if the label comes from a folder; otherwise ``None``.
+        mask: The file of the object's mask; ``None`` if there is none.
 
     Example:
         >>> from pathlib import Path
@@ -33,10 +34,13 @@ class LabeledImage(NamedTuple):
     path: Path
     label: int | None
     folders: int | None = None
+    mask: Path | None = None
 
 
-def find_images(folder: str | Path, labels: str | Path | None = None) -> list[LabeledImage]:
-    """The images in a folder, with their labels.
+def find_images(
+    folder: str | Path, labels: str | Path | None = None, masks: str | Path | None = None
+) -> list[LabeledImage]:
+    """The images in a folder, with their labels, and the masks of their objects.
 
     Labels come from a CSV file with a header: a column ``file`` (or ``filename``, ``image``, ``path``) with names
     relative to the folder, and a column ``class_index`` (or ``label``, ``target``). Without such a file, subfolders are
@@ -46,20 +50,24 @@ def find_images(folder: str | Path, labels: str | Path | None = None) -> list[La
     Args:
         folder: The folder of images.
         labels: The CSV file. Default ``None``: ``labels.csv`` in the folder, if it exists.
+        masks: A folder of masks, PNG files with the images' names and sizes: ``birds/1.png`` for ``birds/1.jpg``. A
+            pixel is inside the object if its value is not 0. Images may lack a mask; the results then say so. Default
+            ``None``: no masks.
 
     Returns:
         The images, ordered by name. With a CSV file these are the images that it names, including missing files, which
         the evaluation reports.
 
     Raises:
-        ValueError: If there are no images, or the labels are invalid.
+        ValueError: If there are no images, the labels are invalid, no image has a mask, or two images have the same.
 
     Example:
         >>> from captum_ext.evaluation import find_images
         >>> find_images("photographs", "labels.csv")  # doctest: +SKIP
     """
     try:
-        return _find_images(Path(folder), labels)
+        images = _find_images(Path(folder), labels)
+        return images if masks is None else _with_masks(images, Path(folder), Path(masks))
     except OSError as error:
         raise UserError(f"{error.filename or folder}: can't be read ({error.strerror or error})") from error
 
@@ -80,6 +88,29 @@ def _find_images(root: Path, labels: str | Path | None) -> list[LabeledImage]:
         LabeledImage(as_unicode(name), file, groups.index(name.split("/")[0]), len(groups))
         for name, file in zip(names, files, strict=True)
     ]
+
+
+def _with_masks(images: list[LabeledImage], root: Path, folder: Path) -> list[LabeledImage]:
+    if not folder.is_dir():
+        raise UserError(f"{folder}: no such folder")
+    if folder.resolve() == root.resolve():
+        raise UserError(f"{folder}: is the folder of images; put their masks into another folder")
+    found: dict[Path, str] = {}
+    result = []
+    for image in images:
+        relative = image.path.relative_to(root) if image.path.is_relative_to(root) else Path(image.path.name)
+        mask = folder / relative.with_suffix(".png")
+        if not mask.is_file():
+            result.append(image)
+            continue
+        if mask in found:
+            raise UserError(f"{mask}: is the mask of {found[mask]} and of {image.name}; give them different names")
+        found[mask] = image.name
+        result.append(image._replace(mask=mask))
+    if not found:
+        relative = Path(images[0].name).with_suffix(".png")
+        raise UserError(f"{folder}: has no mask of any of {len(images)} images, such as {relative}")
+    return result
 
 
 def _from_table(root: Path, table: Path) -> list[LabeledImage]:

@@ -42,6 +42,7 @@ class ProbabilityModel:
         patterns: Patterns of ``folded_model``, or of ``model`` if that is ``None``.
         folded_model: The model with BatchNorm folded, if the patterns belong to it. It returns the same logits.
         smoothgrad_ig_samples: Number of noisy paths of SmoothGrad-IG.
+        show_progress: Whether methods with a number of steps show a progress bar.
     """
 
     model: nn.Module
@@ -51,6 +52,7 @@ class ProbabilityModel:
     patterns: Patterns | None = None
     folded_model: nn.Module | None = None
     smoothgrad_ig_samples: int = 25
+    show_progress: bool = False
 
     def probability(self, x: Tensor) -> Tensor:
         """The softmax, which all methods except PatternNet and PatternAttribution explain."""
@@ -71,3 +73,13 @@ class ProbabilityModel:
     def pca(self) -> PCA:
         """The principal components of the references, all of them."""
         return fit_pca(self.references, len(self.references) - 1)
+
+
+@dataclass(frozen=True)
+class LogitModel(ProbabilityModel):
+    """A classifier whose logits are explained in place of its probabilities."""
+
+    def probability(self, x: Tensor) -> Tensor:
+        """The logits."""
+        logits: Tensor = self.model(x)
+        return logits

@@ -2,113 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
-from types import MappingProxyType
-from typing import NamedTuple
+from collections.abc import Callable, Iterator
+from functools import partial
 
 import torch
-from torch import Tensor
 
-from captum_ext.evaluation.inputs import ImageBatch
+from captum_ext.evaluation.comparators import derive_seed
+from captum_ext.evaluation.localization_metrics import LOCALIZATION_METRICS
+from captum_ext.evaluation.metric import MapSet, Metric, MetricContext, Scores
 from captum_ext.metrics import (
     PerturbationCurve,
     class_sensitivity,
     degradation,
     deletion,
+    diffid,
     information_curve,
     insertion,
     rank_correlation,
+    road,
     stability_error,
 )
-
-
-class Patches(NamedTuple):
-    """The patches of degradation: their side, their number, and how many are replaced between two forward passes."""
-
-    size: int
-    n_patches: int
-    per_point: int
-
-
-class Scores(NamedTuple):
-    """One score of each image of a batch, their curves if they are areas, and notes on images without a value."""
-
-    name: str
-    variant: str
-    values: Tensor  # (B,)
-    curves: Tensor | None = None  # (B, P)
-    notes: Mapping[int, str] = MappingProxyType({})
-
-
-@dataclass(frozen=True)
-class MetricContext:
-    """The data that metrics need besides the maps of a batch.
-
-    Args:
-        probability: From inputs to probabilities.
-        batch: The images and their classes.
-        black: Black as the model receives it, (B, C, H, W): the start of insertion and the end of deletion.
-        pixels: The inputs as uint8 pixels (B, C, H, W), if a metric needs them.
-        as_input: From such pixels to inputs.
-        internal_batch_size: Maximum number of rows in a forward pass; ``None`` for each metric's default.
-        generator: The seed of random masks.
-        patches: The patches of degradation.
-    """
-
-    probability: Callable[[Tensor], Tensor]
-    batch: ImageBatch
-    black: Tensor
-    pixels: Tensor | None
-    as_input: Callable[[Tensor], Tensor]
-    internal_batch_size: int | None
-    generator: int
-    patches: Patches
-
-
-@dataclass(frozen=True)
-class MapSet:
-    """The maps of one method for a batch, and what metrics compare them with.
-
-    Args:
-        maps: (B, C, H, W).
-        compressed_maps: The maps of the images after JPEG compression, if a metric needs them.
-        rival_maps: The maps of the second most probable class, if a metric needs them.
-        completeness_error: ``|delta| / |change of the output|``, (B,), of methods with a convergence delta.
-        similarity: The rank correlation with the maps of randomized models, (layers, B), if a metric needs it.
-    """
-
-    maps: Tensor
-    compressed_maps: Tensor | None = None
-    rival_maps: Tensor | None = None
-    completeness_error: Tensor | None = None
-    similarity: Tensor | None = None
-
-    def zero_nonfinite(self) -> tuple[MapSet, list[bool]]:
-        """Set all maps of images with a NaN or infinity in one of them to zero, and return which images have one."""
-        fields = ("maps", "compressed_maps", "rival_maps")
-        present = {name: getattr(self, name) for name in fields if getattr(self, name) is not None}
-        finite = torch.stack([torch.isfinite(maps).flatten(1).all(1) for maps in present.values()]).all(0)
-        column = finite.reshape(-1, *(1,) * (self.maps.dim() - 1))
-        zeroed = {name: torch.where(column, maps, 0) for name, maps in present.items()}
-        return replace(self, **zeroed), (~finite).tolist()
-
-
-@dataclass(frozen=True)
-class Metric:
-    """A metric.
-
-    Args:
-        compute: Computes its scores for a variant.
-        default_variants: The variants that its bare name selects.
-        other_variants: Further variants.
-        needs: ``"pixels"``, or the field of :class:`MapSet` that it needs besides ``maps``.
-    """
-
-    compute: Callable[[MetricContext, MapSet, str], Iterator[Scores]]
-    default_variants: tuple[str, ...]
-    other_variants: tuple[str, ...] = ()
-    needs: str | None = None
 
 
 def _insertion(context: MetricContext, maps: MapSet, ranking: str) -> Iterator[Scores]:
@@ -135,6 +48,37 @@ def _position_curve(
         ranking=ranking,
         internal_batch_size=context.internal_batch_size,
     )
+
+
+def _road(context: MetricContext, maps: MapSet, ranking: str, order: str = "morf") -> Iterator[Scores]:
+    batch, areas, curves = context.batch, [], []
+    for index, name in enumerate(batch.names):  # so that the noise on an image does not depend on its batch
+        curve = road(
+            context.probability,
+            batch.inputs[index : index + 1],
+            maps.maps[index : index + 1],
+            batch.target[index : index + 1],
+            order=order,  # type: ignore[arg-type]
+            ranking=ranking,  # type: ignore[arg-type]
+            generator=derive_seed(context.generator, "road", name),
+            internal_batch_size=context.internal_batch_size,
+        )
+        areas.append(curve.area)
+        curves.append(curve.scores)
+    yield Scores("road" if order == "morf" else "road-lerf", ranking, torch.cat(areas), torch.cat(curves))
+
+
+def _diffid(context: MetricContext, maps: MapSet, ranking: str) -> Iterator[Scores]:
+    differences = diffid(
+        context.probability,
+        context.batch.inputs,
+        maps.maps,
+        context.batch.target,
+        baselines=context.black,
+        ranking=ranking,  # type: ignore[arg-type]
+        internal_batch_size=context.internal_batch_size,
+    )
+    yield Scores("diffid", ranking, differences.mean(1))
 
 
 def _degradation(context: MetricContext, maps: MapSet, protocol: str) -> Iterator[Scores]:
@@ -201,6 +145,9 @@ _INFORMATION_VARIANTS = [f"{protocol}:{kind}" for protocol in _PROTOCOLS for kin
 METRICS = {
     "insertion": Metric(_insertion, _RANKINGS),
     "deletion": Metric(_deletion, _RANKINGS),
+    "road": Metric(_road, _RANKINGS),
+    "road-lerf": Metric(partial(_road, order="lerf"), _RANKINGS),
+    "diffid": Metric(_diffid, _RANKINGS),
     "degradation": Metric(_degradation, ("paper",), ("code",)),
     "information": Metric(
         _information,
@@ -216,6 +163,7 @@ METRICS = {
     "stability": Metric(_stability, (*_RANKINGS, "rank"), needs="compressed_maps"),
     "class-sensitivity": Metric(_class_sensitivity, _RANKINGS, needs="rival_maps"),
     "randomization": Metric(_randomization, ("absolute",), needs="similarity"),
+    **LOCALIZATION_METRICS,
 }
 
 

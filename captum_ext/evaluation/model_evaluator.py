@@ -6,7 +6,7 @@ import math
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
@@ -19,7 +19,10 @@ from captum_ext.evaluation.batch_maps import MethodMaps, compute_maps
 from captum_ext.evaluation.config import EvaluationConfig
 from captum_ext.evaluation.images import LabeledImage
 from captum_ext.evaluation.inputs import ImageBatch, ProbabilityModel
-from captum_ext.evaluation.metric_registry import METRICS, MapSet, MetricContext, Patches, Scores, parse_metric
+from captum_ext.evaluation.metric import CHANCE, MapSet, MetricContext, Patches, Scores
+from captum_ext.evaluation.metric_registry import METRICS, parse_metric
+from captum_ext.evaluation.mosaic_batch import GRID, Companions, mosaic_batch, with_mosaic_references
+from captum_ext.evaluation.object_masks import object_masks
 from captum_ext.evaluation.store import EXPLAINED, MISCLASSIFIED, UNREADABLE, ResultRow
 from captum_ext.metrics import model_randomization
 from captum_ext.metrics._codecs import jpeg_copy
@@ -49,12 +52,14 @@ class ModelEvaluator:
         transform: From a PIL image to the model's input (C, H, W).
         config: Methods, metrics and all other settings.
         device: The model's device.
+        companions: The other cells of mosaics, if a metric needs them.
     """
 
     model: ProbabilityModel
     transform: Transform
     config: EvaluationConfig
     device: torch.device
+    companions: Companions | None = None
 
     def rows(self, images: Sequence[LabeledImage], advance: Callable[[int], object]) -> list[ResultRow]:
         """All results of these images; ``advance`` is called with the number of maps after each method.
@@ -77,10 +82,10 @@ class ModelEvaluator:
         if correct.any():
             image_inputs = [each for each, keep in zip(image_inputs, correct.tolist(), strict=True) if keep]
             inputs, black, white, target = (tensor[correct] for tensor in (inputs, black, white, target))
-            rival = scores[correct].scatter(1, target.unsqueeze(1), -1).argmax(1)
-            for method_rows in self._method_rows(image_inputs, inputs, black, white, target, rival):
+            probabilities = scores[correct]
+            for method_rows in self._method_rows(image_inputs, inputs, black, white, target, probabilities):
                 rows += method_rows
-                advance(len(image_inputs))
+                advance(len({row.method for row in method_rows} - {CHANCE}) and len(image_inputs))
         return rows
 
     def _read_images(self, images: Sequence[LabeledImage]) -> tuple[list[ResultRow], list[_ImageInputs]]:
@@ -120,9 +125,15 @@ class ModelEvaluator:
         return with_logits, logits[finite].softmax(1)
 
     def _method_rows(
-        self, images: list[_ImageInputs], inputs: Tensor, black: Tensor, white: Tensor, target: Tensor, rival: Tensor
+        self,
+        images: list[_ImageInputs],
+        inputs: Tensor,
+        black: Tensor,
+        white: Tensor,
+        target: Tensor,
+        probabilities: Tensor,
     ) -> Iterator[list[ResultRow]]:
-        """The rows of each method and step count."""
+        """The rows of each method and step count, and those of a constant map."""
         metrics = [pair for text in self.config.metrics for pair in parse_metric(text)]
         needs = {METRICS[name].needs for name, _ in metrics}
         names = tuple(each.image.name for each in images)
@@ -140,13 +151,31 @@ class ModelEvaluator:
             as_seed(self.config.generator),
             Patches(self.config.patch_size, self.config.n_patches, self.config.patches_per_point),
         )
+        if "masks" in needs:
+            files, pictures = [each.image for each in images], [each.picture for each in images]
+            context = replace(context, masks=object_masks(files, pictures, black, white, self.transform))
+        if "mosaic_maps" in needs:
+            assert self.companions is not None, "found if a metric needs them"
+            ends = [end[:1].tile(1, 1, GRID, GRID) for end in (black, white)]
+            confidence = probabilities.gather(1, target.unsqueeze(1)).squeeze(1)
+            seed = as_seed(self.config.generator)
+            mosaics = mosaic_batch(batch, confidence, self.companions, lambda mosaic: start(mosaic, *ends), seed)
+            context = replace(context, mosaics=mosaics)
+        yield list(_chance_rows(names, context, inputs[:, :1], metrics))
         comparisons: dict[str, Iterator[MethodMaps]] = {}
         if "compressed_maps" in needs:
             comparisons["compressed_maps"] = self._batch_maps(batch._replace(inputs=self._compress(images)))
         if "rival_maps" in needs:
+            rival = probabilities.scatter(1, target.unsqueeze(1), -1).argmax(1)
             comparisons["rival_maps"] = self._batch_maps(batch._replace(target=rival))
+        mosaic_maps: Iterator[MethodMaps] | None = None
+        if context.mosaics is not None and context.mosaics.batch is not None:
+            mosaic_maps = self._batch_maps(context.mosaics.batch, self._mosaic_model)
         for result in self._batch_maps(batch):
             others = {name: next(results).maps for name, results in comparisons.items()}
+            if context.mosaics is not None:
+                of_mosaics = None if mosaic_maps is None else next(mosaic_maps).maps
+                others["mosaic_maps"] = context.mosaics.all_rows(of_mosaics, result.maps)
             similarity = self._similarity(batch, result) if "similarity" in needs else None
             maps = MapSet(result.maps, completeness_error=result.completeness_error, similarity=similarity, **others)
             yield list(_score_rows(names, result, context, maps, metrics))
@@ -160,9 +189,13 @@ class ModelEvaluator:
         ]
         return torch.cat(inputs).to(self.device).contiguous(memory_format=torch.channels_last)
 
-    def _batch_maps(self, batch: ImageBatch) -> Iterator[MethodMaps]:
+    def _batch_maps(self, batch: ImageBatch, model: ProbabilityModel | None = None) -> Iterator[MethodMaps]:
         truncated = self.config.steps_protocol == "reference"
-        return compute_maps(self.model, batch, self.config.methods, self.config.steps, truncated)
+        return compute_maps(model or self.model, batch, self.config.methods, self.config.steps, truncated)
+
+    @cached_property
+    def _mosaic_model(self) -> ProbabilityModel:
+        return with_mosaic_references(self.model)
 
     def _similarity(self, batch: ImageBatch, result: MethodMaps) -> Tensor:
         """The rank correlation with the maps of randomized models. Patterns are not fitted again."""
@@ -192,6 +225,17 @@ def _score_rows(
                 yield _result_row(name, result, scores, index, nonfinite[index])
 
 
+def _chance_rows(
+    names: Sequence[str], context: MetricContext, like: Tensor, metrics: list[tuple[str, str]]
+) -> Iterator[ResultRow]:
+    """The scores of a constant map, in metrics in which it has those that a random order has on average."""
+    constant = torch.zeros_like(like)
+    mosaics = None if context.mosaics is None else context.mosaics.all_rows(None, constant)
+    maps = MapSet(constant, mosaic_maps=mosaics)
+    measured = [pair for pair in metrics if METRICS[pair[0]].has_chance]
+    yield from _score_rows(names, MethodMaps(CHANCE, 0, constant, None), context, maps, measured)
+
+
 def _compute_scores(metric: str, context: MetricContext, maps: MapSet, variant: str) -> list[Scores]:
     try:
         return list(METRICS[metric].compute(context, maps, variant))
@@ -202,7 +246,9 @@ def _compute_scores(metric: str, context: MetricContext, maps: MapSet, variant: 
 def _result_row(name: str, result: MethodMaps, scores: Scores, index: int, nonfinite: bool) -> ResultRow:
     value, note = float(scores.values[index]), scores.notes.get(index)
     if nonfinite:
-        value, note = math.nan, "the map has a NaN or infinity"
+        note = "the map has a NaN or infinity"
+    if note is not None:
+        value = math.nan
     curve = None if scores.curves is None or note is not None else scores.curves[index].tolist()
     return ResultRow(name, result.method, result.steps, scores.name, scores.variant, value, curve, note)
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -19,7 +21,9 @@ from captum_ext.evaluation.config import EvaluationConfig
 from captum_ext.evaluation.images import LabeledImage
 from captum_ext.evaluation.inputs import ProbabilityModel
 from captum_ext.evaluation.method_registry import method_spec
+from captum_ext.evaluation.metric_registry import METRICS, parse_metric
 from captum_ext.evaluation.model_evaluator import ModelEvaluator
+from captum_ext.evaluation.mosaic_batch import Companions, find_companions
 from captum_ext.patterns import Patterns, fold_batch_norm
 from captum_ext.vision.classifier import Transform
 from captum_ext.vision.pictures import read
@@ -44,7 +48,14 @@ def check_arguments(
         name = next(name for name in names if names.count(name) > 1)
         raise UserError(f"images: expected each once, got {name} {names.count(name)} times")
     if config.target == "label" and any(image.label is None for image in images):
-        raise UserError("the images have no labels: pass a CSV file of labels, or explain the predicted classes")
+        raise UserError(
+            "the images have no labels: pass a CSV file of labels, or explain the predicted classes (target predicted)"
+        )
+    if uses_masks(config) and all(image.mask is None for image in images):
+        raise UserError(
+            f"metrics: {', '.join(config.metrics)} need masks, got none: name the folder of masks with --masks, or "
+            "write find_images(..., masks=FOLDER)"
+        )
     unnamed = [name for name in models if not name or name != as_unicode(name)]
     if unnamed:
         raise UserError(f"models: expected a name in Unicode for each, got {unnamed[0]!r}")
@@ -90,7 +101,31 @@ def make_evaluator(
         folded_model,
         config.smoothgrad_ig_samples,
     )
-    return ModelEvaluator(probability_model, transform, config, device)
+    companions = None
+    if any(METRICS[metric].needs == "mosaic_maps" for metric, _ in _metrics(config)):
+        companions = _find_companions(name, probability_model, transform, images, config)
+    return ModelEvaluator(probability_model, transform, config, device, companions)
+
+
+def uses_masks(config: EvaluationConfig) -> bool:
+    """Whether a metric compares maps with masks."""
+    return any(METRICS[name].needs == "masks" for name, _ in _metrics(config))
+
+
+def _metrics(config: EvaluationConfig) -> list[tuple[str, str]]:
+    return [pair for text in config.metrics for pair in parse_metric(text)]
+
+
+def _find_companions(
+    name: str, model: ProbabilityModel, transform: Transform, images: Sequence[LabeledImage], config: EvaluationConfig
+) -> Companions:
+    device, shape = model.references.device, model.references.shape[1:]
+    candidates = (
+        (tensor.to(device), image.label if config.target == "label" else None)
+        for image, tensor in _random_inputs(images, transform, config)
+        if isinstance(tensor, Tensor) and tensor.shape[1:] == shape
+    )
+    return find_companions(name, model.model, candidates, len(images))
 
 
 def _check_output(
@@ -107,31 +142,40 @@ def _check_output(
         if each.folders not in (None, classes):
             raise UserError(
                 f"{name}: there are {each.folders} folders of images, and the model has {classes} classes, so the "
-                "folders' order does not determine the classes: pass a CSV file of labels, file,class_index"
+                "folders' order does not determine the classes: pass a CSV file of labels, file,class_index, or "
+                "explain the predicted classes (target predicted)"
             )
 
 
 def _load_references(images: Sequence[LabeledImage], transform: Transform, config: EvaluationConfig) -> Tensor:
     """Random images for the methods that need references; one if there is no such method."""
     count = config.references if any(method_spec(name).needs_references for name in config.methods) else 1
-    generator = torch.Generator().manual_seed(as_seed(config.generator))
-    order = torch.randperm(len(images), generator=generator).tolist()
     references: list[Tensor] = []
     reason = ""
-    for index in order:
-        try:
-            picture = read(str(images[index].path))
-            tensor = transformed(images[index].name, lambda picture=picture: transform(picture))
-        except UserError as error:
-            reason = str(error)
-            continue
-        if not references or tensor.shape == references[0].shape:
+    for _, tensor in _random_inputs(images, transform, config):
+        if isinstance(tensor, UserError):
+            reason = str(tensor)
+        elif not references or tensor.shape == references[0].shape:
             references.append(tensor)
         if len(references) == count:
             break
     if not references:
         raise UserError(f"none of {len(images)} images can be used; the reason for the last one: {reason}")
     return torch.cat(references)
+
+
+def _random_inputs(
+    images: Sequence[LabeledImage], transform: Transform, config: EvaluationConfig
+) -> Iterator[tuple[LabeledImage, Tensor | UserError]]:
+    """The images as inputs (1, C, H, W), or the reasons why they can't be used, in a random order."""
+    generator = torch.Generator().manual_seed(as_seed(config.generator))
+    for index in torch.randperm(len(images), generator=generator).tolist():
+        image = images[index]
+        try:
+            picture = read(str(image.path))
+            yield image, transformed(image.name, partial(transform, picture))
+        except UserError as error:
+            yield image, error
 
 
 def run_settings(
@@ -149,8 +193,12 @@ def run_settings(
         "images": len(images),
         "image_names": _hash_parts(*(f"{image.name}={image.label}" for image in images)),
         "threads": torch.get_num_threads(),
+        "tf32": torch.backends.cuda.matmul.allow_tf32 or torch.backends.cudnn.allow_tf32,
+        "deterministic": torch.are_deterministic_algorithms_enabled(),
         "versions": {name: _version(name) for name in _PACKAGES},
     }
+    if any(image.mask is not None for image in images):
+        settings["masks"] = _hash_parts(*((image.name, _file_digest(image.mask)) for image in images if image.mask))
     as_json: dict[str, Any] = json.loads(json.dumps(settings))
     return as_json
 
@@ -160,6 +208,13 @@ def _version(package: str) -> str | None:
         return version(package)
     except PackageNotFoundError:
         return None
+
+
+def _file_digest(path: Path) -> str:
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise UserError(f"{path}: can't be read ({error.strerror or error})") from error
 
 
 def _hash_parts(*parts: object) -> str:

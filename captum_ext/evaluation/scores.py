@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 _HIGHER, _LOWER = 1, -1
 _INFORMATION_TITLES = {"webp": "WebP", "png": "PNG", "ms-ssim": "MS-SSIM"}
-_VARIANTS = ("signed", "absolute", "rank", "paper", "code", *PROTOCOLS)
+_TENTHS = [point / 10 for point in range(10)]
+_VARIANTS = ("signed", "absolute", "positive", "rank", "paper", "code", *PROTOCOLS)
 
 
 def _fractions(points: int) -> list[float]:
@@ -73,6 +74,17 @@ _SCORES = {
     "aic": ScoreVariant("AIC", _HIGHER, _INFORMATION, "fraction of images classified correctly"),
     "sic": ScoreVariant("SIC", _HIGHER, _INFORMATION, "normalized probability"),
     "deletion": ScoreVariant("Deletion, probability", _LOWER, "fraction of pixels removed", _PROBABILITY),
+    "road": ScoreVariant(
+        "ROAD, most relevant first", _LOWER, "fraction of pixels imputed", _PROBABILITY, lambda points: _TENTHS[:points]
+    ),
+    "road-lerf": ScoreVariant(
+        "ROAD, least relevant first",
+        _HIGHER,
+        "fraction of pixels imputed",
+        _PROBABILITY,
+        lambda points: _TENTHS[:points],
+    ),
+    "diffid": ScoreVariant("DiffID", _HIGHER),
     "degradation": ScoreVariant("Degradation", _LOWER, "patches replaced", _PROBABILITY, range),
     "stability": ScoreVariant("Stability", _HIGHER),
     "completeness": ScoreVariant("Completeness, error", _LOWER, statistic="median"),
@@ -84,6 +96,14 @@ _SCORES = {
         "rank correlation",
         lambda points: range(1, points + 1),
     ),
+    "localization-auc": ScoreVariant("AUC of the mask", _HIGHER),
+    "best-f1": ScoreVariant("Best F1", _HIGHER),
+    "pointing-game": ScoreVariant("Pointing game", _HIGHER),
+    "relevance-mass-accuracy": ScoreVariant("Relevance mass accuracy", _HIGHER),
+    "relevance-rank-accuracy": ScoreVariant("Relevance rank accuracy", _HIGHER),
+    "localization-iou": ScoreVariant("IoU at 0.5", _HIGHER),
+    "map-mae": ScoreVariant("MAE of the mask", _LOWER),
+    "grid-pointing-game": ScoreVariant("Grid pointing game", _HIGHER),
 }
 
 

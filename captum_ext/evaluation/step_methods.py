@@ -25,6 +25,7 @@ def agi(model: ProbabilityModel, batch: ImageBatch, steps: int) -> tuple[Tensor,
         target=batch.target,
         n_steps=per_class,
         internal_batch_size=model.internal_batch_size,
+        show_progress=model.show_progress,
         return_convergence_delta=True,
     )
 
@@ -37,6 +38,7 @@ def ig2(model: ProbabilityModel, batch: ImageBatch, steps: int) -> tuple[Tensor,
         batch.target,
         n_steps=max(1, steps // 2),
         internal_batch_size=model.internal_batch_size,
+        show_progress=model.show_progress,
         return_convergence_delta=True,
     )
 
@@ -49,6 +51,7 @@ def eig(model: ProbabilityModel, batch: ImageBatch, steps: int) -> tuple[Tensor,
         batch.target,
         n_steps=steps,
         internal_batch_size=model.internal_batch_size,
+        show_progress=model.show_progress,
         return_convergence_delta=True,
     )
 
@@ -61,6 +64,7 @@ def ma_gig(model: ProbabilityModel, batch: ImageBatch, steps: int) -> tuple[Tens
         batch.target,
         n_steps=steps,
         internal_batch_size=model.internal_batch_size,
+        show_progress=model.show_progress,
         return_convergence_delta=True,
     )
 
@@ -73,6 +77,7 @@ def smooth_taylor(model: ProbabilityModel, batch: ImageBatch, steps: int) -> tup
             batch.target[k : k + 1],
             n_samples=steps,
             internal_batch_size=model.internal_batch_size,
+            show_progress=model.show_progress,
             generator=derive_seed(model.generator, name),
         )
         for k, name in enumerate(batch.names)
@@ -89,6 +94,7 @@ def igos(model: ProbabilityModel, batch: ImageBatch, steps: int) -> tuple[Tensor
             n_steps=_IGOS_POINTS,
             n_iterations=max(1, steps // _IGOS_POINTS),
             internal_batch_size=model.internal_batch_size,
+            show_progress=model.show_progress,
             generator=derive_seed(model.generator, name),
         )
         for k, name in enumerate(batch.names)

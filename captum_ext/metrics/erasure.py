@@ -17,8 +17,8 @@ from captum_ext._utils.model_state import preserve_model_state
 from captum_ext._utils.numbers import is_number
 from captum_ext._utils.types import BaselineType, TargetType
 
-Ranking = Literal["signed", "absolute"]
-_SHARES = (0.01, 0.05, 0.1, 0.2, 0.5)
+TokenRanking = Literal["signed", "absolute"]
+_ERASED_SHARES = (0.01, 0.05, 0.1, 0.2, 0.5)
 
 
 def comprehensiveness(
@@ -30,8 +30,8 @@ def comprehensiveness(
     additional_forward_args: object = None,
     *,
     candidates: Tensor | None = None,
-    shares: Sequence[float] = _SHARES,
-    ranking: Ranking = "signed",
+    shares: Sequence[float] = _ERASED_SHARES,
+    ranking: TokenRanking = "signed",
     internal_batch_size: int | None = None,
 ) -> Tensor:
     """The fall of the output when the top tokens are replaced with baselines: more is better.
@@ -84,8 +84,8 @@ def sufficiency(
     additional_forward_args: object = None,
     *,
     candidates: Tensor | None = None,
-    shares: Sequence[float] = _SHARES,
-    ranking: Ranking = "signed",
+    shares: Sequence[float] = _ERASED_SHARES,
+    ranking: TokenRanking = "signed",
     internal_batch_size: int | None = None,
 ) -> Tensor:
     """The fall of the output when all but the top tokens are replaced with baselines: less is better.
@@ -133,7 +133,7 @@ def _mean_fall(
     additional_forward_args: object,
     candidates: Tensor | None,
     shares: Sequence[float],
-    ranking: Ranking,
+    ranking: TokenRanking,
     internal_batch_size: int | None,
     keep_top: bool,
 ) -> Tensor:
@@ -166,10 +166,10 @@ def _mean_fall(
     return torch.cat(falls) if falls else start.new_zeros(0)
 
 
-def _ranks(scores: Tensor, candidates: Tensor | None, ranking: Ranking, x: Tensor) -> Tensor:
+def _ranks(scores: Tensor, candidates: Tensor | None, ranking: TokenRanking, x: Tensor) -> Tensor:
     """The place of each token, from 0 for the top one, (B, T); T for those that are not candidates."""
-    if ranking not in get_args(Ranking):
-        raise ValueError(f"ranking: expected one of {get_args(Ranking)}, got {ranking!r}.")
+    if ranking not in get_args(TokenRanking):
+        raise ValueError(f"ranking: expected one of {get_args(TokenRanking)}, got {ranking!r}.")
     if not isinstance(scores, Tensor) or scores.shape != x.shape[:2]:
         got = tuple(scores.shape) if isinstance(scores, Tensor) else type(scores).__name__
         raise ValueError(

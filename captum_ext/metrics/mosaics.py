@@ -82,10 +82,16 @@ def grid_mosaics(
         members = [(classes == label).nonzero().flatten() for label in drawn]
         rows.append([int(of[torch.randint(len(of), (), generator=source)]) for of in members])
     indices = torch.tensor(rows)
-    height, width = images.shape[2:]
-    tiles = images[indices.to(images.device)].unflatten(1, (grid, grid))  # (M, rows, columns, C, H, W)
-    mosaics = tiles.permute(0, 3, 1, 4, 2, 5).reshape(n_mosaics, -1, grid * height, grid * width)
+    mosaics = assemble_mosaics(images[indices.to(images.device)], grid)
     return GridMosaics(mosaics, classes[indices].to(images.device), indices.to(images.device))
+
+
+def assemble_mosaics(tiles: Tensor, grid: int) -> Tensor:
+    """Mosaics (M, C, grid * H, grid * W) of the pictures in their cells, row by row, (M, grid * grid, C, H, W)."""
+    n_mosaics, _, channels, height, width = tiles.shape
+    cells = tiles.unflatten(1, (grid, grid))  # (M, rows, columns, C, H, W)
+    mosaics: Tensor = cells.permute(0, 3, 1, 4, 2, 5).reshape(n_mosaics, channels, grid * height, grid * width)
+    return mosaics
 
 
 def grid_pointing_game(

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from captum_ext._utils.tensors import Tensors
+from captum_ext._utils.tensors import Tensors, numbers_like
 from captum_ext.paths.evaluation import PathEvaluator
 from captum_ext.quadratures.grid import Grid, closed_grid
 
@@ -123,6 +125,20 @@ class Path:
         """
         raise NotImplementedError(f"{type(self).__name__}: expected a method point(inputs, start, alpha), got none.")
 
+    def points(self, inputs: Tensors, start: Tensors, alphas: Sequence[float]) -> Tensors:
+        """Several points of the path; a path may compute them faster together than one by one.
+
+        Args:
+            inputs: The ends of the path, one tensor (B, ...) per input.
+            start: The result of :meth:`start`.
+            alphas: K positions, from 0 to 1.
+
+        Returns:
+            The points of each example, one tensor (K, B, ...) per input.
+        """
+        points = [self.point(inputs, start, alpha) for alpha in alphas]
+        return tuple(torch.stack(of_one) for of_one in zip(*points, strict=True))
+
     def adapt_grid(self, grid: Grid) -> Grid:
         """Adapt a grid to this path.
 
@@ -175,46 +191,60 @@ class Path:
 
 
 class PointTrajectory(Trajectory):
-    """The trajectory of a path with a :meth:`Path.point`. Points that cells share are computed only once."""
+    """The trajectory of a path that is known in advance. Points that cells share are computed only once."""
 
     def __init__(self, path: Path, inputs: Tensors, start: Tensors) -> None:
         """See :meth:`Path.trajectory`."""
         self._path = path
         self._inputs = inputs
         self._start = start
-        self._points: dict[float, Tensors] = {}
+        # Of each position: tensors with several points, (K, B, ...), and its index there.
+        self._points: dict[float, tuple[Tensors, int]] = {}
+        self._needs_edges = False
 
     def points(self, grid: Grid) -> Tensors:
-        """The points at the nodes, stacked."""
+        """The points at the nodes."""
         # This segment starts at the end of the previous one, whose last points it needs again.
-        self._points = {alpha: point for alpha, point in self._points.items() if alpha >= grid.lower[0]}
-        return tuple(torch.stack(points) for points in zip(*map(self._point, grid.nodes), strict=True))
+        self._points = {alpha: entry for alpha, entry in self._points.items() if alpha >= grid.lower[0]}
+        # After a segment with increments, compute the edges of the cells too, since together they are faster.
+        self._compute([*grid.nodes, *grid.lower, *grid.upper] if self._needs_edges else grid.nodes)
+        return self._at(grid.nodes)
 
     def increments(self, grid: Grid, before: float, after: float) -> Tensors:
         """The differences of points."""
-        cells = zip(grid.lower, grid.nodes, grid.upper, strict=True)
-        moves = [self._move(*cell, before, after) for cell in cells]
-        return tuple(torch.stack(of_one) if len(moves) > 1 else of_one[0][None] for of_one in zip(*moves, strict=True))
+        self._needs_edges = True
+        if before == after:  # the nodes themselves cancel
+            terms = [(1.0, grid.upper), (-1.0, grid.lower)]
+        else:
+            terms = [(after, grid.upper), (-before, grid.lower), (before - after, grid.nodes)]
+        terms = [(factor, alphas) for factor, alphas in terms if factor]
+        self._compute([alpha for _, alphas in terms for alpha in alphas])
+        parts = zip(*(_scaled(self._at(alphas), factor) for factor, alphas in terms), strict=True)
+        moves = tuple(reduce(torch.add, of_one) for of_one in parts)
+        return _scaled(moves, after) if before == after else moves
 
-    def _move(self, lower: float, node: float, upper: float, before: float, after: float) -> Tensors:
-        if before == after:  # the node itself cancels
-            return tuple(
-                (end - start) * after for start, end in zip(self._point(lower), self._point(upper), strict=True)
-            )
-        terms = [(after, upper), (-before, lower), (before - after, node)]
-        points = [(factor, self._point(alpha)) for factor, alpha in terms if factor]
-        parts = zip(*([factor * point for point in part] for factor, part in points), strict=True)
-        return tuple(torch.stack(of_one).sum(0) for of_one in parts)
+    def _at(self, alphas: Sequence[float]) -> Tensors:
+        """The points at K positions, (K, B, ...)."""
+        self._compute(alphas)
+        entries = [self._points[alpha] for alpha in alphas]
+        block, first = entries[0]
+        if all(other is block and index == first + k for k, (other, index) in enumerate(entries)):
+            return tuple(part[first : first + len(entries)] for part in block)
+        of_inputs = zip(*([part[index] for part in points] for points, index in entries), strict=True)
+        return tuple(torch.stack(of_one) for of_one in of_inputs)
 
-    def _point(self, alpha: float) -> Tensors:
-        if alpha not in self._points:
-            self._points[alpha] = self._path.point(self._inputs, self._start, alpha)
-        return self._points[alpha]
+    def _compute(self, alphas: Sequence[float]) -> None:
+        """Compute the points that are missing."""
+        missing = [alpha for alpha in dict.fromkeys(alphas) if alpha not in self._points]
+        if missing:
+            block = self._path.points(self._inputs, self._start, missing)
+            self._points |= {alpha: (block, index) for index, alpha in enumerate(missing)}
+
+
+def _scaled(points: Tensors, factor: float) -> Tensors:
+    return points if factor == 1 else tuple(factor * point for point in points)
 
 
 def broadcast_positions(positions: tuple[float, ...], like: Tensor) -> Tensor:
     """The positions as a tensor (K, 1, ...), which multiplies ``like`` (B, ...) to (K, B, ...)."""
-    # Created in float64 on the CPU, because some devices have no float64. A copy to a device need not wait for it.
-    column = torch.tensor(positions, dtype=torch.float64, device="cpu").to(like.dtype)
-    column = column.to(like.device, non_blocking=True)
-    return column.reshape(-1, *(1,) * like.dim())
+    return numbers_like(positions, like).reshape(-1, *(1,) * like.dim())

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal, get_args
 
+import torch
 from torch import Tensor
 
-from captum_ext._utils.gaussian import PaddingMode, blur
+from captum_ext._utils.gaussian import PaddingMode, blur, sigmas_per_product
 from captum_ext._utils.numbers import check_number
 from captum_ext._utils.tensors import Tensors
 from captum_ext.paths.base import Path
@@ -110,12 +111,25 @@ class BlurPath(Path):
 
     def point(self, inputs: Tensors, start: Tensors, alpha: float) -> Tensors:
         """The inputs with the blur of this position; the start is not used."""
+        return tuple(part[0] for part in self.points(inputs, start, (alpha,)))
+
+    def points(self, inputs: Tensors, start: Tensors, alphas: Sequence[float]) -> Tensors:
+        """The inputs with the blur of each position."""
+        sigmas = [self.sigma(alpha) for alpha in alphas]
+        at_once = min(
+            sigmas_per_product([tensor.shape[dim] for dim in self._dims(tensor)], tensor.device) for tensor in inputs
+        )
+        chunks = [self._blurred(inputs, sigmas[first : first + at_once]) for first in range(0, len(sigmas), at_once)]
+        return chunks[0] if len(chunks) == 1 else tuple(torch.cat(parts) for parts in zip(*chunks, strict=True))
+
+    def _blurred(self, inputs: Tensors, sigmas: Sequence[float]) -> Tensors:
         matrices: dict[int, Tensor] = {}
         blurred = []
         for tensor in inputs:
+            points = tensor.unsqueeze(0)
             for dim in self._dims(tensor):
-                tensor = blur(tensor, dim, self.sigma(alpha), self.padding_mode, matrices)
-            blurred.append(tensor)
+                points = blur(points, dim + 1, sigmas, self.padding_mode, matrices)
+            blurred.append(points)
         return tuple(blurred)
 
     def _dims(self, tensor: Tensor) -> list[int]:

@@ -206,7 +206,7 @@ class _Vocabulary:
             without: A word for each point that is not one of them, (N,).
         """
         chunks = [torch.zeros(0, count, dtype=torch.long, device=points.device)]
-        for some in _chunks(len(points), len(self._table), points.device):
+        for some in _row_chunks(len(points), len(self._table), points.device):
             distances = self._squares - 2 * points[some] @ self._table.T  # squared, minus that of the point from 0
             if without is not None:
                 distances.scatter_(1, without[some].unsqueeze(1), torch.inf)
@@ -229,7 +229,7 @@ class _Vocabulary:
             last = visited[-1]
             following = torch.full_like(last, -1)
             goes_on = (last >= 0).nonzero().squeeze(1)
-            for chunk in _chunks(len(goes_on), neighbors * starts.shape[1], starts.device):
+            for chunk in _row_chunks(len(goes_on), neighbors * starts.shape[1], starts.device):
                 some = goes_on[chunk]
                 ids = self.nearest(self._table[last[some]], neighbors, last[some])
                 following[some] = self._choose(ids, last[some], starts[some], visited[:, some], n_words, greedy)
@@ -276,6 +276,6 @@ def _monotone(word: Tensor, end: Tensor, start: Tensor, n_words: int) -> Tensor:
     return torch.where(_between(word, end, start), word, end - (end - start) / n_words)
 
 
-def _chunks(count: int, values: int, device: torch.device) -> tuple[Tensor, ...]:
+def _row_chunks(count: int, values: int, device: torch.device) -> tuple[Tensor, ...]:
     """The indices from 0 to ``count``, as many at a time as memory allows."""
     return torch.arange(count, device=device).split(max(1, _VALUES // values)) if count else ()

@@ -66,6 +66,8 @@ class Patterns(Mapping[str, Tensor]):
     Args:
         tensors: The patterns by module name.
         info: The fit of the patterns; ``None`` for patterns from another source.
+        folded_model: The copy with BatchNorm folded that the patterns belong to, which :meth:`save` does not write;
+            ``None`` (default) if they belong to the model that they were fitted to, or if that is not known.
 
     Raises:
         TypeError: If a pattern is not a floating-point tensor.
@@ -82,7 +84,9 @@ class Patterns(Mapping[str, Tensor]):
                 [0., 1.]], dtype=torch.float64)
     """
 
-    def __init__(self, tensors: Mapping[str, Tensor], info: FitReport | None = None) -> None:
+    def __init__(
+        self, tensors: Mapping[str, Tensor], info: FitReport | None = None, folded_model: nn.Module | None = None
+    ) -> None:
         """See the class."""
         if not tensors:
             raise ValueError("patterns: expected the pattern of at least one layer, got none.")
@@ -97,6 +101,7 @@ class Patterns(Mapping[str, Tensor]):
         with torch.inference_mode(False):  # cloned, because the caller may modify the originals
             self._tensors = {name: tensor.detach().clone() for name, tensor in tensors.items()}
         self.info = info
+        self.folded_model = folded_model
 
     def __getitem__(self, name: str) -> Tensor:
         """The pattern of a layer."""
@@ -126,7 +131,9 @@ class Patterns(Mapping[str, Tensor]):
     def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> Patterns:
         """The same patterns on another device or in another dtype."""
         return Patterns(
-            {name: tensor.to(device=device, dtype=dtype) for name, tensor in self._tensors.items()}, self.info
+            {name: tensor.to(device=device, dtype=dtype) for name, tensor in self._tensors.items()},
+            self.info,
+            self.folded_model,
         )
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -219,10 +226,11 @@ class Patterns(Mapping[str, Tensor]):
             return
         unfolded = [name for name in batch_norms(model) if name not in self.info.unfolded]
         if unfolded:
+            known = "patterns.folded_model, or " if self.folded_model is not None else ""
             raise ValueError(
                 "The patterns were fitted to a model whose BatchNorm was folded, but this model has "
                 f"{len(unfolded)} BatchNorm layers that are not folded (the first is {unfolded[0]!r}). Explain "
-                "captum_ext.patterns.fold_batch_norm(model); it folds BatchNorm after linear layers only with "
+                f"{known}captum_ext.patterns.fold_batch_norm(model); it folds BatchNorm after linear layers only with "
                 "example_inputs=."
             )
 

@@ -82,6 +82,7 @@ class PatternFitter:
         self._versions: list[tuple[int, int]] = []
         self._estimators: dict[str, Estimator] = {}
         self._unfolded: tuple[str, ...] = ()
+        self._folded = False
         self._statistics: dict[str, Statistics] = {}
         self._inputs = 0
 
@@ -139,6 +140,7 @@ class PatternFitter:
         if is_empty:
             self._estimators, self._unfolded = dict(other._estimators), other._unfolded
             self.model, self._weights, self._versions = other.model, other._weights, other._versions
+            self._folded = other._folded
         with torch.inference_mode(False), torch.no_grad():
             for name, statistics in other._statistics.items():
                 self._add_statistics(name, statistics)
@@ -149,6 +151,9 @@ class PatternFitter:
 
         Raises:
             ValueError: If there were no batches.
+
+        Warns:
+            UserWarning: If a layer has fewer samples than a unit has weights.
         """
         if not self._inputs:
             raise ValueError("There are no data yet. Call update(batch) first.")
@@ -168,7 +173,27 @@ class PatternFitter:
                     "is zero, so attributions through this layer are zero. Standardize the inputs, or fit in float64."
                 )
             layers[name] = LayerInfo(estimator, statistics.samples, int(fit.dead.sum()), fingerprint(weight))
-        return Patterns(tensors, FitReport(self._mean, self._inputs, layers, self._unfolded))
+        self._warn_of_few_samples(layers)
+        report = FitReport(self._mean, self._inputs, layers, self._unfolded)
+        return Patterns(tensors, report, self.model if self._folded else None)
+
+    def _warn_of_few_samples(self, layers: dict[str, LayerInfo]) -> None:
+        """Warn of layers whose patterns are noise: with N samples of d features, about sqrt(d / N) of the signal."""
+        features = {name: self._n_features(name) for name in layers}
+        few = [name for name, layer in layers.items() if layer.samples < features[name]]
+        if few:
+            worst = min(few, key=lambda name: layers[name].samples / features[name])
+            warn(
+                f"Too few samples for the patterns of {len(few)} of {len(layers)} layers: {worst!r} has "
+                f"{layers[worst].samples} samples for {features[worst]} weights per unit. With fewer samples than "
+                "weights, noise can exceed the signal; fit more data."
+            )
+
+    def _n_features(self, name: str) -> int:
+        """The number of a layer's weights per unit."""
+        weight, layer = self._weights[name], self.model.get_submodule(name)
+        transposed, groups = bool(getattr(layer, "transposed", False)), int(getattr(layer, "groups", 1))
+        return weight.numel() // (weight.shape[1] * groups if transposed else len(weight))
 
     def _inspect_model(self, inputs: Tensor) -> None:
         """Determine from the first batch which functions follow each layer."""
@@ -182,6 +207,7 @@ class PatternFitter:
             )
         if pairs:
             self.model = fold(self.model, pairs, inputs)
+            self._folded = True
             self._weights = weights_to_fit(self.model, self._layers)
             tracer = trace_uses(self.model, layer_weights(self.model), inputs)
         idle = [name for name in self._weights if not tracer.uses[name].calls]
@@ -225,11 +251,15 @@ def fit_patterns(
         estimator: ``"auto"``, ``"positive"`` or ``"linear"``.
         mean: ``"preactivation"`` or ``"rectified"``.
         layers: The layers to fit.
-        fold: Whether to fold BatchNorm first.
+        fold: Whether to fold BatchNorm first. The patterns then belong to their attribute ``folded_model``, a copy of
+            the model; explain that copy, as in ``PGIG(patterns.folded_model, patterns)``.
         show_progress: Whether to show a progress bar on a terminal. Default: False.
 
     Returns:
         A pattern for each layer name, with the shape of the layer's weight.
+
+    Warns:
+        UserWarning: If a layer has fewer samples than a unit has weights.
 
     Raises:
         TypeError, ValueError: In the same cases as :class:`PatternFitter` and its ``update``.

@@ -14,6 +14,7 @@ from captum_ext._utils._captum import progress
 from captum_ext._utils.model_state import preserve_model_state
 from captum_ext._utils.numbers import check_positive
 from captum_ext._utils.random import as_seed
+from captum_ext._utils.warnings import warn
 from captum_ext.patterns._layers import first_input, unwrap
 from captum_ext.patterns._sample import InputSampler, LayerSamples
 from captum_ext.patterns.bank import Patterns
@@ -21,6 +22,8 @@ from captum_ext.patterns.bank import Patterns
 _ESTIMATORS = ("pattern", "weight", "random")
 # Relative to the mean variance: larger values ignore directions of low variance, smaller ones are unstable.
 _RIDGE = 1e-6
+_SAMPLES, _FEWEST_SAMPLES = 20_000, 1_000
+_MEMORY, _BYTES = 2_000_000_000, 4  # of all samples, which are float32
 
 
 @dataclass(frozen=True)
@@ -74,7 +77,7 @@ def signal_quality(
     model: nn.Module,
     patterns: Patterns,
     loader: Iterable[Any],
-    samples: int = 20_000,
+    samples: int | None = None,
     units: int = 32,
     generator: int | torch.Generator = 0,
     show_progress: bool = False,
@@ -95,8 +98,9 @@ def signal_quality(
         model: The model to which the patterns were fitted, in evaluation mode.
         patterns: The patterns.
         loader: Batches, as for :func:`~captum_ext.patterns.fit_patterns`; preferably other data than in the fit.
-        samples: Number of a layer's inputs (rows or patches) to keep, a uniform sample. Default: 20,000. If a unit has
-            more weights than half this number, v is estimated poorly, and rho is too high for all estimators.
+        samples: Number of a layer's inputs (rows or patches) to keep, a uniform sample. Default ``None``: 20,000, or as
+            many as fit into 2 GB for all layers together, after a warning. If a unit has more weights than half this
+            number, v is estimated poorly, and rho is too high for all estimators.
         units: Number of units of a layer to evaluate, chosen at random. Default: 32.
         generator: For the choice of samples and units, and for the random direction: an integer seed, or a generator,
             from which one is drawn. Default: 0.
@@ -108,7 +112,7 @@ def signal_quality(
 
     Raises:
         ValueError: If the patterns do not fit the model, or there are too few data.
-        TypeError: If a batch is neither a tensor nor a tuple whose first item is one.
+        TypeError: If arguments are swapped, or a batch is neither a tensor nor a tuple whose first item is one.
 
     Reference:
         Kindermans et al.: Learning how to explain neural networks: PatternNet and PatternAttribution. ICLR 2018.
@@ -122,6 +126,12 @@ def signal_quality(
         >>> quality.mean("2", "pattern") > quality.mean("2", "random")
         True
     """
+    if not isinstance(model, nn.Module) or not isinstance(patterns, Patterns):
+        raise TypeError(
+            "signal_quality: expected model, patterns, loader in this order, got "
+            f"{type(model).__name__}, {type(patterns).__name__}, {type(loader).__name__}."
+        )
+    samples = _default_samples(patterns) if samples is None else samples
     check_positive("samples", samples)
     check_positive("units", units)
     model = unwrap(model)
@@ -153,6 +163,20 @@ def signal_quality(
             "generator that was used for the fit is empty."
         )
     return SignalQuality(rho)
+
+
+def _default_samples(patterns: Patterns) -> int:
+    """20,000 samples of each layer, or as many as the memory allows."""
+    features = sum(pattern[0].numel() for pattern in patterns.values())
+    fitting = max(_FEWEST_SAMPLES, _MEMORY // (_BYTES * features))
+    if fitting >= _SAMPLES:
+        return _SAMPLES
+    wanted, used = (count * _BYTES * features / 1e9 for count in (_SAMPLES, fitting))
+    warn(
+        f"signal_quality: {_SAMPLES:,} samples of {len(patterns)} layers would take {wanted:.1f} GB, so {fitting:,} "
+        f"are kept ({used:.1f} GB). Pass samples= for another number."
+    )
+    return fitting
 
 
 def _choose_units(pattern: Tensor, units: int, generator: torch.Generator) -> Tensor:

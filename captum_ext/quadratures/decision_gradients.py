@@ -8,7 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from captum_ext._utils.tensors import Tensors, by_example, by_node, per_node, squared_norms
+from captum_ext._utils.tensors import Tensors, by_example, by_node, numbers_like, per_node, squared_norms
 from captum_ext.quadratures.base import Accumulator, IntegrationErrors, Pair, Quadrature
 from captum_ext.quadratures.segment import Segment
 from captum_ext.quadratures.weighted_sum import WeightedSum
@@ -71,7 +71,7 @@ class DecisionGradients(WeightedSum):
         self, values: Pair, gradients: tuple[Tensors, Tensors], moves: Tensors, positions: Pair
     ) -> Tensor:
         """Half the difference of the left and the right rule."""
-        lengths = (positions[1] - positions[0]).to(values[0].dtype).to(values[0].device)
+        lengths = (positions[1] - positions[0]).to(values[0].dtype).to(values[0].device, non_blocking=True)
         left, right = (_decisions(tuple(map(torch.mul, parts, moves)), lengths) for parts in gradients)
         return squared_norms([after - before for before, after in zip(left, right, strict=True)]).sqrt() / 2
 
@@ -116,8 +116,7 @@ class _DecisionSum(Accumulator):
         """The length of the path that each node answers for, (K, 1); infinite for none."""
         cells = zip(segment.grid.lower, segment.grid.nodes, segment.grid.upper, strict=True)
         lengths = [self._before * (node - lower) + self._after * (upper - node) for lower, node, upper in cells]
-        column = torch.tensor([length or torch.inf for length in lengths], dtype=torch.float64, device="cpu")
-        return column.to(like.dtype).to(like.device).unsqueeze(1)
+        return numbers_like([length or torch.inf for length in lengths], like).unsqueeze(1)
 
     def result(self) -> Tensors:
         assert self._total is not None, "a walk has at least one segment"

@@ -8,7 +8,7 @@ from typing import ClassVar, NamedTuple
 import torch
 from torch import Tensor
 
-from captum_ext._utils.tensors import Tensors, by_example, by_node, per_node, squared_norms, sum_dtype
+from captum_ext._utils.tensors import Tensors, by_example, by_node, numbers_like, per_node, squared_norms, sum_dtype
 from captum_ext._utils.types import TensorOrTuple
 from captum_ext.quadratures.base import Accumulator, Pair, Quadrature
 from captum_ext.quadratures.grid import Grid, closed_grid
@@ -92,31 +92,54 @@ class _Points(NamedTuple):
     """The squared gradients at K consecutive points."""
 
     squares: Tensors  # scaled so that the largest of each point is 1; one (K, B, ...) per input
-    norm: Tensor  # the sum over all features, (K, B): at least 1, or 0 for a zero gradient
+    norm: Tensor  # the sum over all features, (K, B): at least 1, also for a zero gradient
     values: Tensor  # F, (K, B)
-    arriving: Tensor  # the share of the step that leads to the point, (K, 1)
-    leaving: Tensor  # the share of the step that starts there, (K, 1)
+    other_share: Tensor | None  # the share of a step that its other end gets, (K, B): 1/2, or 1 if this gradient is 0
 
     def last(self) -> _Points:
-        return _Points(tuple(square[-1:] for square in self.squares), *(part[-1:] for part in self[1:]))
+        other_share = None if self.other_share is None else self.other_share[-1:]
+        return _Points(tuple(square[-1:] for square in self.squares), self.norm[-1:], self.values[-1:], other_share)
 
 
 class _DirectionSum(Accumulator):
     def __init__(self, shares: tuple[tuple[float, float], ...]) -> None:
         self._shares = shares
+        self._halves = shares == _SHARES["riemann_trapezoid"]
         self._n_points = 0
         self._previous: _Points | None = None
         self._total: Tensors | None = None
 
     def update(self, segment: Segment) -> None:
-        new = self._points(segment)
-        if self._previous is None:
+        new, previous = self._points(segment), self._previous
+        count = len(new.norm)
+        arriving, leaving = zip(
+            *(self._shares[(self._n_points + k) % len(self._shares)] for k in range(count)), strict=True
+        )
+        if self._total is None:
             self._total = tuple(torch.zeros_like(square[0]) for square in new.squares)
-            self._add((new,))
-        else:
+        elif previous is not None and self._shares[(self._n_points - 1) % len(self._shares)][1]:
             # The step between two segments needs F at the first point of the later one.
-            self._add((self._previous, new))
+            step = new.values[:1] - previous.values
+            self._add(previous, step if new.other_share is None else step * new.other_share[:1])
+        weights = []
+        if any(leaving) and (count > 1 or not any(arriving)):
+            after = _shifted_back(new.values) - new.values  # 0 for the last point
+            other = None if new.other_share is None else _shifted_back(new.other_share)
+            weights.append(self._weigh(after, leaving, other))
+        if any(arriving):
+            before = new.values - _shifted(new.values, None if previous is None else previous.values)
+            other = previous.other_share if previous is not None else None
+            other = None if new.other_share is None else _shifted(new.other_share, other)
+            weights.append(self._weigh(before, arriving, other))
+        self._add(new, sum(weights[1:], weights[0]) if weights else new.values - new.values)
         self._previous = new.last()
+        self._n_points += count
+
+    def _weigh(self, steps: Tensor, shares: tuple[float, ...], other_share: Tensor | None) -> Tensor:
+        """The share of each point's step, (K, B)."""
+        if other_share is not None:
+            return steps * other_share
+        return steps if all(share == 1 for share in shares) else steps * numbers_like(shares, steps).unsqueeze(1)
 
     def _points(self, segment: Segment) -> _Points:
         assert segment.values is not None, "this quadrature needs values"
@@ -125,38 +148,41 @@ class _DirectionSum(Accumulator):
             dtype = torch.promote_types(dtype, gradient.dtype)
         gradients = tuple(gradient.to(dtype) for gradient in segment.gradients)
         # Scale before squaring, because the square of a small float32 gradient would underflow.
-        largest = torch.zeros_like(segment.values, dtype=dtype)
-        for gradient in gradients:
-            if gradient.numel():
-                largest = torch.maximum(largest, by_node(gradient).abs().amax(2))
-        scale = torch.where(largest == 0, 1, largest)
-        scaled = (gradient / per_node(scale.detach(), gradient) for gradient in gradients)
+        maxima = [by_node(gradient.detach()).abs().amax(2) for gradient in gradients if gradient.numel()]
+        largest = maxima[0] if maxima else torch.zeros_like(segment.values, dtype=dtype)
+        for maximum in maxima[1:]:
+            largest = torch.maximum(largest, maximum)
+        is_zero = largest == 0
+        scale = largest + is_zero
+        scaled = (gradient / per_node(scale, gradient) for gradient in gradients)
         squares = tuple(part.square() if part.requires_grad else part.square_() for part in scaled)
-        norm = torch.stack([by_node(square).sum(2) for square in squares]).sum(0)
-        pairs = [self._shares[(self._n_points + k) % len(self._shares)] for k in range(len(norm))]
-        self._n_points += len(norm)
-        arriving, leaving = norm.new_tensor(pairs).unsqueeze(1).unbind(2)
-        return _Points(squares, norm, segment.values.to(dtype), arriving, leaving)
+        norms = [by_node(square).sum(2) for square in squares]
+        norm = (norms[0] if len(norms) == 1 else torch.stack(norms).sum(0)) + is_zero
+        other_share = (is_zero.to(dtype) + 1) / 2 if self._halves else None
+        return _Points(squares, norm, segment.values.to(dtype), other_share)
 
-    def _add(self, parts: tuple[_Points, ...]) -> None:
-        """Add the steps between the consecutive points of the parts."""
-        norm, values, arriving, leaving = (torch.cat(pieces) for pieces in list(zip(*parts, strict=True))[1:])
-        changes = values[1:] - values[:-1]
-        start, end = (leaving * (norm != 0))[:-1], (arriving * (norm != 0))[1:]
-        shared = start + end
-        changes = changes / torch.where(shared == 0, 1, shared)
-        weights = torch.zeros_like(norm)
-        weights[:-1] += changes * start
-        weights[1:] += changes * end
-        weights /= norm.clamp(min=1)
+    def _add(self, points: _Points, weights: Tensor) -> None:
+        """Add K points, each with its share of F's changes, (K, B)."""
         assert self._total is not None, "the first segment sets it"
-        for part, weight in zip(parts, weights.split([len(part.norm) for part in parts]), strict=True):
-            for total, square in zip(self._total, part.squares, strict=True):
-                total += (square * per_node(weight, square)).sum(0)
+        weights = weights / points.norm
+        for total, square in zip(self._total, points.squares, strict=True):
+            parts = square * per_node(weights, square)
+            total += parts[0] if len(parts) == 1 else parts.sum(0)
 
     def result(self) -> Tensors:
         assert self._total is not None, "a walk has at least one segment"
         return self._total
+
+
+def _shifted_back(rows: Tensor) -> Tensor:
+    """The next row in place of each, and the last one again."""
+    return rows if len(rows) == 1 else torch.cat([rows[1:], rows[-1:]])
+
+
+def _shifted(rows: Tensor, first: Tensor | None) -> Tensor:
+    """The previous row in place of each; of the first row ``first``, or itself."""
+    first = rows[:1] if first is None else first
+    return first if len(rows) == 1 else torch.cat([first, rows[:-1]])
 
 
 def _directions(gradients: Tensors) -> Tensors:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from captum_ext._utils.numbers import is_number
-from captum_ext._utils.tensors import Tensors, per_node, squared_norms
+from captum_ext._utils.tensors import Tensors, numbers_like, per_node, squared_norms
 from captum_ext.quadratures.base import Accumulator, IntegrationErrors, Pair, Quadrature
 from captum_ext.quadratures.segment import Segment
 from captum_ext.quadratures.weighted_sum import WeightedSum
@@ -126,7 +126,7 @@ class PositionWeighted(WeightedSum):
     ) -> Tensor:
         """Half the difference of the left and the right rule."""
         before, after = (
-            values[0].new_tensor([self.weight_at(position) for position in at.tolist()]) for at in positions
+            numbers_like([self.weight_at(position) for position in at.tolist()], values[0]) for at in positions
         )
         parts = [
             (end * per_node(after, end) - start * per_node(before, start)) * move

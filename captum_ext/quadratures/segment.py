@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-import torch
 from torch import Tensor
 
-from captum_ext._utils.tensors import Tensors
+from captum_ext._utils.tensors import Tensors, numbers_like
 from captum_ext.quadratures.grid import Grid
 
 
@@ -35,12 +34,13 @@ class Segment(NamedTuple):
     @property
     def positions(self) -> Tensor:
         """The positions of the points on the path, from 0 to 1, (K,), with the gradients' dtype and device."""
-        return self._on_device(self.grid.nodes)
+        return numbers_like(self.grid.nodes, self.gradients[0])
 
     @property
     def widths(self) -> Tensor:
         """The widths of the points' cells, as fractions of the path, (K,)."""
-        return self._on_device([upper - lower for lower, upper in zip(self.grid.lower, self.grid.upper, strict=True)])
+        widths = [upper - lower for lower, upper in zip(self.grid.lower, self.grid.upper, strict=True)]
+        return numbers_like(widths, self.gradients[0])
 
     def of(self, grid: Grid, start: int, increments: Callable[[float, float], Tensors]) -> Segment:
         """The part of the segment at another grid's nodes, which start at index ``start``, with that grid's cells."""
@@ -52,7 +52,3 @@ class Segment(NamedTuple):
             increments,
             grid,
         )
-
-    def _on_device(self, numbers: object) -> Tensor:
-        like = self.gradients[0]
-        return torch.tensor(numbers, dtype=torch.float64, device="cpu").to(like.dtype).to(like.device)

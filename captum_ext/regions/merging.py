@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from captum_ext._utils.arrays import IntArray
-from captum_ext.regions.segmentation import Segmentation, group_sums
+from captum_ext.regions.segmentation import Segmentation, atom_sums
 
 Floats = NDArray[np.float64]
 # From a segmentation, the sum of each atom, and the minimum number of pixels that a mask must add, to the atoms that
@@ -36,7 +36,7 @@ def merge_segments(
         the last one.
     """
     atoms, counts = segmentation.atoms, segmentation.counts
-    sums = group_sums(atoms.ravel(), values.ravel(), len(counts))
+    sums = atom_sums(atoms.ravel(), values.ravel(), len(counts))
     region = np.full(len(sums), -1)
     covered, n_regions = 0.0, 0
     for added in order(segmentation, sums, min_pixel_diff):
@@ -48,7 +48,7 @@ def merge_segments(
     rest = region < 0
     region[rest] = n_regions
     total = n_regions + bool(rest.any())
-    means = group_sums(region, sums, total) / group_sums(region, counts, total)
+    means = atom_sums(region, sums, total) / atom_sums(region, counts, total)
     ranks = np.empty(total, dtype=np.int64)
     ranks[np.argsort(-means[:n_regions], kind="stable")] = np.arange(1, n_regions + 1)
     ranks[n_regions:] = total
@@ -74,7 +74,7 @@ def greedy_order(segmentation: Segmentation, sums: Floats, min_pixel_diff: int) 
         yield added
         atoms, masks = segmentation.memberships(added)
         for left, values in ((total, sums), (pixels, segmentation.counts), (magnitude, magnitudes)):
-            left -= group_sums(masks, values[atoms], len(left))
+            left -= atom_sums(masks, values[atoms], len(left))
         canceled = (magnitude < summed * _CANCELED) & (pixels >= min_pixel_diff)
         for mask in canceled.nonzero()[0] if canceled.any() else ():
             atoms = _untaken(segmentation, int(mask), taken)

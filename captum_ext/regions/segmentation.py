@@ -23,7 +23,7 @@ SCALES = (50, 100, 150, 250, 500, 1200)
 _WORD = 64
 
 
-def group_sums(groups: IntArray, values: NDArray[np.float64], n_groups: int) -> NDArray[np.float64]:
+def atom_sums(groups: IntArray, values: NDArray[np.float64], n_groups: int) -> NDArray[np.float64]:
     """The sum of the values (N,) of each group, (n_groups,)."""
     sums: Any = np.bincount(groups, values, n_groups)  # NumPy's stubs know counts only
     return np.asarray(sums, dtype=np.float64)
@@ -96,7 +96,7 @@ class Segmentation:
 
     def sum_over_masks(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """The sum over each mask, (M,), of one value per atom, (A,)."""
-        return group_sums(self.owners, values[self._owned], self.n_masks)
+        return atom_sums(self.owners, values[self._owned], self.n_masks)
 
     def memberships(self, atoms: IntArray) -> tuple[IntArray, IntArray]:
         """The pairs of one of these atoms and a mask that contains it: the atoms, and the masks."""

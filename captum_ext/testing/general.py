@@ -275,7 +275,7 @@ def adaptive_steps_work_or_are_refused(subject: Subject) -> None:
     limit = as_tuple(rule.attribute(n_steps=1024))
     got, diagnostics = subject.attribute(n_steps="auto", tol=0.001, max_steps=1024, return_diagnostics=True)
     require(bool(diagnostics.converged.all()), "examples did not converge within 1024 steps on a smooth function.")
-    require_close(as_tuple(got), limit, "n_steps='auto' with tol=0.001 is far from 1024 steps", 0.004)
+    require_close(as_tuple(got), limit, "n_steps='auto' with tol=0.001 is far from 1024 steps", 0.005)
     capped = subject.attribute(n_steps="auto", tol=0.001, max_steps=1024, internal_batch_size=2)
     require_close(as_tuple(capped), as_tuple(got), "internal_batch_size=2 gives other attributions", 1e-6)
     for k in range(len(subject.inputs[0])):

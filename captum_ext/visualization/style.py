@@ -22,6 +22,7 @@ _KNOWN = {
     "gradient-x-input": ("Gradient x input", "#B8860B", "*"),
     "gradient": ("Gradient", "#000000", "d"),
     "random": ("Random", "#888888", "."),
+    "chance": ("Chance", "#BBBBBB", "|"),
 }
 _SPARE = (("#6A3D9A", "8"), ("#8C564B", "H"), ("#117733", "1"), ("#CC6677", "2"), ("#4D4D4D", "3"))
 

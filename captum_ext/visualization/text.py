@@ -15,7 +15,7 @@ from captum_ext.visualization.frame import NORMAL, SMALL, panels, set_title
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-Scores: TypeAlias = ArrayLike | Mapping[str, ArrayLike]
+TokenScores: TypeAlias = ArrayLike | Mapping[str, ArrayLike]
 
 _FOR, _AGAINST = (202, 0, 32), (5, 113, 176)  # told apart with red-green blindness too
 _STRONGEST = 0.75  # opacity, so that black letters stay readable
@@ -42,7 +42,9 @@ class _Row(NamedTuple):
     scale: float  # the score with the strongest color
 
 
-def text_html(tokens: Sequence[str], attributions: Scores, *, title: str = "", shared_scale: bool = False) -> TextHtml:
+def text_html(
+    tokens: Sequence[str], attributions: TokenScores, *, title: str = "", shared_scale: bool = False
+) -> TextHtml:
     """Color tokens by their attributions, as HTML: red speaks for the output, blue against it.
 
     Args:
@@ -90,7 +92,7 @@ _SCALE = "text-align:right;vertical-align:top;padding:3px 0 3px 10px;color:#888;
 
 
 def draw_text(
-    tokens: Sequence[str], attributions: Scores, *, title: str = "", shared_scale: bool = False, width: float = 7.5
+    tokens: Sequence[str], attributions: TokenScores, *, title: str = "", shared_scale: bool = False, width: float = 7.5
 ) -> Figure:
     """Color tokens by their attributions, with matplotlib: red speaks for the output, blue against it.
 
@@ -155,17 +157,17 @@ def _layout(tokens: list[_Token], left: float, right: float) -> tuple[list[tuple
     return places, line + 1
 
 
-def _rows(count: int, attributions: Scores, shared_scale: bool) -> list[_Row]:
+def _rows(count: int, attributions: TokenScores, shared_scale: bool) -> list[_Row]:
     named = attributions if isinstance(attributions, Mapping) else {"": attributions}
     if not named:
         raise ValueError("attributions: expected at least one row, got none.")
-    scores = {name: _numbers(name, values, count) for name, values in named.items()}
+    scores = {name: _scores_of_tokens(name, values, count) for name, values in named.items()}
     scales = {name: float(np.abs(values).max(initial=0)) for name, values in scores.items()}
     largest = max(scales.values())
     return [_Row(name, values, largest if shared_scale else scales[name]) for name, values in scores.items()]
 
 
-def _numbers(name: str, values: Any, count: int) -> NDArray[Any]:
+def _scores_of_tokens(name: str, values: Any, count: int) -> NDArray[Any]:
     array = np.asarray(values.detach().cpu().double() if hasattr(values, "detach") else values, dtype=np.float64)
     if array.shape != (count,):
         raise ValueError(

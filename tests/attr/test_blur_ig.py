@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter
 
-from captum_ext._utils.gaussian import blur_matrix
+from captum_ext._utils.gaussian import blur_matrices
 from captum_ext.attr import BlurIG, PathAttribution
 from captum_ext.paths import BlurPath
 from captum_ext.quadratures import WeightedSum
@@ -24,7 +24,9 @@ from tests.references import naive
 def test_matrix_is_scipys_filter(size, sigma, padding_mode, seed):
     x = np.random.default_rng(seed).normal(size=size)
     expected = x if sigma == 0 else naive.blur(x, sigma, padding_mode, [0])
-    got = blur_matrix(size, sigma, padding_mode).numpy() @ x
+    matrix, other = blur_matrices(size, [sigma, sigma + 1], padding_mode, torch.device("cpu")).numpy()
+    got = matrix @ x
+    assert np.abs(other @ x - naive.blur(x, sigma + 1, padding_mode, [0])).max() <= 1e-12
     assert np.abs(got - expected).max() <= 1e-12
 
 
@@ -160,8 +162,8 @@ def test_tuple_inputs_are_blurred_alike(pair_net, pairs):
 def test_no_image_of_the_path_is_blurred_twice(net, images, monkeypatch, rule, blurs, cap):
     """Points and the ends of their cells; the start is made once more, for the delta."""
     seen = []
-    point = BlurPath.point
-    monkeypatch.setattr(BlurPath, "point", lambda self, x, start, at: seen.append(at) or point(self, x, start, at))
+    points = BlurPath.points
+    monkeypatch.setattr(BlurPath, "points", lambda self, x, start, at: seen.extend(at) or points(self, x, start, at))
     BlurIG(net).attribute(images, target=0, n_steps=10, method=rule, internal_batch_size=cap)
     assert len(seen) == 1 + blurs
 

@@ -285,7 +285,7 @@ def test_unrepeated_in_metrics():
 
 
 def test_unrepeated_is_for_tensors_and_is_named_where_it_is_needed(pair_net, pairs):
-    with pytest.raises(TypeError, match=r"SharedArgument: expected a tensor, got list.*Pass it as it is"):
+    with pytest.raises(TypeError, match=r"SharedArgument: expected a tensor, got list.*Pass it without the wrapper"):
         SharedArgument([1, 2])
     with pytest.raises(ValueError, match=r"\[0\]: expected one row for each of 3.*Write SharedArgument\(argument\)"):
         IntegratedGradients(pair_net).attribute(pairs, target=0, additional_forward_args=torch.ones(5))

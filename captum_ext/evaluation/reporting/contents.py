@@ -51,6 +51,10 @@ class _ScoreSection(NamedTuple):
         return Section(self.title, [methods_across(table, self.name, self.title, scores)], drawings)
 
 
+_LOCALIZATION = (
+    *("localization-auc", "best-f1", "pointing-game", "relevance-mass-accuracy", "relevance-rank-accuracy"),
+    *("localization-iou", "map-mae"),
+)
 _PAPERS = (
     _ScoreSection("table-1-insertion", "Insertion (Table 1)", ("insertion", "insertion-ratio")),
     _ScoreSection(
@@ -61,6 +65,10 @@ _PAPERS = (
 _OTHERS = (
     _ScoreSection("degradation", "Degradation (PGIG's Fig. 3)", ("degradation",)),
     _ScoreSection("deletion", "Deletion", ("deletion",)),
+    _ScoreSection("road", "ROAD", ("road", "road-lerf")),
+    _ScoreSection("diffid", "DiffID", ("diffid",), False),
+    _ScoreSection("localization", "Localization", _LOCALIZATION, False),
+    _ScoreSection("grid-pointing-game", "Grid pointing game", ("grid-pointing-game",), False),
     _ScoreSection("completeness", "Completeness", ("completeness",), False),
     _ScoreSection("class-sensitivity", "Class sensitivity", ("class-sensitivity",), False),
     _ScoreSection("randomization", "Model randomization", ("randomization",)),

@@ -97,7 +97,12 @@ def steps(table: ScoreTable, model: str, scores: Iterable[ScoreVariant]) -> Draw
     return _with_legend(figure, title, model, table, [method for by_method in lines.values() for method in by_method])
 
 
-def methods(table: ScoreTable, model: str, scores: Iterable[ScoreVariant]) -> Drawing | None:
+def methods(
+    table: ScoreTable,
+    model: str,
+    scores: Iterable[ScoreVariant],
+    title: str = "Value and 95% interval, at the largest number of steps",
+) -> Drawing | None:
     """Each score's value and interval per method, with the largest step counts."""
     values: dict[ScoreVariant, dict[str, Estimate]] = {}
     for score in scores:
@@ -108,7 +113,7 @@ def methods(table: ScoreTable, model: str, scores: Iterable[ScoreVariant]) -> Dr
     if not values:
         return None
     names = [method for method in table.methods if any(method in by_method for by_method in values.values())]
-    styles, title = method_styles(table.methods), "Value and 95% interval, at the largest number of steps"
+    styles = method_styles(table.methods)
     figure, grid = _titled_panels(title, model, len(values), 4, (3.3, 1.1 + 0.21 * len(names)), 1.6)
     for k, (panel, (score, by_method)) in enumerate(zip(grid, values.items(), strict=True)):
         for method, value in by_method.items():

@@ -7,11 +7,13 @@ from dataclasses import astuple
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from captum_ext._utils.files import file_names
 from captum_ext._utils.optional import optional
 from captum_ext._utils.text import printable
 from captum_ext.evaluation.estimates import RESAMPLES
 from captum_ext.evaluation.reporting.contents import Section, sections
 from captum_ext.evaluation.reporting.figures import Drawing
+from captum_ext.evaluation.reporting.findings import findings
 from captum_ext.evaluation.reporting.image_counts import count_images
 from captum_ext.evaluation.reporting.tables import Table, csv_text
 from captum_ext.evaluation.scores import ScoreTable
@@ -93,28 +95,15 @@ def escape(text: object) -> str:
 
 
 def _draw_figures(table: ScoreTable, parts: list[Section]) -> DrawnFigures:
-    file_names = _file_names(table.models)
+    names = dict(zip(table.models, file_names(table.models, "model"), strict=True))
     pictures: DrawnFigures = {}
     for part in parts:
         for figure in part.figures:
             for model in table.models:
                 drawing = figure.draw(table, model)
                 if drawing is not None:
-                    pictures.setdefault(part.title, []).append((f"{file_names[model]}-{figure.name}.png", drawing))
+                    pictures.setdefault(part.title, []).append((f"{names[model]}-{figure.name}.png", drawing))
     return pictures
-
-
-def _file_names(models: list[str]) -> dict[str, str]:
-    """Names for files, unique even in file systems that ignore case."""
-    names: dict[str, str] = {}
-    for model in models:
-        plain = re.sub(r"[^a-zA-Z0-9.+-]+", "_", model).strip("._")[:60] or "model"
-        name, k = plain, 1
-        while name.lower() in {other.lower() for other in names.values()}:
-            k += 1
-            name = f"{plain}_{k}"
-        names[model] = name
-    return names
 
 
 def _page(
@@ -127,6 +116,7 @@ def _page(
     environment.filters["md"] = escape
     page: str = environment.get_template("report.md").render(
         settings=[(key, _setting_text(value)) for key, value in sorted(settings.items())],
+        findings=findings(table),
         resamples=RESAMPLES,
         sections=[
             {

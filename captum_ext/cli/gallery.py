@@ -1,0 +1,48 @@
+"""The page ``index.html`` of ``captum-ext explain``: all maps in one file that needs nothing else."""
+
+from __future__ import annotations
+
+import base64
+import html
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from captum_ext.cli.explanation import ImageExplanation
+from captum_ext.cli.map_styles import LEGENDS, map_picture, photograph
+
+_TEMPLATE = Path(__file__).parent / "templates" / "gallery.html"
+
+
+def entry(explanation: ImageExplanation, file: str, style: str) -> dict[str, Any]:
+    """An image and its maps as the page's script reads them; ``file`` is the figure of the image."""
+    maps = [
+        {
+            "title": each.title,
+            "caption": each.caption,
+            "src": _url(map_picture(explanation.pixels, each.pixels(), style)),
+        }
+        for each in explanation.maps
+    ]
+    return {
+        "name": explanation.name,
+        "category": explanation.category,
+        "target": explanation.target,
+        "probability": explanation.probability,
+        "file": file,
+        "src": _url(photograph(explanation.pixels)),
+        "maps": maps,
+    }
+
+
+def page(entries: list[dict[str, Any]], settings: str, style: str) -> str:
+    """The page."""
+    # In a script element only "<" has a meaning of its own; as an escape it has none.
+    data = json.dumps(entries).replace("<", "\\u003c")
+    values = {"SETTINGS": html.escape(settings), "LEGEND": html.escape(LEGENDS[style]), "DATA": data}
+    return re.sub("@@([A-Z]+)@@", lambda match: values[match[1]], _TEMPLATE.read_text(encoding="utf-8"))
+
+
+def _url(picture: bytes) -> str:
+    return f"data:image/jpeg;base64,{base64.b64encode(picture).decode()}"
