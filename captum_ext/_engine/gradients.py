@@ -82,9 +82,10 @@ def select_target(output: object, target: TargetType, rows: int) -> Tensor:
     shape = tuple(output.shape)
     try:
         # For one index per row, Captum uses gather, whose own error on a GPU ends the CUDA context.
+        indices: Any = target
         index_per_row = isinstance(target, Tensor) or (isinstance(target, list) and isinstance(target[0], int))
         if index_per_row and output.dim() == 2:
-            lowest, highest = index_bounds(target) if isinstance(target, Tensor) else (min(target), max(target))
+            lowest, highest = index_bounds(indices) if isinstance(target, Tensor) else (min(indices), max(indices))
             if lowest < 0 or highest >= output.shape[1]:
                 wrong = lowest if lowest < 0 else highest
                 raise IndexError(f"indices go from 0 to {output.shape[1] - 1}, got {wrong}")  # noqa: TRY301 -- below

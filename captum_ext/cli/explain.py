@@ -94,7 +94,7 @@ class ExplainCommand(Command):
                 print_error(f"{index + 1} of {len(images)}: {image.name}")
             explanations = explainer.explain(image.name, picture)
             n_explained += 1
-            lines += [_numbers(explanation) for explanation in explanations]
+            lines += [_print_numbers(explanation) for explanation in explanations]
             for each in outputs:
                 each.add(explanations)
         if not n_explained:
@@ -121,7 +121,7 @@ def _read_picture(image: ImageFile) -> Image | None:
         return None
 
 
-def _numbers(explanation: ImageExplanation) -> dict[str, Any]:
+def _print_numbers(explanation: ImageExplanation) -> dict[str, Any]:
     return {
         "image": explanation.name,
         "class_index": explanation.target,

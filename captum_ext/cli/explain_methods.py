@@ -44,7 +44,7 @@ TITLES = {
 }
 _DEFAULT = tuple(TITLES)[:9]
 _STEPS_WITHOUT_AUTO = 50
-_TOLERANCE = 0.05  # of --steps auto
+_AUTO_TOLERANCE = 0.05  # of --steps auto
 
 
 class ImageMap(NamedTuple):
@@ -88,7 +88,7 @@ def parse_methods(names: str | None, patterns: str | None, at_layer: bool = Fals
 
 
 def _missing(name: str, patterns: str | None, at_layer: bool) -> str | None:
-    """What a method needs and does not have."""
+    """The option that a method needs and does not have."""
     spec = method_spec(name)
     if at_layer and (not isinstance(spec, PathMethodSpec) or spec.needs_patterns):
         return "not available with --layer"
@@ -133,7 +133,7 @@ def compute_map(
     steps: int | str,
     layer: nn.Module | None = None,
 ) -> ImageMap:
-    """The map of one image, of the size of the image also if it is computed at a layer.
+    """The map of one image, of the size of the image even if it is computed at a layer.
 
     Raises:
         UserError: If the layer has no grid of units.
@@ -159,7 +159,7 @@ def _compute_pixel_map(
     if layer is not None:
         method = LayerPathAttribution(model.probability, layer, path=spec.path, quadrature=spec.quadrature)
     has_delta = method.has_convergence_delta()
-    adaptive: dict[str, Any] = {"tol": _TOLERANCE} if steps == "auto" else {}
+    adaptive: dict[str, Any] = {"tol": _AUTO_TOLERANCE} if steps == "auto" else {}
     result = method.attribute(
         image.inputs,
         spec.baselines(image),

@@ -18,10 +18,10 @@ from captum_ext.vision.pictures import read
 from captum_ext.vision.starts import STARTS
 
 if TYPE_CHECKING:
-    from captum_ext.cli.explain_outputs import Output
+    from captum_ext.cli.explain_outputs import ExplainOutput
 
 _MAX_STEPS = 5000
-_MAX_ROWS = 100  # of one figure; matplotlib's have at most 65,535 pixels
+_MAX_BATCH_ROWS = 100  # of one figure; matplotlib's have at most 65,535 pixels
 _FEW_IMAGES = 8  # that the default output shows in one figure
 _STYLES = ("overlay", "heatmap")
 _SAVE_SUFFIXES = (".npz", ".safetensors")
@@ -109,7 +109,7 @@ def parse_images(arguments: argparse.Namespace, top_k: int) -> tuple[list[ImageF
     if output is None:
         many = bool(folders) or len(images) > _FEW_IMAGES
         output, is_figure = (str(default_folder), False) if many else ("explain.png", True)
-    if is_figure and len(images) * top_k > _MAX_ROWS:
+    if is_figure and len(images) * top_k > _MAX_BATCH_ROWS:
         raise CommandError(f"--output {output}: {len(images)} images are too many for one figure; name a folder")
     inputs = [image.path for image in images if image.path is not None]
     path = parse_output(output, (".png",), inputs) if is_figure else Path(output)
@@ -133,7 +133,7 @@ def _is_figure(output: str) -> bool:
 
 def make_outputs(
     arguments: argparse.Namespace, images: list[ImageFile], output: Path, methods: list[str], steps: int | str
-) -> list[Output]:
+) -> list[ExplainOutput]:
     """The outputs that the arguments ask for.
 
     Raises:
@@ -146,7 +146,7 @@ def make_outputs(
     parts = [printable(arguments.model), f"{steps} steps", f"baseline {arguments.baseline}"]
     parts += ["logit"] * arguments.logit + [f"layer {arguments.layer}"] * (arguments.layer is not None)
     settings = ", ".join(parts)
-    outputs: list[Output] = []
+    outputs: list[ExplainOutput] = []
     if output.suffix.lower() == ".png" and not output.is_dir():
         outputs.append(FigureOutput(output, settings, arguments.style))
     else:

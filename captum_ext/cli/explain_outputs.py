@@ -17,7 +17,7 @@ from captum_ext.cli.explanation import ImageExplanation
 from captum_ext.cli.figure import draw, write_file
 
 
-class Output(ABC):
+class ExplainOutput(ABC):
     """Receives the explanations of one image after the other, and writes files."""
 
     @abstractmethod
@@ -29,7 +29,7 @@ class Output(ABC):
         """Write what remains; return the file that has the result."""
 
 
-class FigureOutput(Output):
+class FigureOutput(ExplainOutput):
     """One figure with a row for each image and class."""
 
     def __init__(self, path: Path, settings: str, style: str) -> None:
@@ -47,7 +47,7 @@ class FigureOutput(Output):
         return self._path
 
 
-class GalleryOutput(Output):
+class GalleryOutput(ExplainOutput):
     """A folder with one figure per image, and ``index.html`` with all maps."""
 
     def __init__(self, folder: Path, files: dict[str, Path], settings: str, style: str) -> None:
@@ -68,7 +68,7 @@ class GalleryOutput(Output):
         return path
 
 
-class MapsOutput(Output):
+class MapsOutput(ExplainOutput):
     """One file with all maps as numbers, in float32, under ``image/class index/method``; memory holds all of them."""
 
     def __init__(self, path: Path, settings: dict[str, Any]) -> None:

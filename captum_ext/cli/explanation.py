@@ -1,4 +1,4 @@
-"""What ``captum-ext explain`` knows of an image: the class, its probability and the maps."""
+"""The explanation of an image: the class, its probability and the maps."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ def entry(explanation: ImageExplanation, file: str, style: str) -> dict[str, Any
 
 def page(entries: list[dict[str, Any]], settings: str, style: str) -> str:
     """The page."""
-    # In a script element only "<" has a meaning of its own; as an escape it has none.
+    # In a script element only "<" is special; as an escape it is not.
     data = json.dumps(entries).replace("<", "\\u003c")
     values = {"SETTINGS": html.escape(settings), "LEGEND": html.escape(LEGENDS[style]), "DATA": data}
     return re.sub("@@([A-Z]+)@@", lambda match: values[match[1]], _TEMPLATE.read_text(encoding="utf-8"))

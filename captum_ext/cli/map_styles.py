@@ -1,4 +1,4 @@
-"""How ``captum-ext explain`` draws a map: the only place that draws pixels."""
+"""The styles of ``captum-ext explain``: the only place that draws pixels."""
 
 from __future__ import annotations
 

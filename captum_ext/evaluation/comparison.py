@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 MetricFunction = Callable[[Callable[..., Any], Tensor, Tensor, TargetType], Any]
 _MODEL = ""
-_RANKINGS = ("signed", "absolute")
+_SIGNS = ("signed", "absolute")
 _WITH_BASELINES: dict[str, Callable[..., Any]] = {"insertion": insertion, "deletion": deletion, "diffid": diffid}
 _OF_IMAGES: dict[str, Callable[..., Any]] = {"degradation": degradation, "road": road}
 
@@ -115,7 +115,8 @@ def compare(
             example or a :class:`~captum_ext.metrics.PerturbationCurve`.
         baselines: The path's start, for methods that take one, and the values before insertion and after deletion.
             Default: 0.
-        arguments: Further arguments of ``attribute`` by the method's name, such as ``{"ig": {"n_steps": 200}}``.
+        arguments: Further arguments of ``attribute`` with the method's name as the key, such as
+            ``{"ig": {"n_steps": 200}}``.
         additional_forward_args: Further arguments of ``forward_func``, for methods and metrics.
         internal_batch_size: Maximum number of rows in a forward pass, for metrics and for methods that have it.
 
@@ -150,20 +151,20 @@ def compare(
     for name, method in methods.items():
         own = (arguments or {}).get(name, {})
         keywords = {**_accepted(method, {"baselines": baselines, **common}), **own}
-        maps, error = _attribute(name, method, inputs, target, keywords, has_completeness)
+        maps, error = _attribute_by_name(name, method, inputs, target, keywords, has_completeness)
         nonfinite = ~torch.isfinite(maps).flatten(1).all(1)
         if bool(nonfinite.any()):
             warn(f"{name}: NaN or infinity in the maps of examples {_indices(nonfinite)}, left out.", RuntimeWarning)
             maps = torch.where(nonfinite.reshape(-1, *(1,) * (maps.dim() - 1)), 0, maps)
         for (score, variant), function in functions.items():
             values = function(forward_func, inputs, maps, target)
-            rows += _rows(name, score, variant, values, nonfinite)
+            rows += _metric_rows(name, score, variant, values, nonfinite)
         if error is not None:
-            rows += _rows(name, "completeness", "relative", error, nonfinite)
+            rows += _metric_rows(name, "completeness", "relative", error, nonfinite)
     columns = ["model", "method", "steps", "score", "variant", "image", "value", "curve"]
     frame = pandas.DataFrame(rows, columns=columns)
     table = ScoreTable(frame, {"models": [_MODEL], "methods": list(methods)})
-    return Comparison(_estimates(table, methods), _examples(frame, table), table)
+    return Comparison(_estimate_rows(table, methods), _examples(frame, table), table)
 
 
 def _check(methods: object, inputs: object, arguments: Mapping[str, Any] | None) -> None:
@@ -199,20 +200,20 @@ def _metric_functions(
         name, _, ranking = text.partition(":")
         if text == "completeness":
             continue
-        if name not in fitting or ranking not in ("", *_RANKINGS):
+        if name not in fitting or ranking not in ("", *_SIGNS):
             hint = did_you_mean(text, fitting)
             raise ValueError(
                 f"metrics: expected some of {', '.join([*fitting, 'completeness'])} for inputs of shape "
                 f"{tuple(inputs.shape)}, the first with :signed or :absolute; got {text!r}.{hint}"
             )
         keywords = common if name in _OF_IMAGES else {**common, "baselines": baselines}
-        default = _RANKINGS if name in ("insertion", "deletion") else ("signed",)
+        default = _SIGNS if name in ("insertion", "deletion") else ("signed",)
         for each in (ranking,) if ranking else default:
-            functions[name, each] = _bound(fitting[name], {**keywords, "ranking": each})
+            functions[name, each] = _bind_metric(fitting[name], {**keywords, "ranking": each})
     return functions
 
 
-def _bound(metric: Callable[..., Any], keywords: dict[str, Any]) -> MetricFunction:
+def _bind_metric(metric: Callable[..., Any], keywords: dict[str, Any]) -> MetricFunction:
     return lambda forward_func, inputs, maps, target: metric(forward_func, inputs, maps, target, **keywords)
 
 
@@ -229,7 +230,7 @@ def _accepted(method: Any, keywords: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in taken.items() if passes_on or key in accepted}
 
 
-def _attribute(
+def _attribute_by_name(
     name: str, method: Any, inputs: Tensor, target: TargetType, keywords: dict[str, Any], with_delta: bool
 ) -> tuple[Tensor, Tensor | None]:
     """The maps, and the relative completeness error of methods with a delta."""
@@ -248,7 +249,7 @@ def _attribute(
     return maps, torch.where(delta == 0, 0.0, delta.abs() / change.abs())
 
 
-def _rows(name: str, score: str, variant: str, result: Any, nonfinite: Tensor) -> Iterator[tuple[Any, ...]]:
+def _metric_rows(name: str, score: str, variant: str, result: Any, nonfinite: Tensor) -> Iterator[tuple[Any, ...]]:
     curves = result.scores.tolist() if isinstance(result, PerturbationCurve) else None
     values = result.area if isinstance(result, PerturbationCurve) else torch.as_tensor(result)
     if values.dim() == 2 and score == "diffid":  # one per ratio
@@ -268,10 +269,10 @@ def _indices(mask: Tensor) -> list[int]:
 
 
 def _score_name(score: ScoreVariant) -> str:
-    return f"{score.name} ({score.variant})" if score.variant in _RANKINGS else score.name
+    return f"{score.name} ({score.variant})" if score.variant in _SIGNS else score.name
 
 
-def _estimates(table: ScoreTable, methods: Iterable[str]) -> pd.DataFrame:
+def _estimate_rows(table: ScoreTable, methods: Iterable[str]) -> pd.DataFrame:
     rows = []
     for score in table.scores:
         for method in methods:

@@ -1,4 +1,4 @@
-"""What a metric of the evaluation takes and returns."""
+"""The interface of the evaluation's metrics."""
 
 from __future__ import annotations
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -125,13 +126,16 @@ class _KnownTrajectory(PointTrajectory):
         moves = super().increments(grid, before, after)
         return _replaced(moves, self._inner.increments(grid, before, after), self._passed) if self._passed else moves
 
-    def _at(self, alpha: float) -> Tensors:
+    def _compute(self, alphas: Sequence[float]) -> None:
+        for alpha in alphas:
+            if alpha not in self._points:
+                self._points[alpha] = (tuple(point.unsqueeze(0) for point in self._decoded(alpha)), 0)
+
+    def _decoded(self, alpha: float) -> Tensors:
         if alpha in (0, 1):
             return self._inputs if alpha else self._start
-        if alpha not in self._points:
-            latents = self._inner.points(Grid((alpha,), (alpha,), (alpha,)))
-            self._points[alpha] = self._decoder(tuple(latent[0] for latent in latents))
-        return self._points[alpha]
+        latents = self._inner.points(Grid((alpha,), (alpha,), (alpha,)))
+        return self._decoder(tuple(latent[0] for latent in latents))
 
 
 class _SearchedTrajectory(Trajectory):

@@ -22,7 +22,7 @@ class RepresentationPath(SearchedPath):
 
     :math:`x_{t+1} = x_t - \mathrm{step} \cdot \nabla d(x_t) / \|\nabla d(x_t)\|_2` with :math:`d(x) = \|r(x) -
     r(x_{ref})\|_2^2`, where r is the representation. All steps have one length, so near the closest point the path goes
-    to and fro. Where the gradient of d is zero, an example stops.
+    back and forth. Where the gradient of d is zero, an example stops.
 
     The references are the ``baselines`` of ``attribute``. Attributions sum to F(input) - F(end found) in the limit of
     small steps, not to F(input) - F(reference).

@@ -66,10 +66,10 @@ def smooth(values: MapArray, sigma: float) -> MapArray:
     check_number("sigma", sigma)
     if not 0 <= sigma < np.inf:
         raise ValueError(f"sigma: expected a nonnegative number of pixels, got {sigma}.")
-    blurred = torch.from_numpy(np.ascontiguousarray(values))[None]
+    tensor = torch.from_numpy(np.ascontiguousarray(values)).unsqueeze(0)
     for dim in (1, 2):
-        blurred = blur(blurred, dim, [float(sigma)], "reflect", {})
-    return blurred[0].numpy()
+        tensor = blur(tensor, dim, [float(sigma)], "reflect", {})
+    return tensor[0].numpy()
 
 
 def draw_scale(ax: Axes, colors: NDArray[Any], left: str, right: str, note: str) -> None:

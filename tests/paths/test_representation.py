@@ -86,7 +86,7 @@ def test_the_walk_ends_near_the_reference_s_representation(net, images, referenc
 
     IG2(watched, net.conv).attribute(images[:1], references[:1], 1, n_steps=100)
     near, far = (net.conv(z) - net.conv(references[:1]) for z in (seen[-1], images[:1]))
-    assert near.norm() < 0.2 * far.norm()  # to and fro by one step, a hundredth of the straight way
+    assert near.norm() < 0.2 * far.norm()  # back and forth by one step, a hundredth of the straight way
 
 
 def test_several_inputs_and_arguments(pair_net):
