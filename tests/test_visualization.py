@@ -189,6 +189,24 @@ def test_forms_of_pictures(attributions):
         np.testing.assert_allclose(drawn(overlay(attributions, form)), expected, atol=1e-6)
 
 
+def test_the_channels_of_a_tensor_come_first_whatever_its_shape():
+    for shape in ((16, 9, 3), (16, 9, 1), (1, 64, 3, 3)):
+        layer = torch.randn(shape)
+        np.testing.assert_allclose(drawn(heatmap(layer)), layer.double().sum(-3).abs().reshape(layer.shape[-2:]))
+    array = np.random.default_rng(0).normal(size=(16, 3, 3))  # of a layer, not of 16 x 3 pixels
+    np.testing.assert_allclose(drawn(heatmap(array)), np.abs(array.sum(0)))
+
+
+@pytest.mark.parametrize("size", [(1, 9), (3, 9), (4, 4), (9, 3), (9, 1)])
+def test_pictures_may_be_thin(size):
+    values, picture = torch.randn(size), torch.rand(3, *size)
+    expected = drawn(overlay(values, picture))
+    assert expected.shape == (*size, 3)
+    figure = compare({"IG": values}, picture, style="overlay")
+    np.testing.assert_allclose(drawn(figure, 0), picture.permute(1, 2, 0).double())
+    np.testing.assert_allclose(drawn(figure, 1), expected)
+
+
 def test_a_constant_picture_is_gray(attributions):
     assert np.isfinite(drawn(overlay(attributions, torch.full((3, 12, 20), -3.0)))).all()
 
@@ -306,6 +324,15 @@ def test_the_grid_of_a_comparison(attributions, image):
     assert [len(ax.images) for ax in mine] == [1] * 5
 
 
+@pytest.mark.parametrize("panels", [1, 2, 3, 4, 6, 7])
+def test_type_is_readable_where_a_comparison_is_390_pixels_wide(attributions, panels):
+    figure = compare({f"map {k}": attributions for k in range(panels)}, style="overlay", sigma=1)
+    pixels_per_point = min(390 / 72 / figure.get_size_inches()[0], 1)
+    texts = [text for ax in figure.axes if ax.images for text in texts_of(ax) if text.get_text()]
+    assert len(texts) > panels
+    assert all(text.get_fontsize() * pixels_per_point >= 9.5 for text in [*texts, *figure.texts])
+
+
 def test_mistakes_in_comparisons(attributions, image):
     for maps, error, message in (
         ([attributions], TypeError, "expected a dictionary"),
@@ -381,6 +408,14 @@ def test_bars_are_the_largest_and_the_sum_of_the_rest():
     np.testing.assert_allclose(lengths(bars(row, top=9)), [-3.0, 2.0, -0.4, 0.2, 0.1], rtol=1e-6)
     assert "feature 3" in words(bars(row))
     assert lengths(bars(torch.zeros(3))) == [0, 0, 0]
+
+
+def test_values_of_bars_may_be_words_missing_or_a_column():
+    for values in (["red", 2.5, float("nan")], np.array([["red", 2.5, float("nan")]], dtype=object)):
+        shown = words(bars(torch.rand(3), ["color", "size", "age"], values=values))
+        assert "color = red" in shown
+        assert "size = 2.5" in shown
+        assert "age = nan" in shown
 
 
 def test_ties_of_bars_keep_the_features_order():

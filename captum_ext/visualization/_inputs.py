@@ -16,7 +16,7 @@ MapArray: TypeAlias = NDArray[np.float64]
 Attributions: TypeAlias = "Tensor | NDArray[Any]"
 PictureLike: TypeAlias = "Tensor | NDArray[Any] | Image"
 
-_FEWEST = 5  # a side with fewer values may be channels
+_FEWEST = 5  # pixels: an array with a shorter side may be the map of a layer
 
 
 def read_map(attributions: object, name: str = "attributions") -> MapArray:
@@ -39,7 +39,12 @@ def read_map(attributions: object, name: str = "attributions") -> MapArray:
         advice = " Use bars() for a row of a table." if array.ndim == 1 else advice
         raise ValueError(f"{name}: expected (C, H, W), (1, C, H, W) or (H, W), got shape {array.shape}.{advice}")
     check_finite(array, name)
-    return array.sum(-1 if _channels_last(array.shape) else 0) if array.ndim == 3 else array
+    if array.ndim == 2:
+        return array
+    # A tensor always has its channels first: the map of a layer may be 3 or 1 pixels wide.
+    last = isinstance(attributions, np.ndarray) and _channels_last(array.shape) and min(array.shape[:2]) >= _FEWEST
+    summed: MapArray = array.sum(-1 if last else 0)
+    return summed
 
 
 def read_row(attributions: object, name: str = "attributions") -> MapArray:
@@ -140,4 +145,4 @@ def _read_array(value: object, name: str) -> MapArray:
 
 def _channels_last(shape: tuple[int, ...]) -> bool:
     """Whether three dimensions are (H, W, C), as in Pillow and NumPy."""
-    return shape[-1] in (1, 3) and shape[0] not in (1, 3) and min(shape[:2]) >= _FEWEST
+    return shape[-1] in (1, 3) and shape[0] not in (1, 3)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-from captum_ext._utils.numbers import check_positive
+from captum_ext._utils.numbers import check_positive, is_number
 from captum_ext.visualization._inputs import Attributions, MapArray, check_finite, read_row
 from captum_ext.visualization.frame import draw_band, figure_of, name_rows, panels
 from captum_ext.visualization.maps import LOWERS, RAISES, TITLE
@@ -27,7 +27,7 @@ def bars(
     attributions: Attributions,
     names: Sequence[str] | None = None,
     *,
-    values: Attributions | None = None,
+    values: Sequence[object] | Attributions | None = None,
     top: int = 10,
     title: str = "",
     legend: bool = True,
@@ -38,7 +38,8 @@ def bars(
     Args:
         attributions: One number per feature: a tensor or an array, (F,) or (1, F).
         names: The features' names. Default ``None``: ``feature 0``, ``feature 1``, ...
-        values: The features' values, (F,) or (1, F), which are written beside the names. Default: none.
+        values: The features' values, which are written beside the names: numbers or words, (F,) or (1, F); a missing
+            value may be NaN. Default: none.
         top: The number of features to draw, those with the largest magnitudes, in this order; ties keep the features'
             order. The others share one bar, with the sum of their attributions, so the bars always add up to the sum
             of all attributions. Default: 10.
@@ -61,12 +62,12 @@ def bars(
     row = read_row(attributions)
     check_positive("top", top)
     labels = [f"feature {k}" for k in range(len(row))] if names is None else [str(name) for name in names]
-    shown = None if values is None else read_row(values, "values")
+    shown = None if values is None else _read_values(values)
     for argument, given in (("names", labels), ("values", shown)):
         if given is not None and len(given) != len(row):
             raise ValueError(f"{argument}: expected {len(row)}, one per feature, got {len(given)}.")
     if shown is not None:
-        labels = [f"{label} = {value:.4g}" for label, value in zip(labels, shown, strict=True)]
+        labels = [f"{label} = {value}" for label, value in zip(labels, shown, strict=True)]
     order = np.argsort(-np.abs(row), kind="stable")
     kept, rest = order[:top], order[top:]
     lengths = [float(row[k]) for k in kept]
@@ -90,7 +91,7 @@ def bars(
         )
     ax.axvline(0, color="0.3", linewidth=1)
     low, high = min(0.0, *lengths), max(0.0, *lengths)
-    room = 0.25 * (high - low) or 1.0  # for the numbers at the ends
+    room = 0.3 * (high - low) or 1.0  # for the numbers at the ends
     ax.set_xlim(low - room * (low < 0), high + room * (high > 0 or low == 0))
     name_rows(ax, labels)
     ax.tick_params(labelsize=LABEL)
@@ -162,6 +163,14 @@ def curves(
         for text in ax.legend(fontsize=LABEL, frameon=False).get_texts():
             text.set_parse_math(False)
     return figure_of(ax)
+
+
+def _read_values(values: Sequence[object] | Attributions) -> list[str]:
+    """Values as text."""
+    row = values.tolist() if isinstance(values, Tensor | np.ndarray) else list(values)
+    if isinstance(values, Tensor | np.ndarray) and values.ndim == 2 and len(row) == 1:
+        (row,) = row
+    return [f"{float(value):.4g}" if is_number(value) else str(value) for value in row]
 
 
 def _key(name: str) -> str:

@@ -83,12 +83,13 @@ def compare(
     figure, places = _places(len(named) + (picture is not None), columns, shape, 1 + bool(sigma), axes)
     if picture is not None:
         _draw_picture(places.pop(0), picture, image_title)
+    channels_first = None if picture is None else np.moveaxis(picture, -1, 0)
     options: dict[str, Any] = {"percentile": percentile, "limit": limit, "legend": False}
     for ax, (name, values) in zip(places, named.items(), strict=True):
         if style == "heatmap":
             heatmap(values, title=name, sigma=sigma, ax=ax, **options)
         else:
-            overlay(values, picture, title=name, sigma=sigma, ax=ax, **options)
+            overlay(values, channels_first, title=name, sigma=sigma, ax=ax, **options)
     if legend:
         scale = "All maps have one scale." if shared_scale else "Each map has its own scale."
         figure.supxlabel(f"{_LEGENDS[style]}\n{scale}", fontsize=LABEL)
