@@ -301,7 +301,7 @@ def test_unrepeated_is_for_tensors_and_is_named_where_it_is_needed(pair_net, pai
         (lambda y: y.T[:, :, None], ValueError, r"one row of output for each|one value for each"),
         (lambda y: y.sum().item(), TypeError, "return a tensor, got float"),
         (lambda y: None, TypeError, "return a tensor, got NoneType"),
-        (lambda y: (y, y), TypeError, r"return a tensor, got tuple.*lambda x: model\(x\).logits"),
+        (lambda y: (y, y), TypeError, r"return a tensor, got tuple of 2 values.*lambda x: model\(x\)\[0\]"),
         (lambda y: y.to(torch.complex128), TypeError, "expected real outputs"),
     ],
 )
