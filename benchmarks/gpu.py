@@ -7,6 +7,7 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -76,12 +77,7 @@ def speed(model: nn.Module, size: int, device: str) -> Iterator[dict[str, Any]]:
                     bare = seconds(lambda batch=batch: bare_pass(model, batch), device) / rows
                     for method, cls in METHODS.items():
                         steps = 8 if method == "guided" else max(1, 4 * rows // examples)
-                        call = lambda: cls(model).attribute(  # noqa: E731 -- called at once
-                            x,
-                            target=0,
-                            n_steps=steps,
-                            internal_batch_size=rows,  # noqa: B023
-                        )
+                        call = partial(cls(model).attribute, x, target=0, n_steps=steps, internal_batch_size=rows)
                         if device == "cuda":
                             torch.cuda.reset_peak_memory_stats()
                         took = seconds(call, device, rounds=3) / (examples * steps)
