@@ -49,7 +49,7 @@ def blur(
 
 
 def sigmas_per_product(sizes: Sequence[int], device: torch.device) -> int:
-    """How many tensors to blur at once. A CPU takes one, whose matrix stays in its caches."""
+    """The number of tensors to blur at once. A CPU takes one, whose matrix stays in its caches."""
     longest = max(sizes, default=1)
     if device.type == "cpu" or longest > _LONG:
         return 1

@@ -92,7 +92,7 @@ class _Points(NamedTuple):
     """The squared gradients at K consecutive points."""
 
     squares: Tensors  # scaled so that the largest of each point is 1; one (K, B, ...) per input
-    norm: Tensor  # the sum over all features, (K, B): at least 1, also for a zero gradient
+    norm: Tensor  # the sum over all features, (K, B): at least 1, even for a zero gradient
     values: Tensor  # F, (K, B)
     other_share: Tensor | None  # the share of a step that its other end gets, (K, B): 1/2, or 1 if this gradient is 0
 
