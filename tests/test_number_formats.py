@@ -1,7 +1,5 @@
 """The number format that diagnostics report."""
 
-import contextlib
-
 import pytest
 import torch
 
@@ -32,9 +30,9 @@ def test_tf32_is_off_inside_and_restored():
     try:
         for allowed in (True, False):
             matmul.allow_tf32 = allowed
-            with contextlib.suppress(RuntimeError), devices.full_precision(torch.device("cuda")):
-                assert not matmul.allow_tf32
-                raise RuntimeError("inside")
+            assert devices.allows_tf32()["products"] == allowed
+            with devices.full_precision(torch.device("cuda")):
+                assert devices.allows_tf32() == {"convolutions": False, "products": False}
             assert matmul.allow_tf32 == allowed
     finally:
         matmul.allow_tf32 = before

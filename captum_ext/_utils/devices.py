@@ -49,20 +49,31 @@ def full_precision(device: torch.device) -> Iterator[None]:
         yield
 
 
+def allows_tf32() -> dict[str, bool]:
+    """Whether convolutions and products of float32 on CUDA may round their factors to TF32."""
+    return {name: getattr(*setting) in ("tf32", True) for name, setting in _tf32_settings().items()}
+
+
 @contextmanager
 def _without_tf32() -> Iterator[None]:
-    backends: list[Any] = [torch.backends.cuda.matmul, getattr(torch.backends.cudnn, "conv", None)]
-    if not all(hasattr(backend, "fp32_precision") for backend in backends):  # before torch 2.9
-        backends = [torch.backends.cuda.matmul, torch.backends.cudnn]
-    name, value = ("fp32_precision", "ieee") if hasattr(backends[0], "fp32_precision") else ("allow_tf32", False)
-    before = [getattr(backend, name) for backend in backends]
+    settings = _tf32_settings().values()
+    before = [getattr(backend, name) for backend, name in settings]
     try:
-        for backend in backends:
-            setattr(backend, name, value)
+        for backend, name in settings:
+            setattr(backend, name, "ieee" if name == "fp32_precision" else False)
         yield
     finally:
-        for backend, old in zip(backends, before, strict=True):
-            setattr(backend, name, old)
+        for (backend, name), value in zip(settings, before, strict=True):
+            setattr(backend, name, value)
+
+
+def _tf32_settings() -> dict[str, tuple[Any, str]]:
+    """The settings that allow TF32. Since torch 2.9 these have other names, and the old ones may raise."""
+    cudnn: Any = torch.backends.cudnn
+    products: Any = torch.backends.cuda.matmul
+    if hasattr(products, "fp32_precision") and hasattr(cudnn, "conv"):
+        return {"convolutions": (cudnn.conv, "fp32_precision"), "products": (products, "fp32_precision")}
+    return {"convolutions": (cudnn, "allow_tf32"), "products": (products, "allow_tf32")}
 
 
 def number_format(inputs: tuple[Tensor, ...]) -> str:
@@ -71,7 +82,7 @@ def number_format(inputs: tuple[Tensor, ...]) -> str:
     if torch.amp.is_autocast_available(device.type) and torch.is_autocast_enabled(device.type):
         return f"{torch.get_autocast_dtype(device.type)} (autocast)".removeprefix("torch.")
     dtype = str(first.dtype if first.is_floating_point() else torch.get_default_dtype()).removeprefix("torch.")
-    tf32 = torch.backends.cudnn.allow_tf32 or torch.backends.cuda.matmul.allow_tf32
+    tf32 = any(allows_tf32().values())
     return f"{dtype} (TF32 allowed)" if device.type == "cuda" and dtype == "float32" and tf32 else dtype
 
 

@@ -148,8 +148,8 @@ class PathAttribution(PathMethod):
             method: The quadrature's rule. Default ``None``: the class's default.
             internal_batch_size: The most rows of a forward pass; it may be less than B. The attributions depend on it
                 only through the model's rounding. Default ``None``: as many rows as 8 photographs of 3 x 224 x 224 have
-                input values (16, 32 or 64 on CUDA, depending on the card's memory; 16 on other devices), at most 1024.
-                If a pass is too large for the memory, it is halved, with a warning.
+                input values (16, 32 or 64 on CUDA, by the card's memory; 16 on other devices), at most 1024. A pass
+                that runs out of memory is halved, with a warning.
             return_convergence_delta: Whether to return the deltas too.
             show_progress: Whether to show a progress bar, one tick per forward pass (per example with ``"auto"``).
             tol: The relative error to reach with ``"auto"``. For ``WeightedSum``, this is the completeness error; the

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from captum_ext._utils.devices import allows_tf32
 from captum_ext._utils.errors import UserError
 from captum_ext._utils.random import as_seed
 from captum_ext._utils.text import as_unicode
@@ -210,10 +211,7 @@ def _computation_settings(devices: set[torch.device]) -> dict[str, Any]:
     if cards:
         settings |= {
             "cards": sorted({torch.cuda.get_device_name(card) for card in cards}),
-            "tf32": {
-                "convolutions": torch.backends.cudnn.allow_tf32,
-                "products": torch.backends.cuda.matmul.allow_tf32,
-            },
+            "tf32": allows_tf32(),
             "cudnn": {
                 "deterministic": torch.backends.cudnn.deterministic,
                 "benchmark": torch.backends.cudnn.benchmark,
