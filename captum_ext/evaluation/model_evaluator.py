@@ -87,7 +87,7 @@ class ModelEvaluator:
             probabilities = scores[correct]
             for method_rows in self._method_rows(image_inputs, inputs, black, white, target, probabilities):
                 rows += method_rows
-                advance(len({row.method for row in method_rows} - {CHANCE}) and len(image_inputs))
+                advance(len(image_inputs))
         return rows
 
     def _read_images(self, images: Sequence[LabeledImage]) -> tuple[list[ResultRow], list[_ImageInputs]]:
@@ -144,7 +144,7 @@ class ModelEvaluator:
         target: Tensor,
         probabilities: Tensor,
     ) -> Iterator[list[ResultRow]]:
-        """The rows of each method and step count, and those of a constant map."""
+        """The rows of each method and step count; before the first ones, those of a constant map."""
         metrics = [pair for text in self.config.metrics for pair in parse_metric(text)]
         needs = {METRICS[name].needs for name, _ in metrics}
         names = tuple(each.image.name for each in images)
@@ -172,7 +172,7 @@ class ModelEvaluator:
             seed = as_seed(self.config.generator)
             mosaics = mosaic_batch(batch, confidence, self.companions, lambda mosaic: start(mosaic, *ends), seed)
             context = replace(context, mosaics=mosaics)
-        yield list(_chance_rows(names, context, inputs[:, :1], metrics))
+        chance_rows = list(_chance_rows(names, context, inputs[:, :1], metrics))
         comparisons: dict[str, Iterator[MethodMaps]] = {}
         if "compressed_maps" in needs:
             comparisons["compressed_maps"] = self._batch_maps(batch._replace(inputs=self._compress(images)))
@@ -189,7 +189,8 @@ class ModelEvaluator:
                 others["mosaic_maps"] = context.mosaics.all_rows(of_mosaics, result.maps)
             similarity = self._similarity(batch, result) if "similarity" in needs else None
             maps = MapSet(result.maps, completeness_error=result.completeness_error, similarity=similarity, **others)
-            yield list(_score_rows(names, result, context, maps, metrics))
+            yield [*chance_rows, *_score_rows(names, result, context, maps, metrics)]
+            chance_rows = []
 
     def _compress(self, images: list[_ImageInputs]) -> Tensor:
         """The inputs made from the pictures after JPEG compression."""
