@@ -148,7 +148,9 @@ def test_the_failed_pass_leaves_nothing_behind():
 @pytest.mark.parametrize("own", [True, False])
 def test_other_errors_are_the_users(own):
     """An error in the user's own layout, which may have its channels last too, is raised as it is."""
-    message = "this model has no weights" if not own else "view size is not compatible with input tensor's size and stride"
+    message = (
+        "this model has no weights" if not own else "view size is not compatible with input tensor's size and stride"
+    )
 
     def flatten(x):
         raise RuntimeError(message)
