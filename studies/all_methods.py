@@ -1,7 +1,8 @@
 """All methods on the same photographs with equal numbers of gradients: how their maps rank pixels, and what they cost.
 
 ``run FOLDER RESULTS`` explains 64 photographs of a folder with EfficientNet-Lite0; call it again to resume. ``condense
-RESULTS`` stores the scores in studies/all_methods.csv, from which ``page`` writes docs/comparison.md.
+RESULTS`` stores the scores in studies/results/all_methods.csv, from which ``page`` writes docs/comparison.md.
+``pictures`` draws all methods on two photographs for that page.
 """
 
 from __future__ import annotations
@@ -11,11 +12,18 @@ from pathlib import Path
 
 import pandas as pd
 import torch
+from PIL import Image
 from scipy import stats
+from skimage import data
 
 from captum_ext.cli.models import efficientnet_lite
 from captum_ext.evaluation import EvaluationConfig, Results, evaluate, find_images
+from captum_ext.evaluation.batch_maps import compute_maps
+from captum_ext.evaluation.inputs import ImageBatch, ProbabilityModel
 from captum_ext.optimize import for_attribution
+from captum_ext.vision.classifier import Classifier
+from captum_ext.vision.probe import ClassifiedImage, probe
+from captum_ext.visualization import compare
 
 N_IMAGES, STEPS, MODEL = 64, 24, "efficientnet-lite0"
 METHODS = (
@@ -24,7 +32,9 @@ METHODS = (
     *("eig", "ma-gig", "smooth-taylor", "igos", "expected-gradients", "guided-backprop"),
     *("ig+xrai", "idgi+xrai", "blur-ig+idgi+xrai"),
 )
-ROWS = Path(__file__).with_suffix(".csv")
+PHOTOGRAPHS = {"coffee": "coffee", "chelsea": "cat"}
+HERE = Path(__file__).parent
+ROWS = HERE / "results" / "all_methods.csv"
 SIGNS = ("signed", "absolute")
 PAGE = """# All methods on the same photographs
 
@@ -44,6 +54,21 @@ sum.
 Against random maps of the same photographs (paired t tests, Holm's correction over the methods of a line, 5%):
 
 {decided}
+
+## Two photographs
+
+```{{image}} images/all-methods-coffee.webp
+:width: 100%
+:alt: A cup of coffee, explained by all methods
+```
+
+```{{image}} images/all-methods-cat.webp
+:width: 100%
+:alt: A cat, explained by all methods
+```
+
+*The predicted classes of two photographs, the same settings; the latent paths have the principal components of 24 crops
+of the two. Magnitudes on black, each map on its own scale. A map that looks good need not be right.*
 
 ## What this table can't show
 
@@ -102,7 +127,30 @@ def page() -> None:
     text = PAGE.format(
         n=frame.image.nunique(), steps=STEPS, body=body, decided="\n".join(f"- {line}" for line in decided)
     )
-    (Path(__file__).parent.parent / "docs" / "comparison.md").write_text(text)
+    (HERE.parent / "docs" / "comparison.md").write_text(text)
+
+
+def pictures() -> None:
+    """Draw all methods on two of scikit-image's photographs."""
+    classifier = efficientnet_lite(MODEL, None)
+    classifier.model.eval()
+    crops = [_crop(name, shift, classifier) for name in PHOTOGRAPHS for shift in range(12)]
+    references = torch.cat([crop.image for crop in crops])
+    fast, _ = for_attribution(classifier.model, references[:1])
+    model = ProbabilityModel(fast, references, None, 0)
+    for name, title in PHOTOGRAPHS.items():
+        seen = _crop(name, 0, classifier)
+        batch = ImageBatch((name,), seen.image, seen.black, seen.scores.argmax().reshape(1))
+        maps = {result.method: result.maps for result in compute_maps(model, batch, METHODS, [STEPS])}
+        figure = compare({method: maps[method] for method in METHODS}, seen.pixels(), columns=5, image_title=title)
+        figure.savefig(HERE.parent / "docs" / "images" / f"all-methods-{title}.webp", dpi=110)
+
+
+def _crop(name: str, shift: int, classifier: Classifier) -> ClassifiedImage:
+    picture = Image.fromarray(getattr(data, name)())
+    edge = 6 * shift
+    part = picture.crop((edge, edge, picture.width - edge, picture.height - edge))
+    return probe(name, part, classifier, torch.device("cpu"))
 
 
 def _mean(values: pd.Series) -> str:
@@ -138,12 +186,15 @@ def main() -> None:
     first.add_argument("results")
     commands.add_parser("condense").add_argument("results")
     commands.add_parser("page")
+    commands.add_parser("pictures")
     arguments = parser.parse_args()
     if arguments.command == "run":
         Path(arguments.results).parent.mkdir(parents=True, exist_ok=True)
         run(arguments.folder, arguments.results)
     elif arguments.command == "condense":
         condense(arguments.results)
+    elif arguments.command == "pictures":
+        pictures()
     else:
         page()
 
