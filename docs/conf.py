@@ -25,6 +25,7 @@ extensions = [
 ]
 exclude_patterns = ["_build", "_ext", "_inventories", "figures"]
 nitpicky = True  # a reference that leads nowhere is a warning
+nitpick_ignore = [("py:class", "pd.DataFrame"), ("py:class", "captum_ext.testing.subject.Subject")]
 
 html_theme = "furo"
 html_title = f"captum_ext {release}"

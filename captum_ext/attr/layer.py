@@ -140,7 +140,7 @@ class LayerPathAttribution(PathMethod, captum.attr.LayerIntegratedGradients):
                 (before the layer too) and inputs that require a gradient; see there. Default: False.
 
         Returns:
-            The attributions in the activation's shape and device (float32 for half precision): a tensor, or a tuple if
+            The attributions in the activation's shape and device (float32 for half precision), a tensor, or a tuple if
             the layer has several floating point tensors with as many rows as the first; other tensors are not
             replaced. For a list of layers, a list of these. With ``return_convergence_delta=True``, a pair of these and
             the deltas (B,): the sum of an example's attributions minus F's change *along the path*. This differs from

@@ -101,7 +101,7 @@ class XRAI(Attribution):
             **kwargs: Further arguments of the method's ``attribute``, such as ``target`` and ``n_steps``.
 
         Returns:
-            The attributions, (B, 1, H, W): one channel, as regions have no others.
+            The attributions, (B, 1, H, W), one channel, as regions have no others.
 
         Raises:
             TypeError, ValueError: If the inputs are not one tensor of pictures, or the method returns more than maps;

@@ -120,7 +120,7 @@ def compare(
         internal_batch_size: Maximum number of rows in a forward pass, for metrics and for methods that have it.
 
     Returns:
-        The comparison: ``frame``, ``examples``, ``difference(...)`` and ``plot()``.
+        The comparison with ``frame``, ``examples``, ``difference(...)`` and ``plot()``.
 
     Raises:
         TypeError, ValueError: If a method, a metric or an input is invalid, or a metric does not fit the inputs.

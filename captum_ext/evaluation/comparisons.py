@@ -51,8 +51,8 @@ def t_test(differences: ArrayLike) -> float:
         differences: One per image, (n,).
 
     Returns:
-        The two-sided p-value: ``t_interval(differences, 1 - p)`` ends at 0. NaN for fewer than two images; 1 if all
-        differences are 0.
+        The two-sided p-value, at which ``t_interval(differences, 1 - p)`` ends at 0. NaN for fewer than two images; 1
+        if all differences are 0.
 
     Raises:
         ValueError: If the differences are not a vector of finite numbers.
@@ -84,7 +84,7 @@ def sign_flip_test(differences: ArrayLike, n_flips: int = 9999, generator: int |
         generator: A seed or a generator. Default: 0, so two calls give the same.
 
     Returns:
-        The two-sided p-value: the share of the sets, the observed one among them, whose mean is at least as far from 0.
+        The two-sided p-value, the share of the sets, the observed one among them, whose mean is at least as far from 0.
 
     Raises:
         ValueError: If the differences are not a vector of finite numbers, or ``n_flips`` is below 1.

@@ -124,7 +124,7 @@ def diffid(
         show_progress: Whether to show a progress bar. Default: False.
 
     Returns:
-        1, 0 or -1 for each example and ratio, (B, 9). A data set's DiffID is the mean. Chance: 0 on average, because
+        1, 0 or -1 for each example and ratio, (B, 9). A data set's DiffID is the mean. Chance is 0 on average, because
         what a random order inserts has the distribution of what it leaves: the ratios r and 1 - r cancel.
 
     Raises:

@@ -31,7 +31,7 @@ def localization_auc(attributions: Tensor, masks: Tensor, ranking: PixelScore = 
             magnitudes; or ``"positive"``, the positive part of the sum.
 
     Returns:
-        The AUC of each example, (B,), from 0 to 1. Chance: 0.5.
+        The AUC of each example, (B,), from 0 to 1. Chance is 0.5.
 
     Raises:
         TypeError, ValueError: If the maps are not finite, shapes differ, or a mask is empty or covers the picture.
@@ -61,7 +61,7 @@ def best_f1(attributions: Tensor, masks: Tensor, ranking: PixelScore = "signed")
         ranking: As for :func:`localization_auc`.
 
     Returns:
-        The F1 score of each example, (B,). Chance: 2p / (1 + p), from selecting every pixel, which any map can do;
+        The F1 score of each example, (B,). Chance is 2p / (1 + p), from selecting every pixel, which any map can do;
         noise exceeds it slightly, because the best of many thresholds counts.
 
     Raises:
@@ -94,7 +94,7 @@ def relevance_rank_accuracy(attributions: Tensor, masks: Tensor, ranking: PixelS
         ranking: As for :func:`localization_auc`.
 
     Returns:
-        The accuracy of each example, (B,). Chance: p.
+        The accuracy of each example, (B,). Chance is p.
 
     Raises:
         TypeError, ValueError: If the maps are not finite, shapes differ, or a mask is empty.
@@ -133,7 +133,7 @@ def relevance_mass_accuracy(
             ``"absolute"``, the sum of magnitudes.
 
     Returns:
-        The fraction of each example, (B,). Chance: p, which is also the value of a map without any such attribution.
+        The fraction of each example, (B,). Chance is p, which is also the value of a map without any such attribution.
 
     Raises:
         TypeError, ValueError: If the maps are not finite, shapes differ, a mask is empty, or ``ranking="signed"``,
@@ -204,7 +204,7 @@ def map_mae(attributions: Tensor, masks: Tensor, ranking: PixelScore = "positive
         ranking: The score of a pixel, as for :func:`localization_auc`. Default: ``"positive"``, under which 0 stays 0.
 
     Returns:
-        The error of each example, (B,); lower is better. Chance: 0.5 for uniform noise. A map of zeros, or a constant
+        The error of each example, (B,); lower is better. Chance is 0.5 for uniform noise. A map of zeros, or a constant
         one, has p, so for small objects an empty map is better than most maps.
 
     Raises:
@@ -238,7 +238,7 @@ def localization_iou(
         ranking: The score of a pixel, as for :func:`localization_auc`. Default: ``"positive"``.
 
     Returns:
-        The IoU of each example, (B,). Chance: pq / (p + q - pq) if the map selects the fraction q of the picture. A
+        The IoU of each example, (B,). Chance is pq / (p + q - pq) if the map selects the fraction q of the picture. A
         constant map selects nothing and has 0.
 
     Raises:

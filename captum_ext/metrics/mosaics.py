@@ -109,7 +109,7 @@ def grid_pointing_game(
         ranking: As for :func:`~captum_ext.metrics.relevance_mass_accuracy`. Default: ``"positive"``, as in the paper.
 
     Returns:
-        The fraction of each map, (B,). Chance: 1 / n**2, which is also the value of a map without positive attribution.
+        The fraction of each map, (B,). Chance is 1 / n**2, as is the value of a map without positive attribution.
 
     Raises:
         TypeError, ValueError: If the maps are not finite or do not divide into cells, or a cell is out of range.

@@ -16,7 +16,7 @@ class PathEvaluator(Protocol):
 
     @property
     def target(self) -> TargetType:
-        """Which output F is: ``None``, an index for all examples, or a tensor or list with one for each."""
+        """The output that F is, ``None``, an index for all examples, or a tensor or list with one for each."""
 
     @property
     def has_gradient(self) -> bool:

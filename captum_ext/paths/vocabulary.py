@@ -116,7 +116,7 @@ class VocabularyPath(Path):
 
         Args:
             inputs: The path's ends, each (B, ..., D).
-            start: What :meth:`start` returned.
+            start: What ``start`` returned.
 
         Returns:
             For each input the words' ids, (n_words, B, ...), -1 where the path is at the baseline already, as

@@ -40,7 +40,7 @@ def report(results: str | Path, output: str | Path | None = None) -> list[Path]:
         output: The folder to write to. Default ``None``: ``report`` in the results' folder.
 
     Returns:
-        The files: ``report.md``, which contains all tables and figures, ``tables/*.csv`` (``estimates.csv`` has every
+        The files ``report.md``, which contains all tables and figures, ``tables/*.csv`` (``estimates.csv`` has every
         number in a separate column) and ``figures/*.png``.
 
     Raises:
