@@ -25,7 +25,11 @@ extensions = [
 ]
 exclude_patterns = ["_build", "_ext", "_inventories", "figures"]
 nitpicky = True  # a reference that leads nowhere is a warning
-nitpick_ignore = [("py:class", "pd.DataFrame"), ("py:class", "captum_ext.testing.subject.Subject")]
+nitpick_ignore = [
+    ("py:class", "captum_ext.testing.subject.Subject"),
+    ("py:class", "pd.DataFrame"),
+    ("py:class", "torch.nn.modules.module.Module"),
+]
 
 html_theme = "furo"
 html_title = f"captum_ext {release}"
