@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -68,6 +68,20 @@ class _Recording:
         return layers
 
 
+class LayerPass(NamedTuple):
+    """One forward and backward pass; all tensors have one row per point.
+
+    Attributes:
+        points: The points, one tensor per input.
+        activations: Those of all layers.
+        gradients: F's gradients at the activations.
+    """
+
+    points: Tensors
+    activations: Tensors
+    gradients: Tensors
+
+
 class LayerGradients(_Recording):
     """The gradient of F at the inputs and, from the same two passes, at the layers' activations.
 
@@ -77,10 +91,8 @@ class LayerGradients(_Recording):
     def __init__(self, hooks: LayerHooks) -> None:
         """See the class."""
         super().__init__(hooks)
-        self.n_passes = 0
-        self.points: Tensors = ()  # of the last pass, one row per point, as are the next two
-        self.activations: Tensors = ()
-        self.gradients: Tensors = ()
+        self._passes: list[LayerPass] = []
+        self._like: Tensors | None = None  # the activations of the last pass
         self.sizes: list[int] = []  # the number of activations of each layer
 
     def gradient_func(
@@ -97,24 +109,30 @@ class LayerGradients(_Recording):
             layers = self._layers(len(inputs[0]))
             activations = tuple(tensor for tensors in layers for tensor in tensors)
             gradients = _gradients(output, (*inputs, *activations))
-        self.activations = tuple(_widen_copy(activation, inputs[0]) for activation in activations)
-        self.gradients = tuple(
+        self._like = tuple(_widen_copy(activation, inputs[0]) for activation in activations)
+        at_layers = tuple(
             torch.zeros_like(activation) if gradient is None else _widen_copy(gradient, inputs[0])
-            for gradient, activation in zip(gradients[len(inputs) :], self.activations, strict=True)
+            for gradient, activation in zip(gradients[len(inputs) :], self._like, strict=True)
         )
         self.sizes = [len(tensors) for tensors in layers]
-        self.points = tuple(tensor.detach() for tensor in inputs)
-        self.n_passes += 1
+        self._passes.append(LayerPass(tuple(tensor.detach() for tensor in inputs), self._like, at_layers))
         return gradients[: len(inputs)]
+
+    def take(self) -> LayerPass | None:
+        """The passes since the last call, joined; ``None`` if there was none."""
+        passes, self._passes = self._passes, []
+        if len(passes) < 2:
+            return passes[0] if passes else None
+        return LayerPass(*(_join_rows(parts) for parts in zip(*passes, strict=True)))
 
     def like(self, evaluator: Evaluator, inputs: Tensors) -> Tensors:
         """Tensors with the number and dtypes of the activations, and with their shapes if there are no examples."""
-        if not self.n_passes:
+        if self._like is None:
             evaluator.value(inputs)
             layers = self._layers(len(inputs[0]))
-            self.activations = tuple(tensor for tensors in layers for tensor in tensors)
+            self._like = tuple(tensor for tensors in layers for tensor in tensors)
             self.sizes = [len(tensors) for tensors in layers]
-        return self.activations
+        return self._like
 
 
 class NeuronGradients(_Recording):
@@ -142,12 +160,12 @@ class NeuronGradients(_Recording):
             output = select_target(run(forward_fn, copies, additional_forward_args), target_ind, len(inputs[0]))
             (activations,) = self._layers(len(inputs[0]))
             chosen = self._select(activations)
-            weights = torch.autograd.grad(chosen, activations, torch.ones_like(chosen), True, allow_unused=True)
+            weights = _gradients(chosen, activations, retain_graph=True)
             gradients = _gradients(output, activations, retain_graph=True)
             kept = [
                 (activation, weight * gradient)
                 for activation, weight, gradient in zip(activations, weights, gradients, strict=True)
-                if weight is not None and gradient is not None and activation.requires_grad
+                if weight is not None and gradient is not None
             ]
             if not kept:
                 return (None,) * len(inputs)
@@ -155,9 +173,8 @@ class NeuronGradients(_Recording):
             return torch.autograd.grad(of_neurons, inputs, flow, allow_unused=True)
 
     def _select(self, activations: Tensors) -> Tensor:
-        watched = tuple(activation if activation.requires_grad else activation.detach() for activation in activations)
         try:
-            return select_neuron(watched, self._selector)
+            return select_neuron(activations, self._selector)
         except (AssertionError, IndexError) as error:
             raise ValueError(
                 f"neuron_selector: {self._selector} picks no neuron of a layer with {self._hooks.end} "
@@ -173,6 +190,10 @@ def _gradients(output: Tensor, at: Tensors, retain_graph: bool = False) -> tuple
     ones = torch.ones_like(output)
     gradients = iter(torch.autograd.grad(output, differentiable, ones, retain_graph, allow_unused=True))
     return tuple(next(gradients) if tensor.requires_grad else None for tensor in at)
+
+
+def _join_rows(parts: Iterable[Tensors]) -> Tensors:
+    return tuple(torch.cat(pieces) for pieces in zip(*parts, strict=True))
 
 
 def _widen_copy(tensor: Tensor, like: Tensor) -> Tensor:

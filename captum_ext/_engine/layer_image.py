@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
+from itertools import accumulate, pairwise
 
 import torch
 from torch import Tensor
 
-from captum_ext._engine.layer_gradients import LayerGradients
+from captum_ext._engine.layer_gradients import LayerGradients, LayerPass
 from captum_ext._utils.tensors import Tensors
 from captum_ext.paths import Path
 from captum_ext.paths.base import Trajectory
@@ -47,26 +50,46 @@ class _LayerTrajectory(Trajectory):
     def __init__(self, inner: Trajectory, layers: LayerGradients) -> None:
         self._inner = inner
         self._layers = layers
+        self.backward = inner.backward
+        self._end: Tensors | None = None  # of a search, (1, B, ...), if it is still to be visited
 
     @property
     def finished(self) -> bool:  # type: ignore[override]
-        return self._inner.finished
+        return self._inner.finished and self._end is None
 
     def visit(self, grid: Grid, evaluator: PathEvaluator) -> tuple[Tensors, Tensor | None, Tensors]:
-        before = self._layers.n_passes
-        points, values, _ = self._inner.visit(grid, evaluator)
-        if self._layers.n_passes != before + 1 or not self._passed(points):
-            values, _ = evaluator(points)  # a search evaluates other points too, or some of the examples
-        return self._by_node(self._layers.activations, points), values, self._by_node(self._layers.gradients, points)
+        self._layers.take()  # of the path's own passes, such as those at its ends
+        if self._end is not None:
+            points, self._end = self._end, None
+            values, _ = evaluator(points)
+        else:
+            points, values, _ = self._inner.visit(grid, evaluator)
+            if self._inner.finished:  # a search needs no gradient at its end, but the layers' last moves end there
+                moves = self._inner.increments(grid, 0.0, 1.0)
+                self._end = tuple(point + move for point, move in zip(points, moves, strict=True))
+        seen = self._layers.take()
+        if seen is None or not _is_at(seen, points):
+            # A search evaluates other points too, or some of the examples; a pass too large for the memory is split.
+            values, seen = self._visit_again(points, evaluator)
+        activations, gradients = (
+            tuple(tensor.unflatten(0, points[0].shape[:2]) for tensor in tensors) for tensors in seen[1:]
+        )
+        return activations, values, gradients
 
-    def _passed(self, points: Tensors) -> bool:
-        """Whether these are the points of the last pass."""
-        flat = zip(self._layers.points, points, strict=True)
-        return all(own.shape == p.flatten(0, 1).shape and torch.equal(own, p.flatten(0, 1).to(own)) for own, p in flat)
-
-    @staticmethod
-    def _by_node(tensors: Tensors, points: Tensors) -> Tensors:
-        return tuple(tensor.unflatten(0, points[0].shape[:2]) for tensor in tensors)
+    def _visit_again(self, points: Tensors, evaluator: PathEvaluator) -> tuple[Tensor | None, LayerPass]:
+        """F and the layers at these points, example by example, so that the rows of split passes are in order."""
+        steps, examples = points[0].shape[:2]
+        parts: list[LayerPass] = []
+        values: list[Tensor] = []
+        for k in range(examples):
+            of_one, _ = evaluator.rows(slice(k, k + 1))(tuple(point[:, k : k + 1] for point in points), keep=True)
+            seen = self._layers.take()
+            assert seen is not None, "the evaluator runs the layers"
+            # The last rows, after those of passes that were too large.
+            parts.append(LayerPass(*(tuple(tensor[-steps:] for tensor in tensors) for tensors in seen)))
+            values += [] if of_one is None else [of_one]
+        rows = (_interleave(tensors) for tensors in zip(*parts, strict=True))
+        return torch.cat(values, 1) if values else None, LayerPass(*rows)
 
     def points(self, grid: Grid) -> Tensors:
         raise NotImplementedError("only visit() has the activations")
@@ -87,6 +110,7 @@ class PointDifferences(Quadrature):
 
     Args:
         quadrature: One whose rule is on the closed grid.
+        layers: The layers. Each has a separate sum, since quadratures such as IDGI's compare the features of one layer.
 
     Raises:
         ValueError: If it takes its gradients elsewhere.
@@ -94,6 +118,7 @@ class PointDifferences(Quadrature):
 
     method: str = field(init=False)
     quadrature: Quadrature
+    layers: LayerGradients
 
     def __post_init__(self) -> None:
         """Check the grid."""
@@ -118,13 +143,16 @@ class PointDifferences(Quadrature):
 
     def init(self) -> Accumulator:
         """An empty accumulator, for one walk."""
-        return _HeldBack(self.quadrature)
+        return _HeldBack(self.quadrature, self.layers)
 
 
 class _HeldBack(Accumulator):
-    def __init__(self, quadrature: Quadrature) -> None:
+    def __init__(self, quadrature: Quadrature, layers: LayerGradients) -> None:
+        nodes = quadrature.grid(2).nodes
+        self._has_ends = nodes[0] == 0, nodes[-1] == 1  # whether the rule has the first and the last point
         self._quadrature = quadrature
-        self._inner = quadrature.init()
+        self._layers = layers
+        self._inner: list[tuple[slice, Accumulator]] = []  # which tensors are a layer's, and its accumulator
         self._previous: Tensors | None = None  # the point before the one that is held
         self._held: Segment | None = None
 
@@ -140,7 +168,7 @@ class _HeldBack(Accumulator):
         if self._held is not None:
             self._hand_on(self._held, 1)
             self._held = None
-        return self._inner.result()
+        return tuple(tensor for _, accumulator in self._inner for tensor in accumulator.result())
 
     def _hand_on(self, segment: Segment, count: int) -> None:
         """Give the first points to the quadrature, as far as its rule has them."""
@@ -149,19 +177,42 @@ class _HeldBack(Accumulator):
         before = self._previous or tuple(point[:1] for point in segment.points)
         points = tuple(torch.cat(pair) for pair in zip(before, segment.points, strict=True))
         self._previous = tuple(point[count : count + 1] for point in points)
-        own, nodes = self._quadrature.grid(2).nodes, segment.grid.nodes
-        first = int(nodes[0] == 0 and own[0] > 0)
-        stop = count - int(nodes[count - 1] == 1 and own[-1] < 1)
+        nodes, (has_first, has_last) = segment.grid.nodes, self._has_ends
+        first = int(nodes[0] == 0 and not has_first)
+        stop = count - int(nodes[count - 1] == 1 and not has_last)
 
-        def increments(back: float, on: float) -> Tensors:
-            return tuple(_moves(point, first, stop, back, on) for point in points)
+        if first == stop:
+            return
+        if not self._inner:
+            ends = list(accumulate(self._layers.sizes, initial=0))
+            self._inner = [(slice(*pair), self._quadrature.init()) for pair in pairwise(ends)]
+        shared = segment.of(segment.grid.part(slice(first, stop)), first, segment.increments)
+        for part, accumulator in self._inner:
+            increments = partial(_moves, points[part], first, stop)
+            of_layer = shared._replace(
+                points=shared.points[part], gradients=shared.gradients[part], increments=increments
+            )
+            accumulator.update(of_layer)
 
-        if first < stop:
-            self._inner.update(segment.of(segment.grid.part(slice(first, stop)), first, increments))
+
+def _interleave(parts: Sequence[Tensors]) -> Tensors:
+    """Rows (K, ...) of each example as the rows (K * B, ...) of a batch."""
+    return tuple(torch.stack(pieces, 1).flatten(0, 1) for pieces in zip(*parts, strict=True))
 
 
-def _moves(points: Tensor, first: int, stop: int, back: float, on: float) -> Tensor:
+def _is_at(seen: LayerPass, points: Tensors) -> bool:
+    """Whether a pass was at these points (K, B, ...), in their order."""
+    flat = tuple(point.flatten(0, 1) for point in points)
+    pairs = list(zip(seen.points, flat, strict=True))
+    return all(own.shape == other.shape and torch.equal(own, other.to(own)) for own, other in pairs)
+
+
+def _moves(points: Tensors, first: int, stop: int, back: float, on: float) -> Tensors:
     """``back`` times the way to points 1 + first, ... from the one before, plus ``on`` times that to the one after."""
+    return tuple(_moves_of(point, first, stop, back, on) for point in points)
+
+
+def _moves_of(points: Tensor, first: int, stop: int, back: float, on: float) -> Tensor:
     differences = points.diff(dim=0)
     ahead = differences[first + 1 : stop + 1]
     if len(ahead) < stop - first:  # the path ends here

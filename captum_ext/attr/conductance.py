@@ -143,11 +143,16 @@ class LayerConductance(PathMethod, captum.attr.LayerConductance):
                 f"n_steps: expected a positive integer, got {n_steps!r}. LayerConductance knows the layer's moves "
                 "between visited points only, so its steps can't be halved one by one. Give a number."
             )
+        if not self.path.complete:
+            raise ValueError(
+                f"path: conductance follows the points of the path, which the moves of {self.path!r} do not. Use "
+                "another path."
+            )
         (quadrature,) = self._check_quadratures((self.quadrature,), plan, method)
-        differences = PointDifferences(quadrature)
         arguments = format_arguments(inputs, baselines, target, additional_forward_args)
         hooks = LayerHooks(self.forward_func, format_layers(self.layer), attribute_to_layer_input, self.device_ids)
         layers = LayerGradients(hooks)
+        differences = PointDifferences(quadrature, layers)
         named = explain_device_mismatch(self.forward_func, arguments.inputs, arguments.forward_args)
         with self._computation_context(), hooks.active(), named:
             evaluator = Evaluator(

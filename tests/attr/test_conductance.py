@@ -9,8 +9,8 @@ from torch import nn
 from torch.utils.checkpoint import checkpoint
 
 from captum_ext.attr import LayerConductance, NeuronConductance
-from captum_ext.paths import BlurPath, GuidedPath
-from captum_ext.quadratures import ImportantDirection, WeightedSum
+from captum_ext.paths import AdversarialPath, BlurPath, GuidedPath
+from captum_ext.quadratures import DecisionGradients, ImportantDirection, WeightedSum
 
 
 class Net(nn.Module):
@@ -194,3 +194,63 @@ def test_nothing_is_left_behind():
     assert x.grad is None
     assert all(parameter.grad is None for parameter in NET.parameters())
     assert not any(layer._forward_hooks for layer in NET.modules())
+
+
+@pytest.mark.parametrize("quadrature", [None, WeightedSum("riemann_left"), ImportantDirection()])
+def test_searches_from_the_inputs_and_examples_that_finish_at_different_times(quadrature):
+    """At the output's own layer, F is linear: the sum is F(input) - F(end found), with its sign, for any step."""
+    target = NET(X).argmax(1)
+    method = LayerConductance(
+        NET, [NET.second, NET.third], path=AdversarialPath(None, 0.02, "l2"), quadrature=quadrature
+    )
+    (_, at_output), (early, late) = method.attribute(X, target=target, n_steps=60, return_convergence_delta=True)
+    assert late.abs().max() < 1e-12
+    assert early.abs().max() < 2e-2
+    assert (at_output.sum(1) > 0).all()  # the search lowers the score of the class
+    alone = [
+        LayerConductance(NET, NET.third, path=method.path, quadrature=quadrature).attribute(
+            X[k : k + 1], target=int(target[k]), n_steps=60
+        )
+        for k in range(3)
+    ]
+    torch.testing.assert_close(at_output, torch.cat(alone), rtol=0, atol=1e-12)
+
+
+def test_moves_that_are_no_path_are_refused():
+    with pytest.raises(ValueError, match=r"protocol='code'.*Use another path"):
+        LayerConductance(NET, NET.first, path=AdversarialPath(protocol="code")).attribute(X, target=0)
+
+
+@pytest.mark.filterwarnings("ignore:A pass of")
+@pytest.mark.parametrize("most", [1, 2, 4, 7])
+def test_passes_that_run_out_of_memory_change_nothing(most):
+    def small(x):
+        if len(x) > most:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 1 B")
+        return NET(x)
+
+    expected = LayerConductance(NET, LAYERS).attribute(X, target=1, n_steps=9)
+    torch.testing.assert_close(LayerConductance(small, LAYERS).attribute(X, target=1, n_steps=9), expected)
+
+
+def test_a_neuron_that_no_input_reaches():
+    class Constant(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = nn.Linear(2, 2).double()
+
+        def forward(self, x):
+            return self.layer(torch.ones(len(x), 2, dtype=x.dtype)) + x.sum(1, keepdim=True)
+
+    net = Constant()
+    with pytest.raises(ValueError, match=r"has no gradient|does not depend"):
+        NeuronConductance(net, net.layer).attribute(X, 0, target=0)
+
+
+@pytest.mark.parametrize("quadrature", [ImportantDirection(), DecisionGradients("riemann_trapezoid"), None])
+def test_layers_of_one_walk_are_those_of_separate_walks(quadrature):
+    """IDGI compares the features of one layer, however many layers are explained together."""
+    together = LayerConductance(NET, LAYERS, quadrature=quadrature).attribute(X, target=1, n_steps=8)
+    for layer, part in zip(LAYERS, together, strict=True):
+        alone = LayerConductance(NET, layer, quadrature=quadrature).attribute(X, target=1, n_steps=8)
+        torch.testing.assert_close(part, alone, rtol=0, atol=1e-12)
