@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from captum_ext.attr import AGI, EIG, IG2, IGOS, MAGIG, SmoothTaylor
+from captum_ext.attr import AGI, EIG, IG2, IGOS, MAGIG, PathAttribution, SmoothTaylor
 from captum_ext.evaluation.comparators import derive_seed
 from captum_ext.evaluation.inputs import ImageBatch, ProbabilityModel
 
@@ -19,50 +19,34 @@ _IGOS_POINTS = 5
 def agi(model: ProbabilityModel, batch: ImageBatch, steps: int) -> tuple[Tensor, Tensor | None]:
     """AGI toward 5 wrong classes (15 in the paper), with ``steps / 10`` steps of two gradients for each."""
     per_class = max(1, round(steps / (_AGI_CLASSES * _AGI_STEP_GRADIENTS)))
-    method = AGI(model.probability, _AGI_CLASSES)
-    return method.attribute(
-        batch.inputs,
-        target=batch.target,
-        n_steps=per_class,
-        internal_batch_size=model.internal_batch_size,
-        show_progress=model.show_progress,
-        return_convergence_delta=True,
-    )
+    return _with_delta(AGI(model.probability, _AGI_CLASSES), model, batch, None, per_class)
 
 
 def ig2(model: ProbabilityModel, batch: ImageBatch, steps: int) -> tuple[Tensor, Tensor | None]:
     """IG2 with the logits as the representation and the baselines as references; a step takes two gradients."""
-    return IG2(model.probability, model.model).attribute(
-        batch.inputs,
-        batch.baselines,
-        batch.target,
-        n_steps=max(1, steps // 2),
-        internal_batch_size=model.internal_batch_size,
-        show_progress=model.show_progress,
-        return_convergence_delta=True,
-    )
+    return _with_delta(IG2(model.probability, model.model), model, batch, batch.baselines, max(1, steps // 2))
 
 
 def eig(model: ProbabilityModel, batch: ImageBatch, steps: int) -> tuple[Tensor, Tensor | None]:
     """EIG with the principal components of the references."""
-    return EIG(model.probability, model.pca.encode, model.pca.decode).attribute(
-        batch.inputs,
-        batch.baselines,
-        batch.target,
-        n_steps=steps,
-        internal_batch_size=model.internal_batch_size,
-        show_progress=model.show_progress,
-        return_convergence_delta=True,
-    )
+    method = EIG(model.probability, model.pca.encode, model.pca.decode)
+    return _with_delta(method, model, batch, batch.baselines, steps)
 
 
 def ma_gig(model: ProbabilityModel, batch: ImageBatch, steps: int) -> tuple[Tensor, Tensor | None]:
     """MA-GIG with the principal components of the references."""
-    return MAGIG(model.probability, model.pca.encode, model.pca.decode).attribute(
+    method = MAGIG(model.probability, model.pca.encode, model.pca.decode)
+    return _with_delta(method, model, batch, batch.baselines, steps)
+
+
+def _with_delta(
+    method: PathAttribution, model: ProbabilityModel, batch: ImageBatch, baselines: Tensor | None, n_steps: int
+) -> tuple[Tensor, Tensor]:
+    return method.attribute(
         batch.inputs,
-        batch.baselines,
+        baselines,
         batch.target,
-        n_steps=steps,
+        n_steps=n_steps,
         internal_batch_size=model.internal_batch_size,
         show_progress=model.show_progress,
         return_convergence_delta=True,
