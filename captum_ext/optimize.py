@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from captum_ext._utils.devices import allows_tf32
 from captum_ext._utils.model_state import preserve_model_state
 from captum_ext._utils.tensors import Tensors, by_example
 from captum_ext._utils.warnings import warn
@@ -29,7 +30,7 @@ class OptimizationReport:
         channels_last: Whether the weights of convolutions are stored with their channels last.
         output_distance: The L2 distance of the outputs for the example to the model's, over the model's L2 norm.
         map_distance: The same for maps of Integrated Gradients (4 steps, from zeros, each example's largest output);
-            the largest of the examples. NaN if the model's maps are zero.
+            the largest of the examples whose maps are not zero. NaN if all are.
     """
 
     n_folded: int
@@ -118,7 +119,7 @@ def _has_faster_channels_last(model: nn.Module) -> bool:
         return False
     weight = weights[0]
     if weight.device.type == "cuda":
-        return weight.element_size() == 2 or torch.backends.cudnn.allow_tf32
+        return weight.element_size() == 2 or allows_tf32()["convolutions"]
     return weight.device.type == "cpu" and torch.backends.mkldnn.is_available()
 
 
@@ -140,7 +141,9 @@ def _distances(model: nn.Module, copy: nn.Module, example: Tensor) -> tuple[floa
         IntegratedGradients(output_of(network)).attribute(example, target=target, n_steps=_MAP_STEPS)
         for network in (model, copy)
     )
-    return output_distance, float(_relative_distance(*map(by_example, maps)).max())
+    own, other = map(by_example, maps)
+    moved = _relative_distance(own, other)[own.any(1) | other.any(1)]  # maps of zeros have no relative distance
+    return output_distance, float(moved.max()) if len(moved) else float("nan")
 
 
 def _relative_distance(own: Tensor, other: Tensor) -> Tensor:

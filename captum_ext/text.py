@@ -217,8 +217,9 @@ def word_groups(tokens: Sequence[str], special: Iterable[str] = ()) -> list[Grou
         special: Special tokens, which belong to no word. Default: none.
 
     Returns:
-        The number of its word for each token, ``None`` for special ones. With ``##`` in any token, words are tokens
-        with what continues them; otherwise a word starts where ``Ġ`` or ``▁`` marks a space.
+        The number of its word for each token, ``None`` for special ones. If any token starts with ``Ġ`` or ``▁``, which
+        mark a space, words start there. Otherwise every token without ``##`` starts one, so a text that is a single
+        word in byte-level BPE, which has no mark, counts each of its tokens as a word.
 
     Example:
         >>> from captum_ext.text import word_groups
@@ -244,11 +245,12 @@ def word_groups(tokens: Sequence[str], special: Iterable[str] = ()) -> list[Grou
 
 
 def sentence_groups(tokens: Sequence[str], special: Iterable[str] = (), ends: str = ".!?") -> list[Group]:
-    """Which sentence each token belongs to; a sentence ends with a token of punctuation.
+    """Which sentence each token belongs to; a sentence ends with a token of punctuation, or before a special token.
 
     Args:
         tokens: The tokens, as ``tokenizer.convert_ids_to_tokens`` returns them.
-        special: Special tokens, which belong to no sentence. Default: none.
+        special: Separators such as [CLS] and [SEP], which belong to no sentence and end one. Leave out [MASK] and
+            [UNK], which stand inside a sentence. Default: none.
         ends: The characters that end a sentence. Default: ``".!?"``. Abbreviations with a period end one too.
 
     Returns:
@@ -265,6 +267,7 @@ def sentence_groups(tokens: Sequence[str], special: Iterable[str] = (), ends: st
     for token in tokens:
         if token in outside:
             groups.append(None)
+            ended = True
             continue
         bare = token.lstrip("Ġ▁#")
         ends_here = bool(bare) and all(character in ends for character in bare)
@@ -278,7 +281,12 @@ def sentence_groups(tokens: Sequence[str], special: Iterable[str] = (), ends: st
 def _start(embedding: Callable[[Tensor], Tensor], embeddings: Tensor, baseline: object, ids: Tensor) -> Tensor:
     """The baseline of every token, broadcastable to the embeddings."""
     if is_integer(baseline):
-        return embedding(ids.new_full((1, 1), int(baseline))).detach()
+        try:
+            return embedding(ids.new_full((1, 1), int(baseline))).detach()
+        except IndexError as error:
+            raise ValueError(
+                f"baseline: expected an id of the vocabulary, got {baseline}. For zeros in all coordinates write 0.0."
+            ) from error
     if isinstance(baseline, float):
         return torch.full_like(embeddings[:1, :1], baseline)
     if isinstance(baseline, Tensor) and baseline.is_floating_point():

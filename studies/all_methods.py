@@ -24,28 +24,23 @@ from captum_ext.optimize import for_attribution
 from captum_ext.vision.classifier import Classifier
 from captum_ext.vision.probe import ClassifiedImage, probe
 from captum_ext.visualization import compare
+from studies.compared_methods import METHODS
 
 N_IMAGES, STEPS, MODEL = 64, 24, "efficientnet-lite0"
-METHODS = (
-    *("random", "gradient", "gradient-x-input", "ig", "idgi", "idg", "pwig", "left-ig"),
-    *("guided-ig", "guided-ig+idgi", "samp", "blur-ig", "blur-ig+idgi", "mfaba", "agi", "ig2"),
-    *("eig", "ma-gig", "smooth-taylor", "igos", "expected-gradients", "guided-backprop"),
-    *("ig+xrai", "idgi+xrai", "blur-ig+idgi+xrai"),
-)
 PHOTOGRAPHS = {"coffee": "coffee", "chelsea": "cat"}
 HERE = Path(__file__).parent
 ROWS = HERE / "results" / "all_methods.csv"
 SIGNS = ("signed", "absolute")
 PAGE = """# All methods on the same photographs
 
-*Written by `python studies/all_methods.py page` from stored scores; not edited by hand.*
+*Written by `python -m studies.all_methods page` from stored scores; not edited by hand.*
 
 {n} photographs, EfficientNet-Lite0's predicted class, {steps} steps from black, about as many gradients for each
-method. Insertion reveals the pixels from the highest attribution to the lowest and measures the area under the
-probability (higher is better); deletion removes them (lower is better). *Signed* ranks pixels by the sum over channels,
-*absolute* by its magnitude. Brackets hold 95% intervals of the mean over photographs. The last column is the median
-completeness error, the difference between the sum and F's change as a share of that change, for methods that promise a
-sum.
+path method (the gradients and Guided Backpropagation take 1, Expected Gradients 49). Insertion reveals the pixels from
+the highest attribution to the lowest and measures the area under the probability (higher is better); deletion removes
+them (lower is better). *Signed* ranks pixels by the sum over channels, *absolute* by its magnitude. Brackets hold 95%
+intervals of the mean over photographs. The last column is the median completeness error, the difference between the sum
+and F's change as a share of that change, for methods that promise a sum.
 
 | method | insertion, signed | insertion, absolute | deletion, signed | deletion, absolute | completeness error |
 |---|---|---|---|---|---|
@@ -77,8 +72,9 @@ of the two. Magnitudes on black, each map on its own scale. A map that looks goo
   are compact regions, whatever the network used.
 - Settings with equal numbers of gradients are not the published ones everywhere: AGI has 5 wrong classes instead of 15,
   IG2 takes the logits as its representation and black as its reference, I-GOS has 5 points and {steps}/5 iterations.
-  The latent paths have the principal components of 49 of the photographs that they explain; with other photographs,
-  their coder would be far worse (see {{doc}}`methods/latent`).
+  The references are 49 of the photographs that are explained: the baselines of Expected Gradients, and the source
+  of the latent paths' principal components. With other photographs, that coder would be far worse (see
+  {{doc}}`methods/latent`).
 - A large completeness error means that the attributions are not near the integral that the method defines. The ranking
   of pixels may still be useful.
 """
@@ -99,7 +95,8 @@ def run(folder: str, results: str) -> None:
     )
     classifier = efficientnet_lite(MODEL, None)
     classifier.model.eval()
-    fast, _ = for_attribution(classifier.model, torch.zeros(1, 3, 224, 224))
+    example = classifier.transform(Image.open(chosen[0].path).convert("RGB")).unsqueeze(0)
+    fast, _ = for_attribution(classifier.model, example)
     evaluate({MODEL: (fast, classifier.transform)}, chosen, results, config)
 
 

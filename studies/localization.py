@@ -32,15 +32,10 @@ from captum_ext.evaluation import (
     find_images,
 )
 from captum_ext.optimize import for_attribution
+from studies.compared_methods import METHODS
 
 N_MOSAICS, STEPS, SIDE, CELL, MODEL = 48, 10, 224, 112, "efficientnet-lite0"
 MIN_CONFIDENCE = 0.8  # that of the metric
-METHODS = (
-    *("random", "gradient", "gradient-x-input", "ig", "idgi", "idg", "pwig", "left-ig"),
-    *("guided-ig", "guided-ig+idgi", "samp", "blur-ig", "blur-ig+idgi", "mfaba", "agi", "ig2"),
-    *("eig", "ma-gig", "smooth-taylor", "igos", "expected-gradients", "guided-backprop"),
-    *("ig+xrai", "idgi+xrai", "blur-ig+idgi+xrai"),
-)
 MASK_METRICS = (
     *("localization-auc:signed", "localization-auc:absolute", "best-f1:signed", "pointing-game:signed"),
     *("relevance-mass-accuracy:positive", "relevance-rank-accuracy:signed", "localization-iou:positive"),
@@ -73,7 +68,7 @@ def load_model() -> torch.nn.Module:
     """EfficientNet-Lite0, optimized for attribution."""
     torch.set_num_threads(1)
     model = efficientnet_lite(MODEL, None).model.eval()
-    return for_attribution(model, torch.zeros(1, 3, SIDE, SIDE)).model
+    return for_attribution(model, 2 * torch.rand(1, 3, SIDE, SIDE) - 1).model
 
 
 def transform(side: int) -> Any:

@@ -87,3 +87,21 @@ def test_mistakes():
         for_attribution(lambda x: x, torch.rand(1, 2))
     with pytest.raises(TypeError, match="expected a tensor"):
         for_attribution(nn.Linear(2, 2).eval(), [1.0])
+
+
+def test_an_example_of_zeros_hides_no_other():
+    """Its map is zero, which has no relative distance; the others' distances and the warning stay."""
+    model = trained()
+
+    class Chaotic(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.inner = model
+
+        def forward(self, x):
+            inner = self.inner(x)
+            return inner + 1e-3 * torch.sin(1e6 * inner)
+
+    with pytest.warns(UserWarning, match="amplifies rounding"):
+        _, report = for_attribution(Chaotic().eval(), torch.cat([torch.rand(2, 3, 8, 8), torch.zeros(1, 3, 8, 8)]))
+    assert report.map_distance > 0.01

@@ -317,3 +317,9 @@ def test_mistakes_in_texts(arguments, kind, message):
     defaults = {"ids": TEXT, "attention_mask": None, "baseline": 0.0}
     with pytest.raises(kind, match=message):
         TextInputs.of(torch.nn.Embedding(20, 4), **{**defaults, **arguments})
+
+
+def test_the_texts_of_a_pair_are_two_sentences():
+    tokens = ["[CLS]", "a", "man", "sleeps", "[SEP]", "a", "woman", "runs", "[SEP]"]
+    groups = sentence_groups(tokens, ["[CLS]", "[SEP]"])
+    assert groups == [None, 0, 0, 0, None, 1, 1, 1, None]

@@ -45,7 +45,7 @@ def full_precision(device: torch.device) -> Iterator[None]:
     autocast: AbstractContextManager[Any] = nullcontext()
     if torch.amp.is_autocast_available(device.type):  # not MPS before torch 2.5
         autocast = torch.autocast(device.type, enabled=False)
-    with autocast, _without_tf32() if device.type == "cuda" else nullcontext():
+    with autocast, tf32(allowed=False) if device.type == "cuda" else nullcontext():
         yield
 
 
@@ -55,12 +55,13 @@ def allows_tf32() -> dict[str, bool]:
 
 
 @contextmanager
-def _without_tf32() -> Iterator[None]:
+def tf32(allowed: bool) -> Iterator[None]:
+    """A context in which convolutions and products of float32 on CUDA may use TF32 or not."""
     settings = _tf32_settings().values()
     before = [getattr(backend, name) for backend, name in settings]
     try:
         for backend, name in settings:
-            setattr(backend, name, "ieee" if name == "fp32_precision" else False)
+            setattr(backend, name, ("tf32" if allowed else "ieee") if name == "fp32_precision" else allowed)
         yield
     finally:
         for (backend, name), value in zip(settings, before, strict=True):

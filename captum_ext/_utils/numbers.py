@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from numbers import Integral, Real
 from typing import SupportsFloat, SupportsInt, TypeGuard
 
@@ -41,6 +42,11 @@ def check_integer(name: str, value: object, expected: str = "an integer") -> Non
     """
     if not is_integer(value):
         raise TypeError(f"{name}: expected {expected}, got {type(value).__name__}.")
+
+
+def count_of_fraction(fraction: float, total: int) -> int:
+    """The number of items that make up a fraction of the total, rounded up and at least 1: 0.07 of 100 is 7."""
+    return max(1, math.ceil(round(fraction * total, 9)))
 
 
 def check_positive(name: str, value: object) -> None:

@@ -10,6 +10,7 @@ from torch.nn.functional import interpolate
 from captum_ext._utils.text import did_you_mean
 from captum_ext.attr import Diagnostics, LayerPathAttribution, PathAttribution
 from captum_ext.cli.errors import CommandError
+from captum_ext.evaluation.batch_maps import region_maps
 from captum_ext.evaluation.inputs import ImageBatch, ProbabilityModel
 from captum_ext.evaluation.method_registry import (
     XRAI_SUFFIX,
@@ -20,7 +21,6 @@ from captum_ext.evaluation.method_registry import (
     method_spec,
 )
 from captum_ext.quadratures import ImportantDirection
-from captum_ext.regions import xrai
 
 TITLES = {
     "ig": "IG",
@@ -143,7 +143,8 @@ def compute_map(
         result = result._replace(attributions=_resize(result.attributions, image.inputs))
     if not name.endswith(XRAI_SUFFIX):
         return result
-    return ImageMap(xrai(result.attributions, image.inputs, channels="sum").unsqueeze(1))
+    # The regions have the sum of the pixels' map, so its errors are theirs.
+    return result._replace(attributions=region_maps(result.attributions, image.inputs))
 
 
 def _compute_pixel_map(

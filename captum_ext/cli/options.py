@@ -8,10 +8,10 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import torch
 
+from captum_ext._utils import devices
 from captum_ext.cli.errors import CommandError
 
 
@@ -31,21 +31,16 @@ def add_device_options(parser: argparse.ArgumentParser) -> None:
 
 @contextmanager
 def number_formats(tf32: bool, deterministic: bool) -> Iterator[None]:
-    """Compute in TF32 or not, and with deterministic operations or any; restore the process's settings afterwards."""
-    backends: tuple[Any, ...] = (torch.backends.cuda.matmul, torch.backends.cudnn)
-    formats = [backend.allow_tf32 for backend in backends]
+    """Compute in TF32 or not, and with deterministic operations or any; restore torch's settings afterwards."""
     modes = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
-    try:
-        for backend in backends:
-            backend.allow_tf32 = tf32
-        if deterministic:
-            os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when cuBLAS starts
-            torch.use_deterministic_algorithms(True)
-        yield
-    finally:
-        for backend, allowed in zip(backends, formats, strict=True):
-            backend.allow_tf32 = allowed
-        torch.use_deterministic_algorithms(modes[0], warn_only=modes[1])
+    with devices.tf32(tf32):
+        try:
+            if deterministic:
+                os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when cuBLAS starts
+                torch.use_deterministic_algorithms(True)
+            yield
+        finally:
+            torch.use_deterministic_algorithms(modes[0], warn_only=modes[1])
 
 
 def parse_device(name: str | None) -> torch.device:

@@ -6,12 +6,17 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
+from torch.utils.weak import WeakIdKeyDictionary
 
 from captum_ext.evaluation.inputs import ImageBatch, ProbabilityModel
 from captum_ext.evaluation.method_registry import COMPARATORS, PATH_METHODS, STEP_METHODS, XRAI_SUFFIX, base_name
 from captum_ext.quadratures import Quadrature, Subsampled
-from captum_ext.regions import Segmentation, segment, xrai
+from captum_ext.regions import segment, xrai
+
+# By the inputs: shared by all methods, classes and randomized models.
+_segments: WeakIdKeyDictionary = WeakIdKeyDictionary()
 
 
 class MethodMaps(NamedTuple):
@@ -42,16 +47,23 @@ def compute_maps(
         steps: Numbers of steps; methods without a path are computed once.
         truncated: Whether coarse runs take every k-th point of the finest run, which stops short of the input.
     """
-    segments: list[Segmentation] | None = None
     for result in _pixel_maps(model, batch, list(dict.fromkeys(map(base_name, methods))), steps, truncated):
         if result.method in methods:
             yield result
         if result.method + XRAI_SUFFIX in methods:
-            if segments is None:
-                segments = segment(batch.inputs)  # once for all methods
-            # The sum over channels; with PAIR's maximum, regions follow the picture's brightness.
-            maps = xrai(result.maps, segments=segments, channels="sum")
-            yield MethodMaps(result.method + XRAI_SUFFIX, result.steps, maps.unsqueeze(1), None)
+            yield result._replace(method=result.method + XRAI_SUFFIX, maps=region_maps(result.maps, batch.inputs))
+
+
+def region_maps(maps: Tensor, inputs: Tensor) -> Tensor:
+    """XRAI's regions of maps (B, C, H, W), (B, 1, H, W); a map with a NaN or infinity becomes NaN.
+
+    The sum over channels, which regions keep; with PAIR's maximum, they follow the picture's brightness.
+    """
+    if inputs not in _segments:
+        _segments[inputs] = segment(inputs)
+    finite = torch.isfinite(maps).flatten(1).all(1)[:, None, None, None]
+    regions = xrai(torch.where(finite, maps, 0), segments=_segments[inputs], channels="sum").unsqueeze(1)
+    return torch.where(finite, regions, torch.nan)
 
 
 def _pixel_maps(

@@ -205,5 +205,5 @@ def _global_seed(*key: object) -> Iterator[None]:
 def _suppress_captum_warnings() -> Iterator[None]:
     """Suppress Captum's warnings about the hooks that it sets and the gradients that it requires."""
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", category=UserWarning, module="captum")
+        warnings.filterwarnings("ignore", category=UserWarning, module=r"captum\.")
         yield

@@ -266,7 +266,7 @@ def interval(value: FloatArray, resampled: FloatArray, jackknifed: FloatArray) -
         jackknifed: With each of n images left out, (n, ...).
 
     Returns:
-        The lower and the upper bound, (2, ...).
+        The lower and the upper bound, (2, ...); NaN where a resample has no value.
     """
     stats = optional("scipy.stats", "evaluation")
     n = len(jackknifed)
@@ -287,7 +287,8 @@ def interval(value: FloatArray, resampled: FloatArray, jackknifed: FloatArray) -
         scale = 1 - acceleration * shift
         level = stats.norm.cdf(np.where(scale > 0, bias + shift / np.where(scale > 0, scale, 1.0), side * np.inf))
         bounds.append(_quantile(resampled, level))
-    return np.stack(bounds)
+    # A resample without a value has no place in the order.
+    return np.where(np.isnan(resampled).any(0), np.nan, np.stack(bounds))
 
 
 def _quantile(values: FloatArray, level: FloatArray) -> FloatArray:

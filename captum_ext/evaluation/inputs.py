@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import NamedTuple
 
 from torch import Tensor, nn
+from torch.utils.weak import WeakIdKeyDictionary
 
+from captum_ext._utils.errors import UserError
 from captum_ext.paths import PCA, fit_pca
 from captum_ext.patterns import Patterns
+
+_components: WeakIdKeyDictionary = WeakIdKeyDictionary()  # by the references
 
 
 class ImageBatch(NamedTuple):
@@ -69,10 +72,15 @@ class ProbabilityModel:
         assert self.patterns is not None, "checked before the run"
         return self.patterns
 
-    @cached_property
+    @property
     def pca(self) -> PCA:
-        """The principal components of the references, all of them."""
-        return fit_pca(self.references, len(self.references) - 1)
+        """The principal components of the references, all of them, computed once for all models with these."""
+        if len(self.references) < 2:
+            raise UserError("eig and ma-gig need at least two images as references, got 1")
+        if self.references not in _components:
+            _components[self.references] = fit_pca(self.references, len(self.references) - 1)
+        components: PCA = _components[self.references]
+        return components
 
 
 @dataclass(frozen=True)

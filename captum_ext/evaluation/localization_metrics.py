@@ -60,14 +60,13 @@ LOCALIZATION_METRICS = {
         needs="masks",
         has_chance=True,
     ),
+    # A constant map is not a random order in these two: its MAE is p, and its IoU is 0.
     "map-mae": Metric(
         partial(_masked, name="map-mae", measure=map_mae),
         ("positive",),
         ("signed", "absolute"),
         needs="masks",
-        has_chance=True,
     ),
-    # A constant map selects nothing.
     "localization-iou": Metric(
         partial(_masked, name="localization-iou", measure=localization_iou),
         ("positive",),

@@ -31,7 +31,7 @@ from captum_ext.vision.pictures import read
 from captum_ext.vision.probe import class_logits, transformed
 
 Models = Mapping[str, tuple[nn.Module, Transform]]
-_PACKAGES = ("captum_ext", "captum", "torch", "torchvision", "numpy", "scipy", "pillow")
+_PACKAGES = ("captum_ext", "captum", "torch", "torchvision", "numpy", "scipy", "pillow", "scikit-image")
 
 
 def check_arguments(

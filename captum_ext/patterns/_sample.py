@@ -50,16 +50,15 @@ class LayerSamples:
 
 
 class InputSampler(LayerObserver):
-    """Draws samples from the inputs of layers that run inside :meth:`sampling`."""
+    """Draws samples from the inputs of layers that run inside :meth:`sampling`: at most ``max_samples`` of each."""
 
-    def __init__(
-        self, units: dict[str, Tensor], weights: dict[str, Tensor], model: nn.Module, max_samples: int
-    ) -> None:
-        """Keep at most ``most`` samples of each layer."""
+    max_samples: int
+
+    def __init__(self, units: dict[str, Tensor], weights: dict[str, Tensor], model: nn.Module) -> None:
+        """See the class."""
         names: dict[int, str] = {}
         super().__init__(names)
         self.layers: dict[str, LayerSamples] = {}
-        self._max_samples = max_samples
         self._generator = torch.Generator()
         for name, layer_units in units.items():
             layer = model.get_submodule(name)
@@ -76,6 +75,10 @@ class InputSampler(LayerObserver):
             )
             names[id(weights[name])] = name
 
+    def n_values(self, weights: dict[str, Tensor]) -> int:
+        """The number of values in one sample of all layers."""
+        return sum(len(set(layer.groups)) * weights[name][0].numel() for name, layer in self.layers.items())
+
     @contextmanager
     def sampling(self, generator: torch.Generator) -> Iterator[None]:
         """Draw samples from the forward passes inside the context."""
@@ -85,7 +88,7 @@ class InputSampler(LayerObserver):
 
     def observe(self, name: str, call: Call, output: Tensor) -> None:
         """Draw samples from the call's input."""
-        self.layers[name].add(call, output, self._max_samples, self._generator)
+        self.layers[name].add(call, output, self.max_samples, self._generator)
 
 
 def _gather(call: Call, output: Tensor, positions: Tensor, groups: list[int]) -> Tensor:

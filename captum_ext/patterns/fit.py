@@ -113,7 +113,7 @@ class PatternFitter:
             collector = StatisticsCollector(
                 {id(self._weights[name]): name for name in self._estimators}, self._estimators
             )
-            with preserve_buffers(self.model.modules()), collector:  # _look may have replaced the model
+            with preserve_buffers(self.model.modules()), collector:  # _inspect_model may have replaced the model
                 self.model(inputs.clone())  # the model may change its inputs
             # Only now, because a forward pass that fails must not leave some layers with more samples than others.
             for name, statistics in collector.statistics.items():

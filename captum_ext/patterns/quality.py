@@ -131,15 +131,14 @@ def signal_quality(
             "signal_quality: expected model, patterns, loader in this order, got "
             f"{type(model).__name__}, {type(patterns).__name__}, {type(loader).__name__}."
         )
-    samples = _default_samples(patterns) if samples is None else samples
-    check_positive("samples", samples)
+    if samples is not None:
+        check_positive("samples", samples)
     check_positive("units", units)
     model = unwrap(model)
     weights = patterns.weights(model)
     source = torch.Generator().manual_seed(as_seed(generator))
-    sampler = InputSampler(
-        {name: _choose_units(patterns[name], units, source) for name in patterns}, weights, model, samples
-    )
+    sampler = InputSampler({name: _choose_units(patterns[name], units, source) for name in patterns}, weights, model)
+    sampler.max_samples = _default_samples(sampler, weights) if samples is None else samples
     bar = progress(loader, desc="signal quality", disable=None if show_progress else True)
     with torch.no_grad(), preserve_model_state(model):
         for batch in bar:
@@ -165,16 +164,16 @@ def signal_quality(
     return SignalQuality(rho)
 
 
-def _default_samples(patterns: Patterns) -> int:
+def _default_samples(sampler: InputSampler, weights: dict[str, Tensor]) -> int:
     """20,000 samples of each layer, or as many as the memory allows."""
-    features = sum(pattern[0].numel() for pattern in patterns.values())
-    fitting = max(_FEWEST_SAMPLES, _MEMORY // (_BYTES * features))
+    features = sampler.n_values(weights)
+    fitting = max(_FEWEST_SAMPLES, _MEMORY // (_BYTES * max(features, 1)))
     if fitting >= _SAMPLES:
         return _SAMPLES
     wanted, used = (count * _BYTES * features / 1e9 for count in (_SAMPLES, fitting))
     warn(
-        f"signal_quality: {_SAMPLES:,} samples of {len(patterns)} layers would take {wanted:.1f} GB, so {fitting:,} "
-        f"are kept ({used:.1f} GB). Pass samples= for another number."
+        f"signal_quality: {_SAMPLES:,} samples of {len(sampler.layers)} layers would take {wanted:.1f} GB, so "
+        f"{fitting:,} are kept ({used:.1f} GB). Pass samples= for another number."
     )
     return fitting
 

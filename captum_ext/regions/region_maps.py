@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from captum_ext._utils.numbers import check_number, check_positive
+from captum_ext._utils.numbers import check_number, check_positive, count_of_fraction
 from captum_ext._utils.tensors import sum_dtype
 from captum_ext._utils.warnings import warn
 from captum_ext.regions.merging import greedy_order, merge_segments, sorted_order
@@ -150,7 +150,7 @@ def top_regions(regions: Tensor, fraction: float) -> Tensor:
     if not 0 < fraction <= 1:
         raise ValueError(f"fraction: expected more than 0 and at most 1, got {fraction}.")
     flat = regions.reshape(-1, regions.shape[-2] * regions.shape[-1])
-    needed = -int(-fraction * flat.shape[1] // 1)  # rounded up
+    needed = count_of_fraction(fraction, flat.shape[1])
     last = flat.sort(dim=1).values[:, needed - 1 : needed]
     return (flat <= last).reshape(regions.shape)
 

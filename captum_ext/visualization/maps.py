@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from captum_ext._utils.numbers import check_number
+from captum_ext._utils.numbers import check_number, count_of_fraction
 from captum_ext._utils.optional import optional
 from captum_ext.visualization._inputs import Attributions, MapArray, PictureLike, read_map, read_picture, stretch
 from captum_ext.visualization.frame import figure_of, panels
@@ -172,7 +172,7 @@ def regions(
         raise ValueError(f"share: expected more than 0 and at most 1, got {share}.")
     colors = read_picture(image)
     labels = stretch(_read_ranks(ranks), colors.shape, "ranks")
-    needed = int(np.ceil(share * labels.size))
+    needed = count_of_fraction(share, labels.size)
     last = np.sort(labels, axis=None)[needed - 1]
     mask = labels <= min(last, labels[np.isfinite(labels)].max(initial=-np.inf))
     ax = _image_axes(ax, colors.shape, title, 1)

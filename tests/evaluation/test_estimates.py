@@ -218,3 +218,15 @@ def test_titles_say_what_was_measured_and_which_way_is_better():
         ("Stability, rank correlation", "higher is better"),
         ("new (odd)", ""),
     ]
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_resamples_without_a_value_decide_nothing(sign):
+    """Infinity minus infinity has no place in the order, whichever method comes first."""
+    names = np.array([f"{k}.png" for k in range(12)])
+    pair = [
+        ScoreSample(names, np.eye(12)[k] * scale, statistic="minus_log10_mean") for k, scale in ((0, 1e-3), (1, 1e-4))
+    ]
+    difference = combine(pair, lambda values: sign * (values[0] - values[1]))
+    assert np.isfinite(difference.value)
+    assert np.isnan([difference.low, difference.high]).all()

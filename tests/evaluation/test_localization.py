@@ -79,7 +79,7 @@ def test_scores_with_masks_are_those_of_the_metrics_by_hand(folder, masks, tmp_p
         assert ours.value.isna().tolist() == [False] * 7 + [True]
         assert ours.note.iloc[7].startswith("no mask:")
         chance = rows[rows.method == "chance"].sort_values("image")
-        if score == "localization-iou":
+        if score in ("localization-iou", "map-mae"):  # in which a constant map is not a random order
             assert chance.empty
         else:
             constant = function(torch.zeros_like(maps), inside, ranking=variant)

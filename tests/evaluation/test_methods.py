@@ -17,13 +17,14 @@ from captum_ext.attr import (
     IntegratedGradients,
     PathAttribution,
 )
-from captum_ext.evaluation import METHODS, comparators
+from captum_ext.evaluation import METHODS, batch_maps, comparators
 from captum_ext.evaluation.batch_maps import compute_maps
 from captum_ext.evaluation.inputs import ImageBatch, ProbabilityModel
 from captum_ext.evaluation.method_registry import PATH_METHODS
 from captum_ext.paths import BlurPath, GuidedPath
 from captum_ext.patterns import fit_patterns, fold_batch_norm
 from captum_ext.quadratures import WeightedSum
+from captum_ext.regions import segment
 from tests.evaluation.tiny import load
 
 WITHOUT_PATTERNS = [name for name in PATH_METHODS if not PATH_METHODS[name].needs_patterns]
@@ -259,3 +260,25 @@ def test_random_maps_do_not_depend_on_the_batch(model, batch):
 
 def test_blur_ig_is_on_the_papers_path():
     assert PATH_METHODS["blur-ig"].path == BlurIG(lambda x: x).path
+
+
+def test_regions_of_a_map_with_a_nan_are_nan_and_the_others_stay(batch):
+    maps = torch.randn(batch.inputs.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    clean = batch_maps.region_maps(maps, batch.inputs)
+    maps[1, 0, 3, 4] = torch.nan
+    regions = batch_maps.region_maps(maps, batch.inputs)
+    assert regions[1].isnan().all()
+    assert torch.equal(regions[0], clean[0])
+
+
+def test_regions_have_the_sums_and_errors_of_their_map_and_one_segmentation(model, batch, monkeypatch):
+    calls = []
+    monkeypatch.setattr(batch_maps, "segment", lambda x: calls.append(len(x)) or segment(x))
+    batch = batch._replace(inputs=batch.inputs.clone())  # not segmented yet
+    for _ in range(2):  # as for another class, or a randomized model
+        results = {r.method: r for r in compute_maps(model, batch, ["ig", "idgi", "ig+xrai", "idgi+xrai"], [4])}
+    assert calls == [len(batch.inputs)]
+    for name in ("ig", "idgi"):
+        pixels, regions = results[name], results[f"{name}+xrai"]
+        torch.testing.assert_close(regions.maps.flatten(1).sum(1), pixels.maps.flatten(1).sum(1), rtol=0, atol=1e-9)
+        assert torch.equal(regions.completeness_error, pixels.completeness_error)

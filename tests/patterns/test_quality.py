@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from captum_ext.patterns import Patterns, fit_patterns, signal_quality
+from captum_ext.patterns import Patterns, fit_patterns, quality, signal_quality
 from captum_ext.patterns._calls import parse_call
 from captum_ext.patterns._sample import _gather
 from tests.patterns.test_fit import LAYERS, samples_of
@@ -95,7 +95,8 @@ def test_samples_are_drawn_evenly_whatever_the_batches():
     patterns = Patterns({"0": torch.ones(1, 1) / model[0].weight.detach()})
     from captum_ext.patterns._sample import InputSampler
 
-    sample = InputSampler({"0": torch.tensor([0])}, {"0": model[0].weight}, model, 500)
+    sample = InputSampler({"0": torch.tensor([0])}, {"0": model[0].weight}, model)
+    sample.max_samples = 500
     x = torch.arange(10_000.0).unsqueeze(1)
     generator = torch.Generator().manual_seed(0)
     for batch in x.split([10, 4000, 5000, 990]):
@@ -189,3 +190,15 @@ def test_a_model_that_works_in_place_does_not_reach_the_batches():
     kept = batch.clone()
     signal_quality(model, fit_patterns(model, [batch]), [batch])
     assert torch.equal(batch, kept)
+
+
+def test_the_samples_that_fit_into_memory_count_every_group(monkeypatch):
+    """A grouped convolution keeps the samples of each chosen group."""
+    model = nn.Sequential(nn.Conv2d(2, 16, 1), nn.Conv2d(16, 16, 3, groups=16)).eval()
+    data = torch.randn(40, 2, 5, 5)
+    patterns = fit_patterns(model, [data])
+    n_values = 2 + 16 * 9
+    monkeypatch.setattr(quality, "_MEMORY", quality._BYTES * n_values * 100)
+    monkeypatch.setattr(quality, "_FEWEST_SAMPLES", 10)
+    with pytest.warns(UserWarning, match="so 100 are kept"):
+        signal_quality(model, patterns, [data])

@@ -224,3 +224,9 @@ def test_top_regions_cover_at_least_the_fraction():
         top_regions(ranks, 0)
     with pytest.raises(TypeError, match="return_regions=True"):
         top_regions(torch.rand(2, 2), 0.5)
+
+
+def test_a_fraction_that_is_a_whole_number_of_pixels_takes_no_more():
+    """0.07 times 100 is 7.000000000000001 in floating point."""
+    ranks = torch.arange(1, 101).reshape(10, 10)
+    assert [int(top_regions(ranks, k / 100).sum()) for k in range(1, 101)] == list(range(1, 101))
