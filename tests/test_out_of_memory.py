@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from captum_ext._engine import batching
-from captum_ext.attr import LayerIDGI, NeuronIntegratedGradients
+from captum_ext.attr import GuidedIG, IntegratedGradients, LayerIDGI, NeuronIntegratedGradients
 from captum_ext.metrics import deletion, insertion
 from tests.conformance.cases import METHODS, each
 from tests.helpers import small_images, small_network
@@ -123,3 +123,46 @@ def test_default_rows_by_the_cards_memory(monkeypatch, gigabytes, photographs):
     assert batching.default_rows((Photograph(),)) == photographs
     assert batching.default_rows((Photograph(),), gradients=False) == 4 * photographs
     assert batching.default_rows((torch.empty(1, 3, 224, 224),), gradients=False) == 8
+
+
+@pytest.mark.parametrize("case", ["guided", "one pass at a time"])
+def test_an_argument_that_is_sliced_for_memory_is_named(case):
+    """It may belong to the whole call, and its rows would then be another argument."""
+    weight = torch.rand(4)
+
+    def f(x, weight):
+        if len(x) > 1:
+            raise OUT_OF_MEMORY["torch"]
+        return (torch.tanh(x) * weight[: len(x), None]).sum(1)
+
+    method = GuidedIG(f) if case == "guided" else IntegratedGradients(f)
+    with pytest.warns(RuntimeWarning, match=r"sliced with the examples. Write SharedArgument") as seen:
+        method.attribute(torch.rand(4, 3), additional_forward_args=weight, n_steps=4, internal_batch_size=4)
+    assert sum("SharedArgument" in str(warning.message) for warning in seen) == 1
+
+
+@pytest.mark.filterwarnings("ignore:A pass of")
+def test_inputs_of_one_dimension_are_halved_too():
+    def small(x):
+        if len(x) > 2:
+            raise OUT_OF_MEMORY["torch"]
+        return torch.tanh(x)
+
+    x = torch.rand(6)
+    expected = IntegratedGradients(lambda x: torch.tanh(x)).attribute(x, n_steps=4)
+    torch.testing.assert_close(IntegratedGradients(small).attribute(x, n_steps=4), expected)
+
+
+def test_a_trial_that_runs_out_of_memory_decides_nothing():
+    """cuDNN's message is a RuntimeError like any other; the argument is not taken for one of the whole call."""
+    torch.manual_seed(0)
+    layer, weight, passes = torch.nn.Linear(3, 3), torch.rand(8, 1), []
+
+    def f(x, weight):
+        passes.append(len(x))
+        if len(passes) == 3:  # after the layer's activations at the inputs and the baselines
+            raise RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED")
+        return (torch.tanh(layer(x)) * weight).sum(1)
+
+    with pytest.raises(RuntimeError, match="CUDNN_STATUS_ALLOC_FAILED"):
+        LayerIDGI(f, layer).attribute(torch.rand(8, 3), additional_forward_args=weight, n_steps=4)

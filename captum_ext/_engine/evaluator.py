@@ -20,6 +20,7 @@ from captum_ext._utils.devices import has_float64, run
 from captum_ext._utils.targets import derived_indices
 from captum_ext._utils.tensors import Tensors, by_example, float_dtype, sum_dtype
 from captum_ext._utils.types import TargetType
+from captum_ext._utils.warnings import warn
 
 
 class Evaluator:
@@ -144,7 +145,7 @@ class Evaluator:
         results = []
         for first in range(0, parts, size):
             part = slice(first, min(first + size, parts))
-            some = self if dim == 0 else self.rows(part)
+            some = self if dim == 0 else self._rows_that_fit(part)
             chosen = tuple(point[part] if dim == 0 else point[:, part] for point in points)
             results.append(some._in_passes(chosen, True, limit))
         values, gradients = zip(*results, strict=True)
@@ -216,8 +217,27 @@ class Evaluator:
             return self._formats.attempt(lambda: function(self, points))
         parts = [slice(first, min(first + limit, rows)) for first in range(0, rows, limit)]
         return torch.cat(
-            [self.rows(part)._without_gradient(function, tuple(p[part] for p in points), limit) for part in parts]
+            [
+                self._rows_that_fit(part)._without_gradient(function, tuple(p[part] for p in points), limit)
+                for part in parts
+            ]
         )
+
+    def _rows_that_fit(self, part: slice) -> Evaluator:
+        """The evaluator of some examples, because more do not fit in memory.
+
+        Warns:
+            RuntimeWarning: If that slices an argument for the first time in a call. One that belongs to the whole call
+                would then give other numbers without an error.
+        """
+        if not self._limit.has_sliced and any(isinstance(arg, Tensor) and arg.dim() for arg in self._args or ()):
+            self._limit.has_sliced = True
+            warn(
+                "A pass with one point per example did not fit in memory, so tensors with one row per example were "
+                "sliced with the examples. Write SharedArgument(argument) for those that belong to the whole call.",
+                RuntimeWarning,
+            )
+        return self.rows(part)
 
     def _value(self, points: Tensors) -> Tensor:
         return self._widen(select_target(self._run(points), self._target, len(points[0])), points[0], True)

@@ -10,8 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.weak import WeakIdKeyDictionary
 
-from captum_ext._engine.out_of_memory import is_out_of_memory
-from captum_ext._utils.devices import full_precision
+from captum_ext._utils.devices import full_precision, is_out_of_memory
 from captum_ext._utils.eager import eager_mode
 from captum_ext._utils.model_state import find_modules
 from captum_ext._utils.tensors import Tensors

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import gc
-import re
 from collections.abc import Callable
 from typing import TypeVar
 
 import torch
 
+from captum_ext._utils.devices import is_out_of_memory
 from captum_ext._utils.warnings import warn
 
 _Result = TypeVar("_Result")
-
-_MESSAGES = re.compile(r"out of memory|can't allocate memory|STATUS_ALLOC_FAILED", re.IGNORECASE)
 
 
 class RowLimit:
@@ -21,6 +19,7 @@ class RowLimit:
 
     def __init__(self) -> None:
         self.rows: int | None = None
+        self.has_sliced = False  # whether an argument was sliced because its examples do not fit together
         self._warned = False
 
     def run(self, rows: int, run: Callable[[int | None], _Result]) -> _Result:
@@ -63,13 +62,6 @@ class RowLimit:
                 RuntimeWarning,
             )
         return result
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether a pass failed because memory ran out; cuDNN and cuBLAS have their own messages for it."""
-    return isinstance(error, torch.OutOfMemoryError) or (
-        isinstance(error, RuntimeError) and bool(_MESSAGES.search(str(error)))
-    )
 
 
 def _release_memory() -> None:

@@ -12,6 +12,7 @@ from torch import Tensor
 from captum_ext._engine.arguments import PUT_EXAMPLES_FIRST
 from captum_ext._engine.batching import split
 from captum_ext._engine.forward_args import SharedArgument, repeated, rows_of
+from captum_ext._utils.devices import is_out_of_memory
 from captum_ext._utils.tensors import Tensors, sum_dtype
 from captum_ext._utils.warnings import warn
 
@@ -141,9 +142,9 @@ class ArgumentTrials:
             try:
                 output = self._function(*points, *(arguments or ()))
                 fits = isinstance(output, Tensor) and output.dim() > 0 and len(output) == len(points[0])
-            except torch.OutOfMemoryError:
-                raise
             except Exception as error:  # models raise arbitrary exceptions for arguments of wrong sizes
+                if is_out_of_memory(error):
+                    raise
                 self._error = error
                 return None
             if not fits:

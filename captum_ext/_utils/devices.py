@@ -16,6 +16,7 @@ from captum_ext._utils.model_state import find_modules
 _WITHOUT_FLOAT64 = ("mps",)
 
 # The messages of torch's dispatcher, convolutions, MPS, CUDA and the meta device.
+_OUT_OF_MEMORY = re.compile(r"out of memory|can't allocate memory|STATUS_ALLOC_FAILED", re.IGNORECASE)
 _DEVICE_MISMATCH = re.compile(
     r"same device|two devices|expected device|weight type|Placeholder storage|is on (cpu|CPU|cuda|mps|GPU)"
 )
@@ -43,7 +44,7 @@ def float64_device(device: torch.device) -> torch.device:
 def full_precision(device: torch.device) -> Iterator[None]:
     """A context without autocast, in which float32 products on CUDA do not use TF32."""
     autocast: AbstractContextManager[Any] = nullcontext()
-    if torch.amp.is_autocast_available(device.type):  # not MPS before torch 2.5
+    if torch.amp.is_autocast_available(device.type):
         autocast = torch.autocast(device.type, enabled=False)
     with autocast, tf32(allowed=False) if device.type == "cuda" else nullcontext():
         yield
@@ -97,6 +98,8 @@ def run(forward_func: Callable[..., Any], inputs: tuple[Tensor, ...], arguments:
     try:
         return run_forward(forward_func, inputs, None, arguments)
     except (RuntimeError, IndexError) as error:
+        if is_out_of_memory(error):
+            raise
         raise_device_mismatch(error, forward_func, inputs, arguments)
         raise_input_mismatch(error, forward_func, inputs)
         raise
@@ -112,6 +115,13 @@ def explain_device_mismatch(
     except RuntimeError as error:
         raise_device_mismatch(error, forward_func, inputs, arguments)
         raise
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether a pass failed because memory ran out; cuDNN and cuBLAS have their own messages for it."""
+    return isinstance(error, torch.OutOfMemoryError) or (
+        isinstance(error, RuntimeError) and bool(_OUT_OF_MEMORY.search(str(error)))
+    )
 
 
 def raise_input_mismatch(error: Exception, forward_func: Callable[..., Any], inputs: tuple[Tensor, ...]) -> None:

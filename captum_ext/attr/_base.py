@@ -65,7 +65,11 @@ class PathMethod(GradientAttribution):
 
     def has_convergence_delta(self) -> bool:
         """Whether the attributions sum to F(input) - F(start), which requires the ordinary gradient."""
-        return self._backward is None and self.quadrature.complete and self.path.complete
+        return self._is_complete(self.quadrature)
+
+    def _is_complete(self, quadrature: Quadrature) -> bool:
+        """Whether this quadrature's attributions sum to F(input) - F(start), which requires the ordinary gradient."""
+        return self._backward is None and quadrature.complete and self.path.complete
 
     @classmethod
     def get_name(cls) -> str:
@@ -193,8 +197,7 @@ class PathMethod(GradientAttribution):
             if plan.return_convergence_delta:
                 output.append(result.delta)
             if plan.return_diagnostics:
-                complete = self._backward is None and quadrature.complete and self.path.complete
-                complete = complete and self._multiply_by_inputs
+                complete = self._is_complete(quadrature) and self._multiply_by_inputs
                 output.append(Diagnostics.of(result, complete, number_format(arguments.inputs)))
             outputs.append(tuple(output) if len(output) > 1 else output[0])
         return outputs
@@ -205,7 +208,6 @@ class PathMethod(GradientAttribution):
         A guided path takes the gradient at its start, unlike other paths' default rules. A ``gradient_func`` from
         Captum's wrappers may not pass through F's output, whose values are then unknown.
         """
-        complete = self._backward is None and any(q.uses_increments and q.complete for q in quadratures)
-        complete = complete and self.path.complete
+        complete = any(quadrature.uses_increments and self._is_complete(quadrature) for quadrature in quadratures)
         visits_start = not self.path.look_ahead and self.path.ends_at_inputs
         return complete and visits_start and self.gradient_func is compute_gradients

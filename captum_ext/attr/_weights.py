@@ -42,7 +42,7 @@ def resolve_weights(weights: Weights, inputs: Any, n_baselines: int) -> Tensor:
         weights = weights(as_functions_take(inputs))
         if not isinstance(weights, Tensor):
             raise TypeError(f"weights: expected the function to return a tensor, got {type(weights).__name__}.")
-        _check_numbers(weights, n_baselines)
+    _check_numbers(weights, n_baselines)  # again, since a tensor may have changed
     examples = len(inputs[0] if isinstance(inputs, tuple) else inputs)
     if weights.dim() == 2 and len(weights) != examples:
         raise ValueError(

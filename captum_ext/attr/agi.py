@@ -6,7 +6,7 @@ import copy
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from torch import Tensor
 
@@ -32,8 +32,8 @@ class AGI(PathAttribution):
     Args:
         forward_func: The model, or any function that takes the inputs and returns the scores of at least two classes.
         classes: How many wrong classes, evenly spaced in the order of their indices, and all if there are fewer; or a
-            list of indices, from which the target of an example is left out. Default: 15, the published number. The
-            even spacing is ours.
+            list of indices, from which the target of an example is left out. (The only index of a list must not be a
+            target.) Default: 15, the published number. The even spacing is ours.
         step: How far a step moves each feature, in the inputs' units. Default: 0.05, published for images in [0, 1].
         clip: The range of valid inputs, such as (0, 1), the published one, with a bound per channel if these are
             sequences. Default ``None``: no clipping. Inputs outside the range raise an error.
@@ -71,9 +71,14 @@ class AGI(PathAttribution):
     ) -> None:
         """See the class."""
         check_not_flag("classes", classes, "how many wrong classes, or their indices")
-        self._choices = _choices(classes)
+        self._classes, self._choices = classes, _choices(classes)
         path = AdversarialPath(self._choices[0], step, clip=clip, protocol=protocol)
         super().__init__(forward_func, path, multiply_by_inputs=multiply_by_inputs)
+
+    def __repr__(self) -> str:
+        """The class with its settings, instead of one of its paths."""
+        path = cast(AdversarialPath, self.path)
+        return f"AGI(classes={self._classes!r}, step={path.step}, clip={path.clip}, protocol={path.protocol!r})"
 
     def _attribute(self, *arguments: Any) -> list[Any]:
         """The sum over the classes."""

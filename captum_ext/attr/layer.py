@@ -126,7 +126,8 @@ class LayerPathAttribution(PathMethod, captum.attr.LayerIntegratedGradients):
             n_steps: The number of steps, or ``"auto"`` for as many as each example needs. Default: 50, as in Captum.
             method: The quadrature's rule. Default ``None``: the class's default.
             internal_batch_size: The most rows of a forward pass; it may be less than B. Default ``None``: see
-                :meth:`captum_ext.attr.PathAttribution.attribute`; inputs and activations count together.
+                :meth:`captum_ext.attr.PathAttribution.attribute`; inputs and activations count together. The passes
+                that read the layer's activations are not halved if memory runs out.
             return_convergence_delta: Whether to return the deltas too.
             attribute_to_layer_input: Whether to explain the layer's input instead of its output. The input is the
                 layer's positional arguments, or its keyword arguments if no positional one is a tensor.

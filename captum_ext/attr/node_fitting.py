@@ -123,7 +123,7 @@ class _GradientProfile(Quadrature):
 
 def _norms(parts: Sequence[Tensor]) -> Tensor:
     """L2 norms over the features of all inputs, (K, B), float64 and on the CPU."""
-    return torch.stack([by_node(part).double().square().sum(2) for part in parts]).sum(0).sqrt().cpu()
+    return torch.stack([by_node(part.detach()).double().square().sum(2) for part in parts]).sum(0).sqrt().cpu()
 
 
 class _ChangeRecorder(Accumulator):

@@ -132,3 +132,11 @@ def test_noise_tunnel_takes_a_function(net, images):
 def test_mistakes(weights, error, message):
     with pytest.raises(error, match=message):
         Expected(IntegratedGradients(lambda z: z.sum(1)), [0, 1], weights).attribute(torch.rand(2, 3))
+
+
+def test_weights_that_change_after_the_constructor_are_checked_again(net, images):
+    weights = torch.full((4,), 0.25)
+    method = Expected(IntegratedGradients(net), [0.0, 0.1, 0.2, 0.3], weights)
+    weights *= 2
+    with pytest.raises(ValueError, match="expected a sum of 1 per example, got 2"):
+        method.attribute(images, target=0, n_steps=2)
