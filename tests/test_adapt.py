@@ -23,7 +23,7 @@ from captum_ext.attr import (
 )
 from captum_ext.paths import BlurPath, StraightPath
 from captum_ext.patterns import fit_patterns
-from captum_ext.quadratures import ImportantDirection, WeightedSum, closed_grid
+from captum_ext.quadratures import DecisionGradients, ImportantDirection, WeightedSum, closed_grid
 
 METHODS = {
     "IG": IntegratedGradients,
@@ -238,9 +238,9 @@ def test_errors_of_a_round_cost_as_many_operations_whatever_the_intervals():
     calls = []
 
     class Counted(WeightedSum):
-        def interval_errors(self, values, gradients, moves, positions):
+        def interval_errors(self, values, gradients, moves, positions, velocities):
             calls.append(len(values[0]))
-            return super().interval_errors(values, gradients, moves, positions)
+            return super().interval_errors(values, gradients, moves, positions, velocities)
 
     method = PathAttribution(step, quadrature=Counted("riemann_trapezoid"))
     _, found = method.attribute(torch.ones(1, 1, 4, 4), n_steps="auto", tol=1e-4, return_diagnostics=True)
@@ -534,3 +534,29 @@ def test_paths_that_keep_adaptive_grids_change_nothing():
     x = torch.ones(2, 1, 4, 4, dtype=torch.float64)
     ours = PathAttribution(step, WalkableUpTo(1000)).attribute(x, n_steps="auto")
     torch.testing.assert_close(ours, PathAttribution(step).attribute(x, n_steps="auto"), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("normalize", [False, True])
+def test_the_path_itself_has_errors_too(normalize):
+    """Decision gradients are quadratic in the path's velocity, so a linear F on the blur path needs many steps."""
+    x = torch.randn(2, 1, 6, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    weight = torch.randn(36, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    rule = DecisionGradients("riemann_trapezoid", normalize=normalize)
+    method = PathAttribution(lambda x: x.flatten(1) @ weight, BlurPath(max_sigma=2.0), rule)
+    got, diagnostics = method.attribute(x, n_steps="auto", tol=1e-3, max_steps=1024, return_diagnostics=True)
+    limit = method.attribute(x, n_steps=4096)
+    assert diagnostics.converged.all()
+    assert ((got - limit).flatten(1).norm(dim=1) <= 1e-3 * limit.flatten(1).norm(dim=1)).all()
+
+
+@pytest.mark.parametrize("scale", [1e-3, 1.0, 30.0])
+def test_the_estimate_without_the_input_factor_has_the_units_of_the_map(scale):
+    x = torch.rand(3, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(0)) * scale
+
+    def run(scale, x):
+        method = IntegratedGradients(lambda x: torch.tanh(4 * x / scale).prod(1), multiply_by_inputs=False)
+        return method.attribute(x, n_steps="auto", tol=0.01, return_diagnostics=True)[1]
+
+    got, expected = run(scale, x), run(1.0, x / scale)
+    assert got.n_gradients.tolist() == expected.n_gradients.tolist()
+    torch.testing.assert_close(got.estimated_error, expected.estimated_error)

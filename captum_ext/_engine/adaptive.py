@@ -14,7 +14,7 @@ from torch import Tensor
 from captum_ext._engine.batching import split
 from captum_ext._engine.evaluator import Evaluator
 from captum_ext._engine.results import PathRecord
-from captum_ext._utils.tensors import Tensors, by_example, float_dtype
+from captum_ext._utils.tensors import Tensors, by_example, float_dtype, per_node
 from captum_ext._utils.warnings import warn
 from captum_ext.paths import Path
 from captum_ext.quadratures import Grid, IntegrationErrors, Quadrature, Segment
@@ -224,8 +224,10 @@ class _Example:
         if self._nodes is not None:
             joined = _Nodes.concatenate([self._nodes, nodes])
             nodes = joined.select(torch.tensor(order, device=joined.values.device))
-        changed = [k for k in range(len(order) - 1) if is_new[k] or is_new[k + 1]]
-        kept = [k for k in range(len(order) - 1) if not (is_new[k] or is_new[k + 1])]
+        # The path's velocity at a point depends on both of its neighbors.
+        is_changed = [any(is_new[max(k - 1, 0) : k + 3]) for k in range(len(order) - 1)]
+        changed = [k for k, is_one in enumerate(is_changed) if is_one]
+        kept = [k for k, is_one in enumerate(is_changed) if not is_one]
         errors = torch.zeros(len(self._interval_errors), len(order) - 1, dtype=torch.float64, device="cpu")
         errors[:, kept] = self._interval_errors[:, [order[k] for k in kept]]  # indexed by the previous order
         self.positions, self._nodes = [unsorted[index] for index in order], nodes
@@ -236,17 +238,26 @@ class _Example:
     def _errors_of(self, nodes: _Nodes, intervals: list[int]) -> Tensor:
         index = torch.tensor(intervals, device=nodes.values.device)
         left, right = nodes.select(index), nodes.select(index + 1)
-        moves = tuple(after - before for before, after in zip(left.points, right.points, strict=True))
+        steps = tuple(after - before for before, after in zip(left.points, right.points, strict=True))
         values, gradients = (left.values, right.values), (left.gradients, right.gradients)
         trapezoid = torch.stack(
             [
-                by_example((before + after) * move).sum(1) / 2
-                for before, after, move in zip(*gradients, moves, strict=True)
+                by_example((before + after) * step).sum(1) / 2
+                for before, after, step in zip(*gradients, steps, strict=True)
             ]
         ).sum(0)
         positions = torch.tensor(self.positions, dtype=torch.float64, device="cpu")
         ends = (positions[intervals], positions[[k + 1 for k in intervals]])
-        maps = [quadrature.interval_errors(values, gradients, moves, ends) for quadrature in self._quadratures]
+        # The path's own moves, from which multiply_by_inputs=False leaves out the inputs.
+        starts = tuple(self.positions[:-1])
+        cells = Grid(starts, starts, tuple(self.positions[1:]))
+        all_moves = tuple(move[:, 0] for move in self._trajectory.increments(cells, 0.0, 1.0))
+        rates = tuple(_velocities(move, positions.diff()) for move in all_moves)
+        moves = tuple(move[index] for move in all_moves)
+        velocities = tuple(rate[index] for rate in rates), tuple(rate[index + 1] for rate in rates)
+        maps = [
+            quadrature.interval_errors(values, gradients, moves, ends, velocities) for quadrature in self._quadratures
+        ]
         # One transfer to the host per round.
         return torch.stack([trapezoid - (right.values - left.values), *maps]).detach().cpu().double()
 
@@ -320,3 +331,12 @@ def _closed_cells(positions: Sequence[float]) -> Grid:
 
 def _ratio(error: float, size: float) -> float:
     return error / size if size else (0.0 if error == 0 else math.inf)
+
+
+def _velocities(moves: Tensor, lengths: Tensor) -> Tensor:
+    """The path's derivative at all points (K + 1, ...), from its moves (K, ...) on intervals of these lengths."""
+    lengths = lengths.to(moves.dtype).to(moves.device)
+    secants = moves / per_node(lengths, moves)
+    share = lengths[:-1] / (lengths[:-1] + lengths[1:])  # the shorter interval's secant counts more
+    inner = secants[:-1] + per_node(share, secants[1:]) * secants.diff(dim=0)
+    return torch.cat([secants[:1], inner, secants[-1:]])

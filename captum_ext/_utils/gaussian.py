@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import torch
 from torch import Tensor
@@ -18,9 +18,10 @@ _LONG = 1024  # pixels; on longer axes, a convolution with a short kernel is fas
 _MATRIX_VALUES = 2**22  # of the matrices of one product: 32 MB of float64
 
 
-def blur(
-    tensor: Tensor, dim: int, sigmas: Sequence[float], padding_mode: PaddingMode, matrices: dict[int, Tensor]
-) -> Tensor:
+MatrixCache: TypeAlias = dict[tuple[int, torch.dtype], Tensor]
+
+
+def blur(tensor: Tensor, dim: int, sigmas: Sequence[float], padding_mode: PaddingMode, matrices: MatrixCache) -> Tensor:
     """Blur tensors along one dimension, each with its sigma.
 
     Args:
@@ -28,7 +29,7 @@ def blur(
         dim: The dimension.
         sigmas: K standard deviations in pixels; 0 leaves a tensor unchanged.
         padding_mode: The values beyond the ends.
-        matrices: A cache of the matrices for these sigmas and this padding; the keys are sizes.
+        matrices: A cache of the matrices for these sigmas and this padding, by size and dtype.
 
     Returns:
         The blurred tensors, (K, ...).
@@ -42,9 +43,10 @@ def blur(
         if len(sigmas) == 1 and size > _LONG and 2 * len(_kernel(sigmas[0])) < size:
             blurred = _convolve(lines, _kernel(sigmas[0]), padding_mode)
         else:
-            if size not in matrices:
-                matrices[size] = blur_matrices(size, sigmas, padding_mode, tensor.device).to(tensor.dtype)
-            blurred = _products(lines, matrices[size])
+            key = size, tensor.dtype
+            if key not in matrices:
+                matrices[key] = blur_matrices(size, sigmas, padding_mode, tensor.device).to(tensor.dtype)
+            blurred = _products(lines, matrices[key])
     return blurred.movedim(-1, dim)
 
 

@@ -9,7 +9,7 @@ from typing import ClassVar, Literal, get_args
 import torch
 from torch import Tensor
 
-from captum_ext._utils.gaussian import PaddingMode, blur, sigmas_per_product
+from captum_ext._utils.gaussian import MatrixCache, PaddingMode, blur, sigmas_per_product
 from captum_ext._utils.numbers import check_number
 from captum_ext._utils.tensors import Tensors
 from captum_ext.paths.base import Path
@@ -123,7 +123,7 @@ class BlurPath(Path):
         return chunks[0] if len(chunks) == 1 else tuple(torch.cat(parts) for parts in zip(*chunks, strict=True))
 
     def _blurred(self, inputs: Tensors, sigmas: Sequence[float]) -> Tensors:
-        matrices: dict[int, Tensor] = {}
+        matrices: MatrixCache = {}
         blurred = []
         for tensor in inputs:
             points = tensor.unsqueeze(0)

@@ -123,15 +123,21 @@ class Quadrature(ABC):
         raise ValueError(f"n_steps: {self.name} does not estimate errors, which 'auto' needs. Pass a number of steps.")
 
     def interval_errors(
-        self, values: Pair, gradients: tuple[Tensors, Tensors], moves: Tensors, positions: Pair
+        self,
+        values: Pair,
+        gradients: tuple[Tensors, Tensors],
+        moves: Tensors,
+        positions: Pair,
+        velocities: tuple[Tensors, Tensors],
     ) -> Tensor:
         """The estimated L2 error of the map on K intervals of one example's path.
 
         Args:
             values: F at the two ends of the intervals, each (K,).
             gradients: The gradients of F at each end, one tensor (K, ...) per input.
-            moves: The difference between the two ends, one tensor (K, ...) per input.
+            moves: The path's moves from one end to the other, one tensor (K, ...) per input.
             positions: The positions of the two ends on the path, from 0 to 1, each (K,), float64 and on the CPU.
+            velocities: The path's derivative with respect to its position at each end, one tensor (K, ...) per input.
 
         Returns:
             The errors, (K,), in the units of the accumulator's result over its ``error_scale``.

@@ -20,7 +20,7 @@ class DecisionGradients(WeightedSum):
 
     Integrated Gradients' integrand, weighted by the slope of F along the path: stretches on which F is saturated add
     little, the stretch on which the model decides adds most. The slope at a point is the sum of the point's own
-    contributions over its cell, so it costs nothing and holds on any path.
+    contributions over its cell, so it costs nothing.
 
     Args:
         method: One of the rules of :class:`WeightedSum`. Default: ``"gausslegendre"``.
@@ -37,6 +37,9 @@ class DecisionGradients(WeightedSum):
         A stretch on which F falls adds negative contributions times a negative slope: a feature that lowers F there
         gets a positive attribution. ``normalize`` changes the sign of all of an example's attributions if F(end) is
         below F(start), and of none otherwise.
+
+        On a :class:`~captum_ext.paths.SearchedPath` the position is the number of steps taken over ``n_steps``, even if
+        the search ends early, so the attributions depend on ``n_steps``. With ``normalize`` they do not.
 
     Raises:
         TypeError, ValueError: As :class:`WeightedSum`.
@@ -68,11 +71,19 @@ class DecisionGradients(WeightedSum):
         return _DecisionSum(*self.sides, self.normalize)
 
     def interval_errors(
-        self, values: Pair, gradients: tuple[Tensors, Tensors], moves: Tensors, positions: Pair
+        self,
+        values: Pair,
+        gradients: tuple[Tensors, Tensors],
+        moves: Tensors,
+        positions: Pair,
+        velocities: tuple[Tensors, Tensors],
     ) -> Tensor:
-        """Half the difference of the left and the right rule."""
+        """Half the difference of the left and the right rule, with the path's velocity at either end."""
         lengths = (positions[1] - positions[0]).to(values[0].dtype).to(values[0].device, non_blocking=True)
-        left, right = (_decisions(tuple(map(torch.mul, parts, moves)), lengths) for parts in gradients)
+        left, right = (
+            _decisions(tuple(map(torch.mul, parts, velocity)), lengths)
+            for parts, velocity in zip(gradients, velocities, strict=True)
+        )
         return squared_norms([after - before for before, after in zip(left, right, strict=True)]).sqrt() / 2
 
     def relative_error(self, errors: IntegrationErrors) -> float:
@@ -81,8 +92,8 @@ class DecisionGradients(WeightedSum):
 
 
 def _decisions(parts: Tensors, lengths: Tensor) -> Tensors:
-    """Contributions (K, ...) times the slope of F at each point, whose cells have these lengths, (K,)."""
-    slopes = torch.stack([by_example(part).sum(1) for part in parts]).sum(0) / lengths
+    """Contributions per length (K, ...), times their sum (the slope of F), times the intervals' lengths, (K,)."""
+    slopes = torch.stack([by_example(part).sum(1) for part in parts]).sum(0) * lengths
     return tuple(part * per_node(slopes, part) for part in parts)
 
 

@@ -81,7 +81,12 @@ class ImportantDirection(Quadrature):
         return self.with_method("riemann_trapezoid")
 
     def interval_errors(
-        self, values: Pair, gradients: tuple[Tensors, Tensors], moves: Tensors, positions: Pair
+        self,
+        values: Pair,
+        gradients: tuple[Tensors, Tensors],
+        moves: Tensors,
+        positions: Pair,
+        velocities: tuple[Tensors, Tensors],
     ) -> Tensor:
         """The distance from the mean of the two ends' attributions, each with the whole change of F, to either."""
         differences = [before - after for before, after in zip(*map(_directions, gradients), strict=True)]

@@ -34,7 +34,7 @@ class PositionWeighted(WeightedSum):
     straight path. A constant weight gives Integrated Gradients.
 
     Args:
-        weight: The weight w of a position alpha, which runs from 0 (the start) to 1 (the input): ``"sqrt(alpha)"``,
+        weight: The weight w of a position alpha, from 0 (the first point) to 1 (the last): ``"sqrt(alpha)"``,
             ``"alpha"``, ``"1 - alpha"`` or ``"beta(2, 2)"``, which is 6 alpha (1 - alpha), or a function that takes
             alpha as a ``float`` and returns a number of at least 0. The mean of a function is taken
             over 1024 even samples.
@@ -45,6 +45,9 @@ class PositionWeighted(WeightedSum):
     Note:
         The attributions sum to the integral of w dF, which is F(end) - F(start) for a constant w only. There is no
         convergence delta.
+
+        On a :class:`~captum_ext.paths.SearchedPath` the position is the number of steps taken over ``n_steps``, even if
+        the search ends early or starts at the inputs, so the attributions depend on ``n_steps``.
 
     Raises:
         TypeError: If ``weight`` is neither a name nor a function; otherwise as :class:`WeightedSum`.
@@ -122,7 +125,12 @@ class PositionWeighted(WeightedSum):
         return _PositionSum(super().init(), self.weight_at)
 
     def interval_errors(
-        self, values: Pair, gradients: tuple[Tensors, Tensors], moves: Tensors, positions: Pair
+        self,
+        values: Pair,
+        gradients: tuple[Tensors, Tensors],
+        moves: Tensors,
+        positions: Pair,
+        velocities: tuple[Tensors, Tensors],
     ) -> Tensor:
         """Half the difference of the left and the right rule."""
         before, after = (

@@ -169,7 +169,12 @@ class WeightedSum(Quadrature):
         return self.with_method("riemann_trapezoid")
 
     def interval_errors(
-        self, values: Pair, gradients: tuple[Tensors, Tensors], moves: Tensors, positions: Pair
+        self,
+        values: Pair,
+        gradients: tuple[Tensors, Tensors],
+        moves: Tensors,
+        positions: Pair,
+        velocities: tuple[Tensors, Tensors],
     ) -> Tensor:
         """Half the difference between the left and the right rule."""
         parts = zip(*gradients, moves, strict=True)

@@ -183,3 +183,13 @@ def test_schedules_share_their_limit_and_completeness(net, images):
 
 def relative(ours, expected):
     return (ours - expected).norm() / expected.norm()
+
+
+def test_inputs_of_two_dtypes_and_one_size():
+    x = torch.rand(2, 1, 6, 6)
+
+    def f(a, b):
+        return (a.double() * b).flatten(1).sum(1)
+
+    single, double = BlurIG(f, max_sigma=2.0).attribute((x, x.double()), n_steps=4)
+    torch.testing.assert_close(single.double(), double, rtol=1e-5, atol=1e-6)
