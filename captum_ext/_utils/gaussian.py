@@ -29,7 +29,7 @@ def blur(tensor: Tensor, dim: int, sigmas: Sequence[float], padding_mode: Paddin
         dim: The dimension.
         sigmas: K standard deviations in pixels; 0 leaves a tensor unchanged.
         padding_mode: The values beyond the ends.
-        matrices: A cache of the matrices for these sigmas and this padding, by size and dtype.
+        matrices: A cache of the matrices for these sigmas and this padding, keyed with size and dtype.
 
     Returns:
         The blurred tensors, (K, ...).
