@@ -19,7 +19,31 @@ from captum_ext.evaluation.inputs import ImageBatch, ProbabilityModel
 
 BATCH, SINGLE, BARE_GRADIENTS = "batch", "one image at a time", "bare gradients"
 N_REFERENCES, SMOOTHGRAD_IG_SAMPLES, BARE_STEPS = 12, 2, 4
+SAMPLES = 25  # of VarGrad and the two SmoothGrads
+AGI_CLASSES, IGOS_POINTS = 5, 5
 METHOD_NAMES = [name for name, spec in METHODS.items() if not spec.needs_patterns]
+
+
+def published_gradients(method: str, steps: int, references: int, samples: int) -> int:
+    """Gradients per map of the published code with the same settings, at most where a search may stop early."""
+    agi_steps = max(1, round(steps / (2 * AGI_CLASSES)))
+    counts = {
+        "random": 0,
+        "gradient": 1,
+        "gradient-x-input": 1,
+        "guided-backprop": 1,
+        "vargrad": SAMPLES,
+        "smoothgrad-squared": SAMPLES,
+        "smoothgrad-ig": samples * SAMPLES,
+        "expected-gradients": references,
+        "idgi": steps + 1,
+        "guided-ig+idgi": steps + 1,
+        "blur-ig+idgi": steps + 1,
+        "agi": 2 * agi_steps * AGI_CLASSES,
+        "ig2": 2 * (steps // 2),
+        "igos": IGOS_POINTS * max(1, steps // IGOS_POINTS),
+    }
+    return counts.get(method, steps)
 
 
 @dataclass

@@ -24,7 +24,7 @@ from benchmarks.figures import (
     summary,
     work_of,
 )
-from benchmarks.methods import BARE_GRADIENTS, BATCH, SINGLE
+from benchmarks.methods import BARE_GRADIENTS, BATCH, SINGLE, published_gradients
 from benchmarks.timing import CAPTUM_POINTS
 
 _HERE = Path(__file__).parent
@@ -97,7 +97,8 @@ of 25 steps, and Expected Gradients has one sample per reference. The references
 
 Gradients and rows were counted per map, in the batch of {images}: a gradient is one row of a backward pass through
 the model, and rows are those of all its forward passes, with or without a gradient; the convergence delta takes two
-of them. PAIR, the `ma-gig` package and the published code of most methods explain one image at a time; one column
+of them. The gradients of the published code are those that it takes with the same settings, at most where a search may
+stop early. PAIR, the `ma-gig` package and the published code of most methods explain one image at a time; one column
 has the time of this library when it does so. The last columns divide the time by that of the same number of bare
 gradients in batches of {images}. Passes without gradients are in the time but not in the number of gradients.
 """
@@ -234,12 +235,13 @@ def _methods(results: Results) -> str:
     rows = []
     for entry in entries(results, "methods"):
         gradients = entry["gradients per map"]
-        cells = [entry["method"], f"{gradients:.4g}", f"{entry['rows per map']:.4g}"]
+        published = published_gradients(entry["method"], entry["steps"], entry["references"], entry["samples"])
+        cells = [entry["method"], f"{gradients:.4g}", str(published), f"{entry['rows per map']:.4g}"]
         cells += [f"{summarize(milliseconds(entry, name)).median:.0f}" for name in (BATCH, SINGLE)]
         for name in (BATCH, SINGLE):
             cells.append(f"{ratio(entry, name, BARE_GRADIENTS).median / gradients:.2f}" if gradients else "-")
         rows.append(cells)
-    head = ["method", "gradients", "rows"]
+    head = ["method", "gradients", "gradients, published code", "rows"]
     head += [f"{quantity}, {name}" for quantity in ("ms per map", "over bare gradients") for name in (BATCH, SINGLE)]
     return table(head, rows) + "\n"
 

@@ -8,7 +8,9 @@ RESULTS`` stores the scores in studies/results/all_methods.csv, from which ``pag
 from __future__ import annotations
 
 import argparse
+import json
 from pathlib import Path
+from statistics import median
 
 import pandas as pd
 import torch
@@ -30,6 +32,7 @@ N_IMAGES, STEPS, MODEL = 64, 24, "efficientnet-lite0"
 PHOTOGRAPHS = {"coffee": "coffee", "chelsea": "cat"}
 HERE = Path(__file__).parent
 ROWS = HERE / "results" / "all_methods.csv"
+TIMES = HERE.parent / "benchmarks" / "results" / "methods.json"
 SIGNS = ("signed", "absolute")
 PAGE = """# All methods on the same photographs
 
@@ -39,11 +42,13 @@ PAGE = """# All methods on the same photographs
 path method (the gradients and Guided Backpropagation take 1, Expected Gradients 49). Insertion reveals the pixels from
 the highest attribution to the lowest and measures the area under the probability (higher is better); deletion removes
 them (lower is better). *Signed* ranks pixels by the sum over channels, *absolute* by its magnitude. Brackets hold 95%
-intervals of the mean over photographs. The last column is the median completeness error, the difference between the sum
-and F's change as a share of that change, for methods that promise a sum.
+intervals of the mean over photographs. *Sum's error* (a median) is the difference between the sum
+and F's change as a share of that change, for methods that promise a sum. *Time* is that of a map with {timed_steps}
+steps in a batch of {timed_batch} on {timed_threads} threads of a CPU, from the {{doc}}`benchmark`, where every method
+is timed.
 
-| method | insertion, signed | insertion, absolute | deletion, signed | deletion, absolute | completeness error |
-|---|---|---|---|---|---|
+| method | insertion, signed | insertion, absolute | deletion, signed | deletion, absolute | sum's error | time, s |
+|---|---|---|---|---|---|---|
 {body}
 
 Against random maps of the same photographs (paired t tests, Holm's correction over the methods of a line, 5%):
@@ -112,17 +117,27 @@ def condense(results: str) -> None:
 def page() -> None:
     """Write docs/comparison.md."""
     frame = pd.read_csv(ROWS)
+    benchmark = json.loads(TIMES.read_text())
+    timed = benchmark["measured"]
+    times = {entry["method"]: median(entry["seconds"]["batch"]) / entry["images"] for entry in timed}
     rows = []
     for method in METHODS:
         of_method = frame[frame.method == method].set_index("image")
         scores = [_mean(of_method[f"{name} {sign}"]) for name in ("insertion", "deletion") for sign in SIGNS]
         error = of_method["completeness relative"].median()
-        rows.append([f"`{method}`", *scores, "" if pd.isna(error) else f"{error:.2g}"])
+        time = f"{times[method]:.2f}" if method in times else ""
+        rows.append([f"`{method}`", *scores, "" if pd.isna(error) else f"{error:.2g}", time])
     body = "\n".join(f"| {' | '.join(row)} |" for row in rows)
     random = frame[frame.method == "random"].set_index("image")
     decided = [_decided(frame, random, name, sign) for name in ("insertion", "deletion") for sign in SIGNS]
     text = PAGE.format(
-        n=frame.image.nunique(), steps=STEPS, body=body, decided="\n".join(f"- {line}" for line in decided)
+        n=frame.image.nunique(),
+        steps=STEPS,
+        timed_steps=timed[0]["steps"],
+        timed_batch=timed[0]["images"],
+        timed_threads=benchmark["machine"]["threads"],
+        body=body,
+        decided="\n".join(f"- {line}" for line in decided),
     )
     (HERE.parent / "docs" / "comparison.md").write_text(text)
 
@@ -170,7 +185,7 @@ def _decided(frame: pd.DataFrame, random: pd.DataFrame, name: str, sign: str) ->
     better = [m for m in methods if m in significant and (gains[m].mean() > 0) == (name == "insertion")]
     worse = [m for m in methods if m in significant and m not in better]
     undecided = [m for m in methods if m not in significant]
-    parts = (("better than random", better), ("worse", worse), ("not told apart", undecided))
+    parts = (("better than random", better), ("worse", worse), ("no significant difference", undecided))
     return f"{name}, {sign}: " + "; ".join(f"{what}: {', '.join(names) or 'none'}" for what, names in parts) + "."
 
 

@@ -44,7 +44,8 @@ class Expected(Attribution):
         Sturmfels, Lundberg, Lee: Visualizing the Impact of Feature Attribution Baselines. Distill 2020.
         https://distill.pub/2020/attribution-baselines/
 
-        Kien et al.: Weighted Integrated Gradients for Feature Attribution. 2025, on weights per baseline.
+        Tran Duc Tuan et al.: Enhancing Visual Feature Attribution via Weighted Integrated Gradients. 2025, on weights
+        per baseline.
         https://arxiv.org/abs/2505.03201
 
     Example:

@@ -62,7 +62,7 @@ class VocabularyPath(Path):
 
     Reference:
         Sanyal, Ren: Discretized Integrated Gradients for Explaining Language Models. EMNLP 2021.
-        https://arxiv.org/abs/2108.13654. Uniform: Roy et al.: Uniform Discretized Integrated Gradients.
+        https://arxiv.org/abs/2108.13654. Uniform: Roy, Kundu: Uniform Discretized Integrated Gradients.
         https://arxiv.org/abs/2412.03886
 
     Example:
