@@ -1,0 +1,88 @@
+"""What a page loads, for tests without a network: small random networks for downloaded weights, and small files.
+
+Only loading is replaced: the code of a page runs as shown, on smaller networks and pictures.
+"""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import torch
+import torchvision.models.resnet
+import torchvision.models.video.resnet
+from PIL import Image
+from scipy.io import wavfile
+from skimage import data
+from torchvision.models._api import WeightsEnum
+from torchvision.transforms import _presets
+
+WORDS = "a wonderful film the plot is dull but cast great , .".split()
+
+
+def replace_downloads(monkeypatch):
+    """Random weights for torchvision's and transformers' models; torchvision's transforms make small pictures."""
+    load = torch.nn.Module.load_state_dict
+    monkeypatch.setattr(WeightsEnum, "get_state_dict", lambda *arguments, **keywords: None)
+    monkeypatch.setattr(
+        torch.nn.Module,
+        "load_state_dict",
+        lambda self, state, *rest, **keywords: None if state is None else load(self, state, *rest, **keywords),
+    )
+    for module in (torchvision.models.resnet, torchvision.models.video.resnet):
+        name = "ResNet" if module is torchvision.models.resnet else "VideoResNet"
+        monkeypatch.setattr(module, name, _shallow(getattr(module, name)))
+    for preset in (_presets.ImageClassification, _presets.VideoClassification, _presets.SemanticSegmentation):
+        monkeypatch.setattr(preset, "__init__", _smaller(preset.__init__))
+
+
+def replace_transformers(monkeypatch, folder):
+    """A small DistilBERT and a tokenizer of a few words."""
+    import transformers
+
+    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    vocabulary = folder / "vocab.txt"
+    vocabulary.write_text("\n".join(special + WORDS))
+    config = transformers.DistilBertConfig(
+        vocab_size=len(special + WORDS), dim=32, hidden_dim=48, n_heads=2, n_layers=2, num_labels=2
+    )
+    for name, make in (
+        ("AutoTokenizer", lambda _: transformers.BertTokenizerFast(str(vocabulary))),
+        ("AutoModelForSequenceClassification", lambda _: transformers.DistilBertForSequenceClassification(config)),
+    ):
+        monkeypatch.setattr(transformers, name, SimpleNamespace(from_pretrained=make))
+
+
+def write_files(folder: Path):
+    """A photograph, a folder of photographs, a clip and a recording."""
+    Image.fromarray(data.coffee()).save(folder / "photo.jpg")
+    (folder / "photos").mkdir()
+    for name in ("astronaut", "chelsea", "coffee"):
+        Image.fromarray(getattr(data, name)()).save(folder / "photos" / f"{name}.jpg")
+    generator = np.random.default_rng(0)
+    np.save(folder / "clip.npy", generator.integers(0, 256, (8, 3, 48, 48), dtype=np.uint8))
+    wavfile.write(folder / "speech.wav", 16000, generator.integers(-9000, 9000, 4000).astype(np.int16))
+
+
+def _shallow(network):
+    """The network with one block per stage, whose logits differ enough for a softmax that is not flat."""
+
+    def make(*arguments, **keywords):
+        short = [[1, 1, 1, 1] if argument == [3, 4, 6, 3] else argument for argument in arguments]
+        return network(*short, **keywords)
+
+    return make
+
+
+def _smaller(initialize):
+    """Sides of at most 56 pixels, or 96 where a page asks for large ones."""
+
+    def shorter(side):
+        if isinstance(side, tuple):
+            return tuple(map(shorter, side))
+        return 96 if side > 600 else min(side, 56)
+
+    def make(self, **keywords):
+        sides = {name: shorter(value) for name, value in keywords.items() if name.endswith("_size")}
+        initialize(self, **{**keywords, **sides})
+
+    return make
