@@ -14,9 +14,10 @@ from PIL import Image
 from scipy.io import wavfile
 from skimage import data
 from torchvision.models._api import WeightsEnum
+from torchvision.models.detection import ssdlite
 from torchvision.transforms import _presets
 
-WORDS = "a wonderful film the plot is dull but cast great , .".split()
+WORDS = ["a", "wonderful", "film", "the", "plot", "is", "dull", "but", "cast", "great", ",", "."]
 
 
 def replace_downloads(monkeypatch):
@@ -31,6 +32,12 @@ def replace_downloads(monkeypatch):
     for module in (torchvision.models.resnet, torchvision.models.video.resnet):
         name = "ResNet" if module is torchvision.models.resnet else "VideoResNet"
         monkeypatch.setattr(module, name, _shallow(getattr(module, name)))
+    detector = ssdlite.SSD
+    monkeypatch.setattr(
+        ssdlite,
+        "SSD",
+        lambda backbone, anchors, _, *rest, **keywords: detector(backbone, anchors, (96, 96), *rest, **keywords),
+    )
     for preset in (_presets.ImageClassification, _presets.VideoClassification, _presets.SemanticSegmentation):
         monkeypatch.setattr(preset, "__init__", _smaller(preset.__init__))
 
@@ -59,27 +66,28 @@ def write_files(folder: Path):
     for name in ("astronaut", "chelsea", "coffee"):
         Image.fromarray(getattr(data, name)()).save(folder / "photos" / f"{name}.jpg")
     generator = np.random.default_rng(0)
-    np.save(folder / "clip.npy", generator.integers(0, 256, (8, 3, 48, 48), dtype=np.uint8))
-    wavfile.write(folder / "speech.wav", 16000, generator.integers(-9000, 9000, 4000).astype(np.int16))
+    np.save(folder / "clip.npy", generator.integers(0, 256, (6, 3, 48, 48), dtype=np.uint8))
+    tone = np.sin(2 * np.pi * 440 * np.arange(2000) / 16000) * np.hanning(2000)
+    wavfile.write(folder / "speech.wav", 16000, (20000 * tone).astype(np.int16))
 
 
 def _shallow(network):
-    """The network with one block per stage, whose logits differ enough for a softmax that is not flat."""
+    """The network with one narrow block per stage."""
 
     def make(*arguments, **keywords):
         short = [[1, 1, 1, 1] if argument == [3, 4, 6, 3] else argument for argument in arguments]
-        return network(*short, **keywords)
+        return network(*short, **({"width_per_group": 8, **keywords} if network.__name__ == "ResNet" else keywords))
 
     return make
 
 
 def _smaller(initialize):
-    """Sides of at most 56 pixels, or 96 where a page asks for large ones."""
+    """Sides of at most 40 pixels, or 96 where a page asks for large ones."""
 
     def shorter(side):
         if isinstance(side, tuple):
             return tuple(map(shorter, side))
-        return 96 if side > 600 else min(side, 56)
+        return 96 if side > 600 else min(side, 40)
 
     def make(self, **keywords):
         sides = {name: shorter(value) for name, value in keywords.items() if name.endswith("_size")}

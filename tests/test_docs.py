@@ -67,8 +67,8 @@ HOWTO = [name for name in PAGES if name.startswith("docs/howto/")]
 def run(tmp_path, monkeypatch):
     """Runs a page's blocks of Python from top to bottom and returns the names that they define.
 
-    What a page downloads is replaced (``tests/offline.py``), and a how-to's files are in the current folder. The blocks of
-    ``captum-ext`` on a how-to run too.
+    What a page downloads is replaced (``tests/offline.py``), and a how-to finds its files in the current folder. Its
+    blocks of ``captum-ext`` run too.
     """
     monkeypatch.chdir(tmp_path)
 
@@ -106,7 +106,7 @@ def test_the_readme(run):
     names = run("README.md")
     shapes = {names[name].shape for name in ("blur_idgi", "ig", "idgi", "pgig", "pattern_idgi")}
     assert shapes == {(2, 3, 32, 32)}
-    assert names["attributions"].shape == (1, 3, 56, 56)
+    assert names["attributions"].shape == (1, 3, 40, 40)
     assert (names["black"] < 0).all()
     assert np.asarray(Image.open("map.png")).std() > 1
     block = re.search(r"```python\n(.*?)```", README.read_text(), flags=re.DOTALL)[1]
@@ -328,8 +328,10 @@ def of_text(names):
     assert (scores[~text.moves] == 0).all()
     assert (~text.moves).sum(1).tolist()[0] > 2, "padding and two special tokens"
     with torch.no_grad():
-        logits = [names["model"](inputs_embeds=e, attention_mask=text.attention_mask).logits[:, 1]
-                  for e in (text.embeddings, text.baselines)]
+        logits = [
+            names["model"](inputs_embeds=e, attention_mask=text.attention_mask).logits[:, 1]
+            for e in (text.embeddings, text.baselines)
+        ]
     change = logits[0] - logits[1]
     torch.testing.assert_close(scores.sum(1), change, atol=0.02 * float(change.abs().max()), rtol=0)
     assert is_picture("text0.png")
@@ -359,18 +361,21 @@ def of_compare(names):
     assert error["IG"] < 0.2
     difference = names["result"].difference("insertion (signed)", "IDGI", "IG")
     assert difference.low <= difference.value <= difference.high
-    assert all(each.shape == (1, 3, 56, 56) for each in names["maps"].values())
+    assert all(each.shape == (1, 3, 40, 40) for each in names["maps"].values())
     assert is_picture("metrics.png")
     assert is_picture("maps.png")
 
 
 def of_folder(names):
     assert sorted(path.name for path in Path("gallery").iterdir()) == [
-        "astronaut.png", "chelsea.png", "coffee.png", "index.html"
+        "astronaut.png",
+        "chelsea.png",
+        "coffee.png",
+        "index.html",
     ]
     assert len(names["names"]) == 6
     assert {name.split("/")[2] for name in names["names"]} == {"ig", "idgi"}
-    assert all(names["maps"][name].shape == (3, 56, 56) for name in names["names"])
+    assert all(names["maps"][name].shape == (3, 40, 40) for name in names["names"])
     assert names["settings"]["steps"] == 50
 
 
