@@ -1,4 +1,4 @@
-"""What a page loads, for tests without a network: small random networks for downloaded weights, and small files.
+"""Stand-ins for what a page loads: small random networks for downloaded weights, and small files.
 
 Only loading is replaced: the code of a page runs as shown, on smaller networks and pictures.
 """

@@ -307,7 +307,7 @@ def change_of(forward_func, inputs, baselines):
 
 def of_photograph(names):
     change = change_of(names["probability"], names["image"], names["black"])[:, names["target"]]
-    torch.testing.assert_close(sums(names["attributions"]), change, atol=1e-4, rtol=1e-3)
+    torch.testing.assert_close(sums(names["attributions"]), change, atol=1e-6, rtol=1e-2)
     assert names["attributions"].shape == names["image"].shape
     assert names["target"] == int(names["probability"](names["image"]).argmax())
     assert is_picture("heatmap.png")
@@ -444,7 +444,7 @@ def of_detection_segmentation(names):
     assert names["of_object"].shape == x.shape
     scores = names["anchor_scores"]
     change = change_of(scores, image, torch.zeros_like(image))[:, names["anchor"], names["label"] + 1]
-    torch.testing.assert_close(sums(names["of_box"]), change, atol=1e-4, rtol=1e-3)
+    torch.testing.assert_close(sums(names["of_box"]), change, atol=1e-6, rtol=1e-2)
     assert scores(image)[0, :, 1:].max() == scores(image)[0, names["anchor"], names["label"] + 1]
     assert is_picture("segmentation.png")
 
@@ -460,7 +460,7 @@ def of_regression(names):
 
 @pytest.mark.parametrize("name", HOWTO)
 def test_a_how_to(run, capsys, name):
-    """What each page says holds for its results: a function above has the name of the page."""
+    """The results are as the page says; the function of_PAGE above checks them."""
     names = run(name)
     check = globals()[f"of_{Path(name).stem}"]
     if "printed" in check.__code__.co_varnames:
