@@ -15,6 +15,7 @@ from scipy.io import wavfile
 from skimage import data
 from torchvision.models._api import WeightsEnum
 from torchvision.models.detection import ssdlite
+from torchvision.models.detection.ssd import SSD
 from torchvision.transforms import _presets
 
 WORDS = ["a", "wonderful", "film", "the", "plot", "is", "dull", "but", "cast", "great", ",", "."]
@@ -27,16 +28,15 @@ def replace_downloads(monkeypatch):
     monkeypatch.setattr(
         torch.nn.Module,
         "load_state_dict",
-        lambda self, state, *rest, **keywords: None if state is None else load(self, state, *rest, **keywords),
+        lambda self, state, *rest, **keywords: _draw(self) if state is None else load(self, state, *rest, **keywords),
     )
     for module in (torchvision.models.resnet, torchvision.models.video.resnet):
         name = "ResNet" if module is torchvision.models.resnet else "VideoResNet"
         monkeypatch.setattr(module, name, _shallow(getattr(module, name)))
-    detector = ssdlite.SSD
     monkeypatch.setattr(
         ssdlite,
         "SSD",
-        lambda backbone, anchors, _, *rest, **keywords: detector(backbone, anchors, (96, 96), *rest, **keywords),
+        lambda backbone, anchors, _, *rest, **keywords: SSD(backbone, anchors, (96, 96), *rest, **keywords),
     )
     for preset in (_presets.ImageClassification, _presets.VideoClassification, _presets.SemanticSegmentation):
         monkeypatch.setattr(preset, "__init__", _smaller(preset.__init__))
@@ -69,6 +69,14 @@ def write_files(folder: Path):
     np.save(folder / "clip.npy", generator.integers(0, 256, (6, 3, 48, 48), dtype=np.uint8))
     tone = np.sin(2 * np.pi * 440 * np.arange(2000) / 16000) * np.hanning(2000)
     wavfile.write(folder / "speech.wav", 16000, (20000 * tone).astype(np.int16))
+
+
+def _draw(network):
+    """Draw random weights; those of SSD are so small at first that all scores are equal."""
+    if isinstance(network, SSD):
+        for module in network.modules():
+            if isinstance(module, torch.nn.Conv2d):
+                torch.nn.init.kaiming_normal_(module.weight)
 
 
 def _shallow(network):
