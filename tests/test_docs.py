@@ -2,6 +2,7 @@
 
 import math
 import re
+import shlex
 from itertools import pairwise
 from pathlib import Path
 
@@ -11,11 +12,12 @@ import torch
 from captum.attr import GuidedBackprop
 from matplotlib.figure import Figure
 from PIL import Image
-from skimage import data
 
 from captum_ext import visualization
 from captum_ext.attr import IntegratedGradients, PathAttribution
+from captum_ext.cli import main
 from captum_ext.quadratures import ImportantDirection, WeightedSum
+from tests.offline import replace_downloads, replace_transformers, write_files
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
@@ -50,47 +52,52 @@ ALONE = (
     "docs/text.md",
     "docs/visualize.md",
 )
-# The README's ResNet-50 has random weights here, since there may be no network, and a small picture.
-OFFLINE = {
-    "resnet50(weights=weights)": "resnet50(weights=None)",
-    "weights.transforms()": "weights.transforms(crop_size=48, resize_size=48)",
-    "attribute(image, black, target)": "attribute(image, black, target, n_steps=4)",
-}
+FOLDERS = ("docs", "docs/methods", "docs/howto")
 PEERS = ("docs/migration.md",)  # compared with other libraries: a test of its own
 SLOW = ("docs/attribution_priors.md",)  # trains networks: its own test runs it
 PAGES = [
     str(path.relative_to(ROOT))
-    for path in [README, *sorted((ROOT / "docs").glob("*.md")), *sorted((ROOT / "docs" / "methods").glob("*.md"))]
+    for path in [README, *(page for folder in FOLDERS for page in sorted((ROOT / folder).glob("*.md")))]
     if "```python" in path.read_text()
 ]
+HOWTO = [name for name in PAGES if name.startswith("docs/howto/")]
 
 
 @pytest.fixture
 def run(tmp_path, monkeypatch):
-    """Runs a page's blocks of Python from top to bottom and returns the names that they define."""
+    """Runs a page's blocks of Python from top to bottom and returns the names that they define.
+
+    What a page downloads is replaced (``tests/offline.py``), and a how-to finds its files in the current folder. Its
+    blocks of ``captum-ext`` run too.
+    """
     monkeypatch.chdir(tmp_path)
 
     def of(name):
         torch.manual_seed(0)
         names = {}
-        if name not in (*ALONE, *PEERS):
+        if name not in (*ALONE, *PEERS, *HOWTO):
             exec(NETWORK, names)
-        text = (ROOT / name).read_text()
-        if name == "README.md":
-            for shown, offline in OFFLINE.items():
-                assert shown in text
-                text = text.replace(shown, offline)
-            Image.fromarray(data.coffee()).save("photo.jpg")
-        blocks = re.findall(r"^```python\n(.*?)^```", text, flags=re.DOTALL | re.MULTILINE)
+        if name in ("README.md", *HOWTO):
+            replace_downloads(monkeypatch)
+            write_files(tmp_path)
+        if name == "docs/howto/text.md":
+            replace_transformers(monkeypatch, tmp_path)
+        blocks = re.findall(r"^```(python|sh)\n(.*?)^```", (ROOT / name).read_text(), flags=re.DOTALL | re.MULTILINE)
         assert blocks
-        for block in blocks:
-            exec(compile(block, name, "exec"), names)
+        for language, block in blocks:
+            if language == "python":
+                exec(compile(block, name, "exec"), names)
+            elif name in HOWTO:
+                for line in block.splitlines():
+                    command, *arguments = shlex.split(line)
+                    assert command == "captum-ext"
+                    assert main(arguments) == 0
         return names
 
     return of
 
 
-@pytest.mark.parametrize("name", [name for name in PAGES if name not in (*PEERS, *SLOW, "README.md")])
+@pytest.mark.parametrize("name", [name for name in PAGES if name not in (*PEERS, *SLOW, *HOWTO, "README.md")])
 def test_a_pages_python_runs_from_top_to_bottom(run, name):
     run(name)
 
@@ -99,7 +106,7 @@ def test_the_readme(run):
     names = run("README.md")
     shapes = {names[name].shape for name in ("blur_idgi", "ig", "idgi", "pgig", "pattern_idgi")}
     assert shapes == {(2, 3, 32, 32)}
-    assert names["attributions"].shape == (1, 3, 48, 48)
+    assert names["attributions"].shape == (1, 3, 40, 40)
     assert (names["black"] < 0).all()
     assert np.asarray(Image.open("map.png")).std() > 1
     block = re.search(r"```python\n(.*?)```", README.read_text(), flags=re.DOTALL)[1]
@@ -283,3 +290,193 @@ def test_the_page_on_migration(run, saliency):
     )
     ours = IntegratedGradients(names["model"]).attribute(names["x"], target=1, n_steps=20, method="riemann_trapezoid")
     torch.testing.assert_close(captums * 21 / 20, ours, atol=1e-6, rtol=1e-4)
+
+
+def is_picture(file):
+    return np.asarray(Image.open(file)).std() > 1
+
+
+def sums(attributions):
+    return attributions.detach().flatten(1).sum(1)
+
+
+def change_of(forward_func, inputs, baselines):
+    with torch.no_grad():
+        return forward_func(inputs) - forward_func(baselines)
+
+
+def of_photograph(names):
+    change = change_of(names["probability"], names["image"], names["black"])[:, names["target"]]
+    torch.testing.assert_close(sums(names["attributions"]), change, atol=1e-6, rtol=1e-2)
+    assert names["attributions"].shape == names["image"].shape
+    assert names["target"] == int(names["probability"](names["image"]).argmax())
+    assert is_picture("heatmap.png")
+
+
+def of_table(names):
+    model, x, y = names["model"], names["x"], names["y"]
+    assert (model(x).argmax(1) == y).float().mean() > 0.97
+    change = change_of(model, names["row"], torch.zeros(1, 13))[:, 0]
+    assert (names["delta"].abs() < 0.01 * change.abs()).all()
+    torch.testing.assert_close(sums(names["attributions"]), change, atol=0.01 * float(change.abs()), rtol=0)
+    assert is_picture("bars.png")
+
+
+def of_text(names):
+    scores, text = names["scores"], names["text"]
+    assert scores.shape == names["encoded"].input_ids.shape
+    assert (scores[~text.moves] == 0).all()
+    padding = (names["encoded"].attention_mask == 0).sum(1)
+    assert torch.equal((~text.moves).sum(1), padding + 2), "padding, [CLS] and [SEP] stay"
+    with torch.no_grad():
+        logits = [
+            names["model"](inputs_embeds=e, attention_mask=text.attention_mask).logits[:, 1]
+            for e in (text.embeddings, text.baselines)
+        ]
+    change = logits[0] - logits[1]
+    torch.testing.assert_close(scores.sum(1), change, atol=0.02 * float(change.abs().max()), rtol=0)
+    assert is_picture("text0.png")
+    assert is_picture("text1.png")
+
+
+def of_batchnorm_pgig(names):
+    model, folded = names["model"], names["folded"]
+    torch.testing.assert_close(model(names["images"]), folded(names["images"]))
+    assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in folded.modules())
+    page = (ROOT / "docs/howto/batchnorm_pgig.md").read_text()
+    with pytest.raises(ValueError, match="The model has 2 BatchNorm layers that can be folded") as error:
+        names["fit_patterns"](model, names["train"])
+    assert str(error.value)[:50] in page.replace("\n", " ")
+    assert names["attributions"].shape == (3, 1, 28, 28)
+    assert (names["attributions"] != 0).any()
+    assert not names["PGIG"](folded, names["patterns"]).has_convergence_delta()
+    assert set(names["quality"].rho) == set(names["patterns"])
+
+
+def of_compare(names):
+    frame = names["result"].frame
+    assert set(frame["method"]) == set(names["methods"])
+    assert (frame["n"] == 3).all()
+    error = frame[frame["score"] == "completeness"].set_index("method")["value"]
+    assert error["IDGI"] < 1e-3
+    assert error["IG"] < 0.2
+    difference = names["result"].difference("insertion (signed)", "IDGI", "IG")
+    assert difference.low <= difference.value <= difference.high
+    assert all(each.shape == (1, 3, 40, 40) for each in names["maps"].values())
+    assert is_picture("metrics.png")
+    assert is_picture("maps.png")
+
+
+def of_folder(names):
+    assert sorted(path.name for path in Path("gallery").iterdir()) == [
+        "astronaut.png",
+        "chelsea.png",
+        "coffee.png",
+        "index.html",
+    ]
+    assert len(names["names"]) == 6
+    assert {name.split("/")[2] for name in names["names"]} == {"ig", "idgi"}
+    assert all(names["maps"][name].shape == (3, 40, 40) for name in names["names"])
+    assert names["settings"]["steps"] == 50
+
+
+def of_own_path(names):
+    model, images, path = names["model"], names["images"], names["ColorLast"]()
+    change = change_of(model, images, torch.zeros_like(images))[[0, 1], [3, 7]]
+    assert (names["delta"].abs() < 0.02 * change.abs()).all()
+    torch.testing.assert_close(sums(names["idgi"]), change, atol=1e-4, rtol=1e-3)
+    zero = torch.zeros_like(images)
+    torch.testing.assert_close(path.point((images,), (zero,), 0.0)[0], zero)
+    torch.testing.assert_close(path.point((images,), (zero,), 1.0)[0], images)
+    half = path.point((images,), (zero,), 0.5)[0]
+    torch.testing.assert_close(half[:, 0], half[:, 2])
+
+
+def of_auto_steps(names, printed):
+    diagnostics = names["diagnostics"]
+    assert diagnostics.converged.all()
+    assert (diagnostics.completeness_error <= 0.01).all()
+    assert (names["of_idgi"].completeness_error < 1e-3).all()
+    change = change_of(names["probability"], names["images"], torch.zeros_like(names["images"]))[:, 3]
+    torch.testing.assert_close(sums(names["ig"]), change, atol=0, rtol=0.011)
+    assert diagnostics.n_gradients[0] < diagnostics.n_gradients[1]
+    shown = re.search(r"```text\n(.*?)```", (ROOT / "docs/howto/auto_steps.md").read_text(), flags=re.DOTALL)[1]
+    # The counts of another version of torch may differ.
+    assert printed.splitlines()[0] == shown.splitlines()[0]
+    assert len(printed.splitlines()) == len(shown.splitlines())
+    assert is_picture("path.png")
+
+
+def of_video(names):
+    assert names["attributions"].shape == names["clip"].shape
+    target = names["target"]
+    change = change_of(names["model"], names["clip"], names["black"])[:, target]
+    torch.testing.assert_close(names["by_frame"].sum()[None], change, atol=1e-3, rtol=1e-2)
+    assert names["sound"].shape == names["waveform"].shape
+    assert (names["delta"].abs() < 0.05 * sums(names["sound"]).abs()).all()
+    assert is_picture("frame.png")
+    assert is_picture("frames.png")
+
+
+def of_several_baselines(names):
+    ig, image, target = names["ig"], names["image"], names["target"]
+    starts = [names["black"], names["white"], names["baselines"].blurred(image)]
+    mean = sum(ig.attribute(image, start, target) for start in starts) / 3
+    torch.testing.assert_close(names["maps"]["average of three"], mean, atol=1e-5, rtol=1e-3)
+    assert set(names["maps"]) == {"from black", "from white", "average of three", "IDGI"}
+    with pytest.raises(TypeError, match="Expected"):
+        ig.attribute(image, starts, target)
+    assert is_picture("baselines.png")
+
+
+def of_large_images(names):
+    assert names["attributions"].shape == (1, 3, 96, 96)
+    assert names["report"].n_folded > 10
+    assert names["diagnostics"].completeness_error.isfinite().all()
+    assert int(names["diagnostics"].n_gradients) == 16
+    assert is_picture("overlay.png")
+
+
+def of_detection_segmentation(names):
+    x, image = names["x"], names["image"]
+    with torch.no_grad():
+        change = names["mean_score"](x) - names["mean_score"](torch.zeros_like(x))
+    assert (names["delta"].abs() < 0.05 * change.abs()).all()
+    assert names["of_object"].shape == x.shape
+    scores = names["anchor_scores"]
+    change = change_of(scores, image, torch.zeros_like(image))[:, names["anchor"], names["label"] + 1]
+    torch.testing.assert_close(sums(names["of_box"]), change, atol=1e-8, rtol=1e-2)
+    assert scores(image)[0, :, 1:].max() == scores(image)[0, names["anchor"], names["label"] + 1]
+    assert is_picture("segmentation.png")
+
+
+def of_regression(names):
+    y, progression = names["y"], names["progression"]
+    assert (progression(names["x"]) - y).var() < 0.55 * y.var()
+    change = names["change"].detach()
+    torch.testing.assert_close(sums(names["attributions"]), change, atol=0, rtol=1e-3)
+    torch.testing.assert_close(names["delta"], sums(names["attributions"]) - change, atol=1e-3, rtol=0)
+    assert is_picture("bars.png")
+
+
+@pytest.mark.parametrize("name", HOWTO)
+def test_a_how_to(run, capsys, name):
+    """The results are as the page says; the function of_PAGE above checks them."""
+    names = run(name)
+    check = globals()[f"of_{Path(name).stem}"]
+    if "printed" in check.__code__.co_varnames:
+        check(names, capsys.readouterr().out)
+    else:
+        check(names)
+
+
+def test_a_how_to_is_one_screen():
+    assert len(HOWTO) == 13
+    index = (ROOT / "docs/howto/index.md").read_text()
+    for name in HOWTO:
+        lines = (ROOT / name).read_text().splitlines()
+        assert len(lines) <= 64, name
+        assert {"## What can go wrong", "## See also"} < set(lines), name
+        assert f"({Path(name).name})" in index
+        code = re.findall(r"^```(?:python|sh)\n(.*?)^```", "\n".join(lines), flags=re.DOTALL | re.MULTILINE)
+        assert all(len(line) <= 80 for block in code for line in block.splitlines()), name
