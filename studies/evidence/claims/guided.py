@@ -6,6 +6,7 @@ import pandas as pd
 
 from captum_ext.evaluation import Estimate
 from evidence.claim import Claim, Group
+from evidence.claims import formats
 from evidence.stored import Stored, over_images
 from evidence.words import label, pivot, table
 
@@ -48,4 +49,8 @@ def _numbers(stored: Stored) -> list[Any]:
     return [*tables, table([f"Images whose map moves by more than {BOUND}", *map(label, METHODS)], cells)]
 
 
-GROUP = Group("rounding", "Do Guided IG's maps depend on rounding?", [Claim("claim-guided", _numbers, runs=(NAME,))])
+GROUP = Group(
+    "rounding",
+    "Does rounding change maps, and the ranking of methods?",
+    [Claim("claim-guided", _numbers, runs=(NAME,)), formats.CLAIM],
+)

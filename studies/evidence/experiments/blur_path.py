@@ -13,6 +13,7 @@ from captum_ext import baselines
 from captum_ext.cli.models import load
 from captum_ext.paths import BlurPath
 from captum_ext.vision.pictures import read
+from evidence.claims.paths import JUMP
 from evidence.experiments import common
 from evidence.models import batches, explained, labels
 
@@ -25,6 +26,7 @@ def points(inputs: Tensor, black: Tensor, steps: int = STEPS) -> dict[str, Tenso
     """Each path's points at 0, 1/steps, ..., 1: (steps + 1, B, C, H, W)."""
     alphas = [k / steps for k in range(steps + 1)]
     found = {"straight": torch.stack([black + alpha * (inputs - black) for alpha in alphas])}
+    found[JUMP] = torch.stack([black.expand_as(inputs)] * steps + [inputs])  # a control
     for name, path in BLURS.items():
         found[name] = torch.stack([path.point((inputs,), (), alpha)[0] for alpha in alphas])
     return found
