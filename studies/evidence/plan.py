@@ -52,6 +52,7 @@ class Primary:
         margin: A mean whose interval is nearer to ``bound`` than this has no relevant effect.
         claims: The claims that are judged by it: 1 where the claim says that the mean is above ``bound``, else -1.
         bound: What the mean is compared with.
+        looks: How often the images were looked at: more than once if images were added until it is decided.
     """
 
     pair: str
@@ -60,6 +61,7 @@ class Primary:
     margin: float
     claims: Mapping[str, int]
     bound: float = 0.0
+    looks: int = 1
 
 
 def by_image(*networks: Terms) -> Values:
@@ -190,7 +192,7 @@ def _stability() -> Iterator[Primary]:
 
         if claim == "claim-stability" or kind != "absolute":
             margin = CORRELATION if kind == "rank" else TIMES
-            yield Primary(_less(one, other), STABILITY[kind], values, margin, {f"{claim}-{kind}": sign})
+            yield Primary(_less(one, other), STABILITY[kind], values, margin, {f"{claim}-{kind}": sign}, looks=2)
     for base in BASES:
 
         def sizes(stored: Stored, pair: tuple[str, str] = (idgi(base), base)) -> Any:

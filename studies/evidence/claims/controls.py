@@ -41,12 +41,20 @@ def _maps(*measures: str, best: str = "map found by search") -> list[Control]:
     ]
 
 
-_RANK, _SIZE = "rank correlation", "size of two classes' correlation"
-_LAST = "the image's change in the last tenth"
-_BY_SIGN, _BY_MAGNITUDE = "insertion by sign", "insertion by magnitude"
+def _share(path: str) -> Callable[[Stored], Any]:
+    return lambda stored: paths.shares(stored, "image_share")[path, 10]
+
+
+def _change(of: str) -> Callable[[Stored], Any]:
+    return lambda stored: formats.change(stored, "ig", of)
+
+
+_SIGN, _RANK, _SIZE = "insertion by sign", "rank correlation", "size of two classes' correlation"
+_LEFT, _LAST = "size of the correlation, layers random", "the image's change in the last tenth"
 CONTROLS: dict[str, Sequence[Control]] = {
-    "insertion": _maps(_BY_SIGN, _BY_MAGNITUDE),
+    "insertion": _maps(_SIGN, "insertion by magnitude"),
     "information": _maps("SIC, entropy", best="map found by search (insertion)"),
+    "degradation": _maps("degradation area"),
     "stability": [
         Control("the same map twice", _RANK, POSITIVE, _stored(_RANK, "same")),
         Control("a map and a shuffled one", _RANK, NULL, _stored(_RANK, "shuffled")),
@@ -55,21 +63,20 @@ CONTROLS: dict[str, Sequence[Control]] = {
     ],
     "rounding": [
         Control("Guided IG, run again", "distance", NULL, lambda s: guided.by_image(s, "guided-ig", "repeated")),
-        Control("IG, run again", formats.MEASURE, NULL, lambda s: formats.change(s, "ig", "float32 again")),
-        Control("IG, pixels shuffled", formats.MEASURE, POSITIVE, lambda s: formats.change(s, "ig", "shuffled")),
+        Control("IG, run again", formats.MEASURE, NULL, _change("float32 again")),
+        Control("IG, pixels shuffled", formats.MEASURE, POSITIVE, _change("shuffled")),
     ],
     "steps": [
-        Control("from a shuffled map to one found by search", "insertion gain", POSITIVE, _stored(_BY_SIGN, "searched", "shuffled")),
-        Control("from a random order to a shuffled map", "insertion gain", NULL, _stored(_BY_SIGN, "shuffled", "random")),
+        Control("from a shuffled map to one found", "insertion gain", POSITIVE, _stored(_SIGN, "searched", "shuffled")),
+        Control("from a random to a shuffled map", "insertion gain", NULL, _stored(_SIGN, "shuffled", "random")),
     ],
-    "degradation": _maps("degradation area"),
     "paths": [
-        Control("a path that jumps at its end", _LAST, POSITIVE, lambda s: paths.shares(s, "image_share")[paths.JUMP, 10]),
-        Control("the straight path", _LAST, NULL, lambda s: paths.shares(s, "image_share")["straight", 10]),
+        Control("a path that jumps at its end", _LAST, POSITIVE, _share(paths.JUMP)),
+        Control("the straight path", _LAST, NULL, _share("straight")),
     ],
     "patterns": [
-        Control("a map of noise", "size of the correlation, layers random", POSITIVE, _stored(_SIZE, "shuffled")),
-        Control("a map that ignores the weights", "size of the correlation, layers random", NULL, _stored(_SIZE, "same")),
+        Control("a map of noise", _LEFT, POSITIVE, _stored(_SIZE, "shuffled")),
+        Control("a map that ignores the weights", _LEFT, NULL, _stored(_SIZE, "same")),
         Control("IG", "the farthest twin's distance", POSITIVE, lambda s: invariance.farthest(s, "ig")),
     ],
 }

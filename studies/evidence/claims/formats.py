@@ -52,19 +52,14 @@ def agreement(stored: Stored, of: str, ranking: str) -> Estimate:
 
 
 def numbers(stored: Stored) -> list[Any]:
-    """A row a format: by method how far maps move and what that does to insertion; and the order of the methods."""
-    heads, tables = ["Format", *map(label, METHODS)], []
-    for ranking, words in RANKINGS.items():
-        ranks = wide(stored, f"rank {ranking}")
-        rows = [[title, *(shown(over_images(ranks[of, m])) for m in METHODS)] for of, title in FORMATS.items()]
-        tables += [f"The rank correlation of a map with float32's, {words}:", table(heads, rows)]
-    for ranking, words in RANKINGS.items():
-        rows = [
-            [title, *(signed(over_images(change(stored, m, of, ranking))) for m in METHODS)]
-            for of, title in FORMATS.items()
-        ]
-        tables += [f"Insertion {words}, minus float32's:", table(heads, rows)]
-    return tables
+    """A row a ranking and format: by method, how far maps move and what that does to insertion."""
+    ranks, changes = [], []
+    for (kind, words), (of, title) in product(RANKINGS.items(), FORMATS.items()):
+        ranks.append([words, title, *(shown(over_images(wide(stored, f"rank {kind}")[of, m])) for m in METHODS)])
+        changes.append([words, title, *(signed(over_images(change(stored, m, of, kind))) for m in METHODS)])
+    heads = ["Ranking", "Format", *map(label, METHODS)]
+    first, second = "The rank correlation of a map with float32's:", "Insertion, minus float32's:"
+    return [first, table(heads, ranks), second, table(heads, changes)]
 
 
 def orders(stored: Stored) -> Any:

@@ -1,31 +1,31 @@
 """Number formats: how far a map moves from that in float32, and its insertion, which is always measured in float32.
 
-``bfloat16`` is PyTorch's autocast. ``TF32`` rounds the factors of convolutions and matrix products to TF32's 10 bits, as
-a card does; a card also adds in another order and keeps some layers in float32. Two controls: the same run again, and
+``bfloat16`` is PyTorch's autocast. ``TF32`` rounds the factors of convolutions and matrix products to TF32's 10 bits,
+as a GPU does; a GPU also adds in another order and keeps some layers in float32. Two controls: the same run again, and
 float32's maps with their pixels shuffled.
 """
 
-from collections.abc import Iterator, Sequence
+from __future__ import annotations
+
+from collections.abc import Iterator
 from contextlib import nullcontext
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from captum_ext import baselines
-from captum_ext.cli.models import load
 from captum_ext.evaluation.batch_maps import compute_maps
 from captum_ext.evaluation.inputs import ImageBatch, ProbabilityModel
 from captum_ext.metrics import insertion, rank_correlation
-from captum_ext.vision.pictures import read
 from evidence.claims.formats import METHODS, NAME
 from evidence.experiments import common
-from evidence.experiments.controls import shuffled
-from evidence.models import batches, explained, labels
+from studies.controls import shuffled
 
 STEPS, ROWS = 16, 4
+RESULTS = Path(__file__).parent / "results"
 _ATEN = torch.ops.aten
 _FACTORS = {  # the arguments that are multiplied
     _ATEN.convolution.default: slice(0, 2),
@@ -82,17 +82,13 @@ def compare(model: nn.Module, batch: ImageBatch, steps: int = STEPS) -> Iterator
                 yield {"image": image, "method": method, "format": name, **numbers}
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    options = common.options(__doc__, photographs=True).parse_args(arguments)
-    classifier, rows = load("efficientnet-lite0", None), list[common.Row]()
-    images = explained(options.images)[: options.count]
-    black = baselines.black(read(str(images[0].path)), classifier.transform)
-    settings = {"model": "efficientnet-lite0", "images": len(images), "steps": STEPS, "baseline": "black"}
-    for at, inputs in enumerate(batches(images, classifier.transform, ROWS)):
-        some = images[at * ROWS : at * ROWS + len(inputs)]
-        names = tuple(image.name for image in some)
-        rows += compare(classifier.model, ImageBatch(names, inputs, black.expand_as(inputs), labels(some)))
-        common.write(options.results, NAME, rows, settings)
+def main() -> None:
+    """Compare the photographs of a folder."""
+    options = common.options(__doc__, photographs=True, results=RESULTS).parse_args()
+    rows: list[common.Row] = []
+    for model, batch, _ in common.photographs(options, ROWS):
+        rows += compare(model, batch)
+        common.write(options.results, NAME, rows, {**common.SETTINGS, "images": options.count, "steps": STEPS})
 
 
 if __name__ == "__main__":
