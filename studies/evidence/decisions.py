@@ -159,7 +159,7 @@ def null_rates(stored: Stored, trials: int = 2000) -> dict[str, list[float]]:
         for k, null in enumerate((flipped, random.choice(numbers - numbers.mean(), flipped.shape))):
             p = {"t": stats.ttest_1samp(null, 0, axis=1).pvalue, "skew": skew_test(null), "flips": np.ones(trials)}
             for at in np.flatnonzero(p["t"] < 0.01):  # above, flips don't decide either
-                p["flips"][at] = sign_flip_test(null[at], 4999)
+                p["flips"][at] = sign_flip_test(null[at], 2999)
             for rule, (_, kinds) in RULES.items():
                 smallest[rule][k] = np.fmin(smallest[rule][k], np.max([p[kind] for kind in kinds], axis=0))
     return {

@@ -48,7 +48,7 @@ class Question:
     def shades(self) -> dict[str, float]:
         """By method: 0 for the worst, 1 for the best, by rank, since some values are powers of ten apart."""
         ranks = pd.Series({method: self.better * one.value for method, one in self.values.items()}).rank()
-        return ((ranks - 1) / max(len(ranks) - 1, 1)).to_dict()
+        return dict((ranks - 1) / max(len(ranks) - 1, 1))
 
 
 def table_of_methods(stored: Stored) -> list[Question]:
@@ -110,7 +110,7 @@ def heat_map(questions: Sequence[Question]) -> str:
         for one, shade in zip(questions, shades, strict=True):
             if method in one.values:
                 color = to_hex(blues(0.05 + 0.85 * shade[method])) + (
-                    ";color:#fff" if shade[method] > 0.6 else ";color:#000"
+                    ";color:#fff" if shade[method] > 0.75 else ";color:#000"
                 )
                 cells.append(f'<td style="background:{color}" title="{one.cell(method)}">{one.short(method)}</td>')
             else:
