@@ -112,7 +112,7 @@ def test_with_shuffled_outcomes_the_rule_decides_at_most_at_its_rate():
     student, *_, own = rates.values()
     assert 0 < own[0] < own[1] <= 0.05
     assert own[1] < student[1] / 2  # the page says that Student's t decides skewed outcomes too often
-    assert rates["Student's t and sign flips"][1] > 0.08  # and that sign flips do not help
+    assert rates["Student's t and sign flips"][1] > 0.06  # and that sign flips help little
 
 
 @pytest.mark.parametrize("skew", [0.0, 1.0, -1.0])
