@@ -27,7 +27,7 @@ def verdicts(results, name):
     (claim,) = [claim for claim in page.claims() if claim.name == name]
     stored = Stored(results)
     found = {one.primary.pair: one.verdict(name) for one in of_claim(stored, name)}
-    text = page.claim_text(claim, stored, list(page.FIGURES))
+    text = page.claim_text(claim, stored)
     assert all(f"**{word}**" in text for word in found.values())
     assert ("**Not run.**" in text) == (not any(stored.frame(run) is not None for run in claim.runs))
     return found
@@ -104,7 +104,7 @@ def test_digits_have_numbers_and_no_verdict(results):
     run(results, "degradation-mnist", lambda *_: 0.0, degradation.ELEVEN, [("degradation", "paper")])
     assert verdicts(results, "claim-steepest") == {}
     (claim,) = [claim for claim in page.claims() if claim.name == "claim-steepest"]
-    assert "| MNIST net |" in page.claim_text(claim, Stored(results), [])
+    assert "| MNIST net |" in page.claim_text(claim, Stored(results))
 
 
 STABILITY = [("stability", kind) for kind in ("signed", "absolute", "rank")]
@@ -221,7 +221,7 @@ def test_the_last_tenth_of_the_blur_path(image, output, results):
             for tenth in range(1, 11):
                 shares = {name: last if tenth == 10 else (1 - last) / 9 for name, last in lasts.items()}
                 rows.append({"image": k, "path": path, "tenth": tenth, **shares})
-    table(results, paths.NAME, rows, model="net", images=N, max_sigma=50.0, F="F")
+    table(results, paths.NAME, rows, model="net", images=N, max_sigma=50.0, explained="F")
     for name, share in (("path", image), ("output", output)):
         assert words(results, f"claim-blur-{name}") == {REPRODUCED if share > 0.5 else CONTRADICTED}
     assert words(results, "claim-steady") == {REPRODUCED}

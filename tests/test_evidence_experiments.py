@@ -201,7 +201,8 @@ class TestBlurPath:
     def test_paths_go_from_start_to_image(self):
         x, black = torch.rand(2, 3, 12, 12), torch.zeros(1, 3, 12, 12)
         found = blur_path.points(x, black, steps=10)
-        assert list(found) == ["straight", *blur_path.BLURS]
+        assert list(found) == ["straight", blur_path.JUMP, *blur_path.BLURS]
+        assert torch.equal(found[blur_path.JUMP][9], black.expand_as(x))
         for path in found.values():
             torch.testing.assert_close(path[-1], x)
         torch.testing.assert_close(found["straight"][0], black.expand_as(x))

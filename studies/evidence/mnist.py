@@ -66,11 +66,7 @@ def as_digit(picture: Image.Image) -> Tensor:
 
 
 def write_digits(folder: str | Path, count: int) -> Path:
-    """Write the first ``count`` test digits as PNG files and their labels.csv, for ``evaluate`` to read.
-
-    Raises:
-        ValueError: If there are not so many.
-    """
+    """Write the first ``count`` test digits as PNG files and their labels.csv, for ``evaluate`` to read."""
     _, (images, labels) = digits()
     if not 0 < count <= len(images):
         raise ValueError(f"count: expected 1 to {len(images)}, got {count}.")

@@ -21,8 +21,6 @@ from captum_ext.vision.pictures import read
 BATCH = 8
 CHOSEN = Path(__file__).parent / "results" / "images.json"
 LITES = ("efficientnet-lite0", "efficientnet-lite1", "efficientnet-lite2")
-
-
 T = TypeVar("T")
 
 
@@ -66,11 +64,7 @@ def explained(folder: str | Path, count: int = 64) -> list[LabeledImage]:
 
 
 def spread(items: Sequence[T], count: int) -> list[T]:
-    """``count`` items, evenly spaced.
-
-    Raises:
-        ValueError: If there are fewer.
-    """
+    """``count`` items, evenly spaced."""
     if not 0 < count <= len(items):
         raise ValueError(f"count: expected 1 to {len(items)}, got {count}.")
     return [items[index * len(items) // count] for index in range(count)]
@@ -83,11 +77,7 @@ def batches(images: Sequence[LabeledImage], transform: Transform, rows: int = BA
 
 
 def labels(images: Iterable[LabeledImage]) -> Tensor:
-    """The images' classes.
-
-    Raises:
-        ValueError: If one has none.
-    """
+    """The images' classes."""
     classes = [image.label for image in images]
     if None in classes:
         raise ValueError("images: expected labels; put a labels.csv with columns file,class_index into the folder.")

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from evidence.claims import degradation, guided, invariance, paths, randomization, stability
+from evidence.claims import degradation, formats, guided, invariance, paths, randomization, stability
 from evidence.claims.idgi import RUNS
 from evidence.claims.steps import LITTLE, METHODS, TRUNCATED, at
 from evidence.papers import BASES, idgi
@@ -52,6 +52,7 @@ class Primary:
         margin: A mean whose interval is nearer to ``bound`` than this has no relevant effect.
         claims: The claims that are judged by it: 1 where the claim says that the mean is above ``bound``, else -1.
         bound: What the mean is compared with.
+        looks: How often the images were looked at: more than once if images were added until it is decided.
     """
 
     pair: str
@@ -60,6 +61,7 @@ class Primary:
     margin: float
     claims: Mapping[str, int]
     bound: float = 0.0
+    looks: int = 1
 
 
 def by_image(*networks: Terms) -> Values:
@@ -190,7 +192,7 @@ def _stability() -> Iterator[Primary]:
 
         if claim == "claim-stability" or kind != "absolute":
             margin = CORRELATION if kind == "rank" else TIMES
-            yield Primary(_less(one, other), STABILITY[kind], values, margin, {f"{claim}-{kind}": sign})
+            yield Primary(_less(one, other), STABILITY[kind], values, margin, {f"{claim}-{kind}": sign}, looks=2)
     for base in BASES:
 
         def sizes(stored: Stored, pair: tuple[str, str] = (idgi(base), base)) -> Any:
@@ -202,7 +204,7 @@ def _stability() -> Iterator[Primary]:
 
 
 def _others() -> Iterator[Primary]:
-    """Rounding, randomization and invariance."""
+    """Rounding, number formats, randomization and invariance."""
 
     def moved(stored: Stored) -> Any:
         far = [guided.by_image(stored, m, guided.THREADS).clip(lower=guided.LEAST) for m in ("guided-ig", "ig")]
@@ -213,6 +215,12 @@ def _others() -> Iterator[Primary]:
         own, its = (randomization.by_image(stored, "efficientnet-lite0", *of).abs().mean(axis=1) for of in kept)
         return (own - its).dropna()
 
+    for method in formats.METHODS:
+
+        def lost(stored: Stored, method: str = method) -> Any:
+            return formats.change(stored, method, "bfloat16").dropna()
+
+        yield Primary(f"{label(method)} in bfloat16", formats.MEASURE, lost, INSERTION, {"claim-formats": -1})
     measure = "log10 of the ratio of distances, two threads"
     yield Primary(_less("guided-ig", "ig"), measure, moved, FACTOR, {"claim-guided": 1})
     measure = "size of the correlation, layers random"

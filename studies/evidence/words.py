@@ -26,9 +26,15 @@ def signed(estimate: Estimate | None) -> str:
     return f"+{shown(estimate)}" if estimate is not None and estimate.value > 0 else shown(estimate)
 
 
+_LABELS = {"left-ig": "Left-IG", "ma-gig": "MA-GIG", "smooth-taylor": "SmoothTaylor", "igos": "I-GOS"}
+_LABELS |= {name: name.upper() for name in ("idg", "pwig", "samp", "mfaba", "agi", "ig2", "eig")}
+
+
 def label(method: str) -> str:
     """A method's name."""
-    return method_styles([method])[method].label
+    base = method.removesuffix("+xrai")
+    name = _LABELS.get(base) or method_styles([base])[base].label
+    return name if base == method else f"XRAI of {name}"
 
 
 def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> Any:

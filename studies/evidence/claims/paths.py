@@ -10,6 +10,7 @@ from evidence.words import pivot
 
 NAME = "blur_path"
 BLURS = ("blur", "blur, reflected border")
+JUMP = "jump at the end"
 PATHS = ("straight", *BLURS)
 SHARES = {"image_share": "the image's way", "variation_share": "F's way, up and down", "change_share": "F's change"}
 HALF = 0.5
@@ -19,7 +20,7 @@ def shares(stored: Stored, column: str) -> Any:
     """The tenths' shares, images x (path, tenth); columns are empty if it was not run."""
     rows = stored.frame(NAME)
     if rows is None:
-        pairs = pd.MultiIndex.from_product([PATHS, range(1, 11)], names=["path", "tenth"])
+        pairs = pd.MultiIndex.from_product([(*PATHS, JUMP), range(1, 11)], names=["path", "tenth"])
         return pd.DataFrame(columns=pairs, dtype=float)
     return rows.pivot(index="image", columns=["path", "tenth"], values=column)
 

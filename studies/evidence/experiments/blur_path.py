@@ -9,12 +9,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from captum_ext import baselines
-from captum_ext.cli.models import load
 from captum_ext.paths import BlurPath
-from captum_ext.vision.pictures import read
+from evidence.claims.paths import JUMP
 from evidence.experiments import common
-from evidence.models import batches, explained, labels
 
 STEPS = 30
 BLURS = {"blur": BlurPath(), "blur, reflected border": BlurPath(padding_mode="reflect")}
@@ -25,6 +22,7 @@ def points(inputs: Tensor, black: Tensor, steps: int = STEPS) -> dict[str, Tenso
     """Each path's points at 0, 1/steps, ..., 1: (steps + 1, B, C, H, W)."""
     alphas = [k / steps for k in range(steps + 1)]
     found = {"straight": torch.stack([black + alpha * (inputs - black) for alpha in alphas])}
+    found[JUMP] = torch.stack([black.expand_as(inputs)] * steps + [inputs])  # a control
     for name, path in BLURS.items():
         found[name] = torch.stack([path.point((inputs,), (), alpha)[0] for alpha in alphas])
     return found
@@ -53,30 +51,19 @@ def values(model: nn.Module, path: Tensor, target: Tensor) -> Tensor:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    given = common.options(__doc__, photographs=True).parse_args(arguments)
-    classifier = load("efficientnet-lite0", None)
-    images = explained(given.images)[: given.count]
-    black = baselines.black(read(str(images[0].path)), classifier.transform)
+    options = common.options(__doc__, photographs=True).parse_args(arguments)
     rows: list[common.Row] = []
-    for at, inputs in enumerate(batches(images, classifier.transform)):
-        some = images[at * 8 : at * 8 + len(inputs)]
-        for name, path in points(inputs, black).items():
-            found = shares(path, values(classifier.model, path, labels(some)))
+    for model, batch, _ in common.photographs(options):
+        for name, path in points(batch.inputs, batch.baselines[:1]).items():
+            parts = shares(path, values(model, path, batch.target))
             rows += [
-                {"image": image.name, "path": name, "tenth": tenth + 1}
+                {"image": image, "path": name, "tenth": tenth + 1}
                 | dict(zip(COLUMNS, map(common.short, numbers), strict=True))
-                for image, tenths in zip(some, found.transpose(0, 1).tolist(), strict=True)
+                for image, tenths in zip(batch.names, parts.transpose(0, 1).tolist(), strict=True)
                 for tenth, numbers in enumerate(tenths)
             ]
-    settings = {
-        "model": "efficientnet-lite0",
-        "images": len(images),
-        "steps": STEPS,
-        "baseline of the straight path": "black",
-        "max_sigma": BlurPath().max_sigma,
-        "F": "the label's probability",
-    }
-    common.write(given.results, "blur_path", rows, settings)
+    settings = {**common.SETTINGS, "images": options.count, "steps": STEPS, "max_sigma": BlurPath().max_sigma}
+    common.write(options.results, "blur_path", rows, settings)
 
 
 if __name__ == "__main__":

@@ -3,30 +3,47 @@
 import argparse
 import csv
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from captum_ext import baselines
+from captum_ext.cli.models import load
+from captum_ext.evaluation.inputs import ImageBatch
 from captum_ext.metrics import rank_correlation
+from captum_ext.vision.pictures import read
+from evidence.models import BATCH, batches, explained, labels
 
 RESULTS = Path(__file__).parents[1] / "results"
+SETTINGS = {"model": "efficientnet-lite0", "baseline": "black", "explained": "the label's probability"}
 _PACKAGES = ("captum_ext", "captum", "torch")
 
 Row = dict[str, Any]
 
 
-def options(about: str | None, photographs: bool) -> argparse.ArgumentParser:
+def options(about: str | None, photographs: bool, results: Path = RESULTS) -> argparse.ArgumentParser:
     """A parser with what experiments share."""
     parser = argparse.ArgumentParser(description=about)
-    parser.add_argument("--results", type=Path, default=RESULTS, help="where the numbers go")
+    parser.add_argument("--results", type=Path, default=results, help="where the numbers go")
     if photographs:
         parser.add_argument("--images", required=True, help="a folder of photographs with labels.csv")
         parser.add_argument("--count", type=int, default=64, help="photographs (default: %(default)s)")
     return parser
+
+
+def photographs(options: argparse.Namespace, rows: int = BATCH) -> Iterator[tuple[nn.Module, ImageBatch, Tensor]]:
+    """EfficientNet-Lite0, batches of photographs with black as their baselines, and white, (1, C, H, W)."""
+    classifier, images = load("efficientnet-lite0", None), explained(options.images)[: options.count]
+    first = read(str(images[0].path))
+    black, white = (start(first, classifier.transform) for start in (baselines.black, baselines.white))
+    for at, inputs in enumerate(batches(images, classifier.transform, rows)):
+        some = images[at * rows : at * rows + len(inputs)]
+        names = tuple(image.name for image in some)
+        yield classifier.model, ImageBatch(names, inputs, black.expand_as(inputs), labels(some)), white
 
 
 def relative_l2(maps: Tensor, others: Tensor) -> Tensor:

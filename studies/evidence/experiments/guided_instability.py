@@ -10,14 +10,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from captum_ext import baselines
 from captum_ext.attr import PathAttribution
-from captum_ext.cli.models import load
 from captum_ext.paths import GuidedPath, StraightPath
 from captum_ext.quadratures import ImportantDirection, WeightedSum
-from captum_ext.vision.pictures import read as read_picture
 from evidence.experiments import common
-from evidence.models import BATCH, batches, explained, labels, threads
+from evidence.models import BATCH, threads
 
 STEPS = 16
 NOISES = (1e-6, 1e-5, 1e-4, 1e-3)
@@ -69,20 +66,13 @@ def compare(
 
 def main(arguments: Sequence[str] | None = None) -> None:
     options = common.options(__doc__, photographs=True).parse_args(arguments)
-    classifier = load("efficientnet-lite0", None)
-    images = explained(options.images)[: options.count]
-    black = baselines.black(read_picture(str(images[0].path)), classifier.transform)
     rows: list[common.Row] = []
-    for at, inputs in enumerate(batches(images, classifier.transform)):
-        some = images[at * BATCH : at * BATCH + len(inputs)]
-        names = [image.name for image in some]
-        rows += compare(classifier.model, names, inputs, black.expand_as(inputs), labels(some), repeat=at == 0)
+    for model, batch, _ in common.photographs(options):
+        rows += compare(model, batch.names, *batch[1:], repeat=not rows)
     settings = {
-        "model": "efficientnet-lite0",
-        "images": len(images),
+        **common.SETTINGS,
+        "images": options.count,
         "steps": STEPS,
-        "baseline": "black",
-        "explained": "the label's probability",
         "batch": BATCH,
         "noise": "each gradient entry times 1 + noise n, n standard normal",
     }
