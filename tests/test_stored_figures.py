@@ -24,6 +24,9 @@ NAMES = {
     "MA-GIG": "ma-gig",
     "SmoothTaylor": "smooth-taylor",
     "I-GOS": "igos",
+    "PGIG": "pgig",
+    "PatternNet": "patternnet",
+    "PatternAttribution": "patternattribution",
     "XRAI": "ig+xrai",
 }
 
