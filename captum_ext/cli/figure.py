@@ -9,8 +9,8 @@ from captum_ext._utils.files import replace_file
 from captum_ext._utils.text import clip
 from captum_ext.cli.errors import CommandError
 from captum_ext.cli.explanation import AttributionMap, ImageExplanation
-from captum_ext.cli.map_styles import LEGENDS, STYLES
 from captum_ext.visualization import SMALL, panels, png, set_title
+from captum_ext.visualization.pictures import LEGENDS, STYLES
 
 _MAX_NAME = 34  # characters that fit above a panel
 
