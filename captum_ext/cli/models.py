@@ -28,7 +28,7 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
         default=DEFAULT_MODEL,
         help="efficientnet-lite0, a torchvision classifier, or module:function (default: %(default)s)",
     )
-    parser.add_argument("-w", "--weights", help="a checkpoint file, or the name of torchvision weights")
+    parser.add_argument("-w", "--weights", metavar="FILE", help="a checkpoint file, or the name of torchvision weights")
 
 
 def load(name: str, weights: str | None, option: str = "--model") -> Classifier:

@@ -18,8 +18,8 @@ from captum_ext.evaluation.reporting.figures import (
 )
 from captum_ext.evaluation.scores import ScoreTable
 
-WIDTH, HEIGHT = 360, 230  # of the picture, in its own units
-LEFT, RIGHT, TOP, BOTTOM = 50, 350, 10, 184  # of the plot
+WIDTH, HEIGHT = 360, 246  # of the picture, in its own units
+LEFT, RIGHT, TOP, BOTTOM = 44, 350, 26, 200  # of the plot
 _MAX_POINTS, _MAX_TICKS = 51, 5
 
 Bands = dict[str, tuple[FloatArray, FloatArray]]  # positions (points,) and low, value, high (3, points) by method

@@ -151,7 +151,8 @@ def _opening(index: ScoreIndex, settings: dict[str, Any]) -> str:
         "predicted": "The class that the model predicts is explained.",
     }.get(str(settings.get("target")), "")
     counted = [_count(methods, "method"), _count(len(index.models), "model"), _count(len(metrics), "metric")]
-    return f"{counted[0]} compared on {counted[1]} by {counted[2]}: {', '.join(metrics)}. {explained}".strip()
+    compared = f"This evaluation compares {counted[0]} on {counted[1]} by {counted[2]}: {', '.join(metrics)}."
+    return f"{compared} {explained}".strip()
 
 
 def _count(number: int, noun: str) -> str:
