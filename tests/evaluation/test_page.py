@@ -118,7 +118,7 @@ def test_the_heat_map_has_the_best_in_the_scores_direction():
     )
     heat = heat_map(table, "net")
     assert [score.name for score in heat.scores] == ["insertion", "deletion"]
-    cells = {method: cells for method, cells in heat.rows}
+    cells = dict(heat.rows)
     assert cells["random"][0].level == 0.0
     assert cells["random"][1].level == 1.0
     assert cells["ig"][0].level == pytest.approx(0.2, abs=0.01)
@@ -128,6 +128,15 @@ def test_the_heat_map_has_the_best_in_the_scores_direction():
     assert cells[close][0].is_close
     assert not cells["ig"][0].is_close
     assert "12 images" in cells["ig"][0].interval
+
+
+def test_completeness_has_no_best(written):
+    results, _ = written
+    *_, part = model_scores(results, score_index(results))
+    heat = heat_map(part.table, "other")
+    column = [score.name for score in heat.scores].index("completeness")
+    assert {cells[column].level for _, cells in heat.rows} == {None}
+    assert not any(cells[column].is_best or cells[column].is_close for _, cells in heat.rows)
 
 
 def test_charts_stay_in_their_frame_and_end_where_the_curves_do(written):

@@ -10,6 +10,9 @@ from captum_ext.evaluation.estimates import FEWEST_IMAGES, Estimate, combine, fo
 from captum_ext.evaluation.scores import ScoreTable, ScoreVariant
 
 
+_WITHOUT_BEST = ("completeness",)  # IDGI's is exact by construction
+
+
 class HeatCell(NamedTuple):
     """A value.
 
@@ -55,7 +58,8 @@ def heat_map(table: ScoreTable, model: str) -> HeatMap:
 
 def _column(table: ScoreTable, model: str, score: ScoreVariant, estimates: dict[str, Estimate]) -> dict[str, HeatCell]:
     goodness = {method: score.better * each.value for method, each in estimates.items() if np.isfinite(each.value)}
-    best = max(goodness, key=lambda method: goodness[method]) if score.better and len(goodness) > 1 else None
+    is_ranked = score.better != 0 and score.name not in _WITHOUT_BEST and len(goodness) > 1
+    best = max(goodness, key=lambda method: goodness[method]) if is_ranked else None
     cells = {}
     for method, each in estimates.items():
         level = None

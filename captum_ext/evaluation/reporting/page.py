@@ -143,7 +143,7 @@ def _examples(pictures: list[ExamplePicture], methods: list[str]) -> list[_Examp
 
 
 def _opening(index: ScoreIndex, settings: dict[str, Any]) -> str:
-    """What was compared, in a sentence or two, before the numbers of images of each model."""
+    """The methods, models and metrics, and the class that is explained."""
     metrics = list(dict.fromkeys(score.title.split(",")[0].split(" (")[0] for score in index.scores))
     methods = len(index.methods) - ("chance" in index.methods)
     explained = {

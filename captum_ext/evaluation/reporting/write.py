@@ -39,7 +39,7 @@ class _FigureFile(NamedTuple):
 
 
 class _ModelReport(NamedTuple):
-    """What the report takes from the scores of one model: tables and figures by section."""
+    """The part of the report that the scores of one model give: tables and figures by section."""
 
     tables: list[list[Table]]
     figures: list[list[_FigureFile | None]]
