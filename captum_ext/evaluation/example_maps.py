@@ -20,7 +20,7 @@ _SHORT_SIDE, _QUALITY = 144, 82  # about 5 kB for each map
 
 
 def examples_per_batch(n_examples: int, n_batches: int) -> list[int]:
-    """How many examples each batch has, those with some evenly spaced. Does not depend on the number of processes.
+    """The number of examples of each batch, spread evenly; it does not depend on the number of processes.
 
     Raises:
         TypeError, ValueError: If the number of examples is not an integer from 0.

@@ -62,7 +62,7 @@ def evaluate(
         n_examples: The number of images of which small pictures, and those of their maps with the largest step count,
             are stored with the results, for :func:`captum_ext.evaluation.html_report`. They are the first that are
             explained in evenly spaced batches. Default: 4. 0 stores none.
-        notes: More to be told in reports, such as where the images come from. Resuming a run does not change them.
+        notes: More lines for reports, such as the source of the images. Resuming a run does not change them.
             Default ``None``: nothing.
 
     Returns:

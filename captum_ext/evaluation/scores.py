@@ -149,7 +149,7 @@ _KEY = ["model", "method", "score", "variant", "steps"]
 
 @dataclass(frozen=True)
 class ScoreIndex:
-    """What was measured, over all models.
+    """The measured samples of all models.
 
     Attributes:
         models: In the settings' order.
@@ -195,7 +195,7 @@ class ScoreIndex:
 
 
 def score_index(results: Results) -> ScoreIndex:
-    """What was measured in an evaluation, one model in memory at a time.
+    """The index of an evaluation, read with one model in memory at a time.
 
     Raises:
         ResultsError: If there are no results.

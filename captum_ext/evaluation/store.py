@@ -96,7 +96,7 @@ class Results:
 
         Args:
             settings: What the numbers depend on, as JSON.
-            notes: More to be told in reports, which need not be the same.
+            notes: More lines for reports, which need not be the same.
 
         Raises:
             ResultsError: If they have not, or the folder can't be written.
@@ -136,7 +136,7 @@ class Results:
         return settings
 
     def notes(self) -> dict[str, str]:
-        """What the first run noted besides the settings, such as the preset of its command."""
+        """The notes of the first run besides the settings, such as the preset of its command."""
         notes: dict[str, str] = self._stored().get("notes", {})
         return notes
 

@@ -264,3 +264,9 @@ def test_a_pdf_has_a_page_per_image(here, capsys):
     assert run("photos/cat.jpg", *FAST, "--pdf", "maps.png") == 2
     assert "--pdf maps.png: expected a name that ends with .pdf" in capsys.readouterr().err
     assert Path("maps.pdf").read_bytes() == content
+
+
+def test_advice_on_large_errors_with_automatic_steps(here, capsys, monkeypatch):
+    monkeypatch.setattr("captum_ext.cli.explanation._LARGE_COMPLETENESS_ERROR", 0.0)
+    assert run("photos/cat.jpg", *FAST[:2], "--steps", "auto", "--methods", "guided-ig") == 0
+    assert "Give more --steps: methods that can't choose their steps took 50" in capsys.readouterr().err

@@ -22,7 +22,7 @@ WIDTH, HEIGHT = 360, 246  # of the picture, in its own units
 LEFT, RIGHT, TOP, BOTTOM = 44, 350, 26, 200  # of the plot
 _MAX_POINTS, _MAX_TICKS = 51, 5
 
-Bands = dict[str, tuple[FloatArray, FloatArray]]  # positions (points,) and low, value, high (3, points) by method
+Bands = dict[str, tuple[FloatArray, FloatArray]]  # of each method: positions (points,); low, value, high (3, points)
 
 
 class Tick(NamedTuple):

@@ -9,7 +9,6 @@ import numpy as np
 from captum_ext.evaluation.estimates import FEWEST_IMAGES, Estimate, combine, format_number
 from captum_ext.evaluation.scores import ScoreTable, ScoreVariant
 
-
 _WITHOUT_BEST = ("completeness",)  # IDGI's is exact by construction
 
 
