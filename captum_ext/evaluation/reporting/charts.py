@@ -133,7 +133,7 @@ def _ticks(low: float, high: float) -> list[tuple[float, str]]:
     return [(at, f"{at:.4g}" if abs(at) >= 5e-4 or at == 0 else format_number(at)) for at in inside]
 
 
-def _points(x_axis: _Axis, y_axis: _Axis, x: FloatArray, y: FloatArray) -> list[str]:
+def _plot_points(x_axis: _Axis, y_axis: _Axis, x: FloatArray, y: FloatArray) -> list[str]:
     return [
         f"{x_axis.place(float(at)):.1f},{y_axis.place(float(value)):.1f}"
         for at, value in zip(x, y, strict=True)
@@ -142,7 +142,7 @@ def _points(x_axis: _Axis, y_axis: _Axis, x: FloatArray, y: FloatArray) -> list[
 
 
 def _path(x_axis: _Axis, y_axis: _Axis, x: FloatArray, y: FloatArray) -> str:
-    points = _points(x_axis, y_axis, x, y)
+    points = _plot_points(x_axis, y_axis, x, y)
     return f"M{'L'.join(points)}" if points else ""
 
 
@@ -150,5 +150,5 @@ def _area(x_axis: _Axis, y_axis: _Axis, x: FloatArray, band: FloatArray) -> str:
     """The interval; nothing where it has no bounds."""
     if not np.isfinite(band).all():
         return ""
-    points = [*_points(x_axis, y_axis, x, band[2]), *_points(x_axis, y_axis, x[::-1], band[0][::-1])]
+    points = [*_plot_points(x_axis, y_axis, x, band[2]), *_plot_points(x_axis, y_axis, x[::-1], band[0][::-1])]
     return f"M{'L'.join(points)}Z"

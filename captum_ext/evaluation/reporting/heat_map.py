@@ -48,14 +48,18 @@ def heat_map(table: ScoreTable, model: str) -> HeatMap:
     scores = [score for score in table.scores if any((method, score) in values for method in table.methods)]
     methods = [method for method in table.methods if any((method, score) in values for score in scores)]
     columns = [
-        _column(table, model, score, {method: values[method, score] for method in methods if (method, score) in values})
+        _heat_column(
+            table, model, score, {method: values[method, score] for method in methods if (method, score) in values}
+        )
         for score in scores
     ]
     empty = HeatCell("-", "not measured", None, False, False)
     return HeatMap(scores, [(method, [column.get(method, empty) for column in columns]) for method in methods])
 
 
-def _column(table: ScoreTable, model: str, score: ScoreVariant, estimates: dict[str, Estimate]) -> dict[str, HeatCell]:
+def _heat_column(
+    table: ScoreTable, model: str, score: ScoreVariant, estimates: dict[str, Estimate]
+) -> dict[str, HeatCell]:
     goodness = {method: score.better * each.value for method, each in estimates.items() if np.isfinite(each.value)}
     is_ranked = score.better != 0 and score.name not in _WITHOUT_BEST and len(goodness) > 1
     best = max(goodness, key=lambda method: goodness[method]) if is_ranked else None

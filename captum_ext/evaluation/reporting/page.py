@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-class _Example(NamedTuple):
+class _ExampleRow(NamedTuple):
     """An image and its maps: methods, step counts and the sources of pictures."""
 
     image: str
@@ -42,7 +42,7 @@ class _ModelPage(NamedTuple):
     heat_map: HeatMap
     curves: list[Chart]
     steps: list[Chart]
-    examples: list[_Example]
+    examples: list[_ExampleRow]
     estimates: list[EstimateRow]
     image_rows: pd.DataFrame
 
@@ -123,17 +123,17 @@ def _model_page(table: ScoreTable, image_rows: pd.DataFrame, pictures: list[Exam
         heat_map(table, model),
         curve_charts(table, model),
         step_charts(table, model),
-        _examples(pictures, table.methods),
+        _example_rows(pictures, table.methods),
         estimate_rows(table),
         image_rows,
     )
 
 
-def _examples(pictures: list[ExamplePicture], methods: list[str]) -> list[_Example]:
+def _example_rows(pictures: list[ExamplePicture], methods: list[str]) -> list[_ExampleRow]:
     sources = {(each.image, each.method): (each.steps, data_url(each.picture)) for each in pictures}
     images = dict.fromkeys(each.image for each in pictures)
     return [
-        _Example(
+        _ExampleRow(
             image,
             sources[image, ""][1],
             [(method, *sources[image, method]) for method in methods if (image, method) in sources],

@@ -96,7 +96,7 @@ def report(results: str | Path, output: str | Path | None = None) -> list[Path]:
         plan = sections(index)
         names = dict(zip(index.models, file_names(index.models, "model"), strict=True))
         models = [_model_report(scores.table, plan, names, scores.image_rows) for scores in model_scores(folder, index)]
-        tables = [_join([model.tables[k] for model in models]) for k in range(len(plan))]
+        tables = [_join_section([model.tables[k] for model in models]) for k in range(len(plan))]
         figures = [_by_figure([model.figures[k] for model in models]) for k in range(len(plan))]
         estimates = sorted(
             (row for model in models for row in model.estimates), key=lambda row: index.scores.index(row.score)
@@ -158,7 +158,7 @@ def _model_report(
     return _ModelReport(tables, figures, estimate_rows(table), findings(table), image_rows)
 
 
-def _join(tables_of_models: list[list[Table]]) -> list[Table]:
+def _join_section(tables_of_models: list[list[Table]]) -> list[Table]:
     """The tables of a section over all models."""
     joined = (join_tables(tables) for tables in zip(*tables_of_models, strict=True))
     return [table for table in joined if table is not None]
