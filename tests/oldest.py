@@ -14,7 +14,7 @@ else:
     import tomli as tomllib
 
 # What users install. The remaining extras hold development tools (linters, Sphinx, pytest, peers), which stay newest.
-EXTRAS = ("demo", "evaluation", "metrics", "patterns", "regions", "tutorials", "visualization")
+EXTRAS = ("completion", "demo", "evaluation", "metrics", "patterns", "regions", "tutorials", "visualization")
 REQUIREMENT = re.compile(r"(?P<name>[\w.-]+)(?:\[(?P<extras>[\w,-]+)\])?(?:>=(?P<version>\d+(?:\.\d+)*))?")
 
 

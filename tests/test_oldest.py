@@ -17,7 +17,12 @@ def test_every_dependency_of_users_has_a_lower_bound():
 
 
 def test_extras_that_name_extras_are_resolved_and_the_highest_bound_counts():
-    extras = {"demo": [], "evaluation": ["captum_ext[metrics]", "scipy>=1.9"], "metrics": ["scipy>=1.11.1"]}
+    extras = {
+        "completion": [],
+        "demo": [],
+        "evaluation": ["captum_ext[metrics]", "scipy>=1.9"],
+        "metrics": ["scipy>=1.11.1"],
+    }
     extras |= {
         "patterns": ["safetensors>=0.4"],
         "regions": [],

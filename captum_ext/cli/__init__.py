@@ -55,6 +55,7 @@ def _print_warning(message: Warning | str, *details: object) -> None:
 
 def _run_command(arguments: Sequence[str] | None) -> None:
     # Imported here: torch takes seconds, in which Ctrl-C must already be handled.
+    from captum_ext.cli.completion import CompletionCommand
     from captum_ext.cli.evaluate import EvaluateCommand
     from captum_ext.cli.explain import ExplainCommand
     from captum_ext.cli.fit_patterns import FitPatternsCommand
@@ -65,7 +66,8 @@ def _run_command(arguments: Sequence[str] | None) -> None:
     parser = _Parser(prog="captum-ext", description="Explain what an image classifier saw.")
     parser.add_argument("--version", action="version", version=f"captum-ext {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for command in (ExplainCommand(), FitPatternsCommand(), EvaluateCommand(), ReportCommand()):
+    subcommands = ExplainCommand(), FitPatternsCommand(), EvaluateCommand(), ReportCommand(), CompletionCommand(parser)
+    for command in subcommands:
         sub = commands.add_parser(
             command.name, help=command.summary, description=command.description, epilog=command.epilog
         )

@@ -198,7 +198,8 @@ class _Explainer:
                 print_line(f"{subject}: {title(method)}: {maps[-1].caption}")
         errors = [each.warning for each in maps if each.warning is not None]
         if errors:
-            print_error(f"warning: {subject}: large errors ({', '.join(errors)}). Give more --steps, or --steps auto")
+            advice = ": methods that can't choose their steps took 50" if self.steps == "auto" else ", or --steps auto"
+            print_error(f"warning: {subject}: large errors ({', '.join(errors)}). Give more --steps{advice}")
         return maps
 
 

@@ -69,10 +69,12 @@ def add_explain_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-o",
         "--output",
+        metavar="FILE",
         help="a .png file with all images, or a folder: one PNG per image and index.html (default: explain.png; for "
         "folders or more than 8 images, the folder explain)",
     )
     parser.add_argument("--save", metavar="FILE", help="write the maps as numbers too: a .npz or .safetensors file")
+    parser.add_argument("--pdf", metavar="FILE", help="write a .pdf file too, with one page per image")
     parser.add_argument(
         "-f", "--format", choices=("text", "json"), default="text", help="what is printed (default: %(default)s)"
     )
@@ -141,7 +143,9 @@ def make_outputs(
     """
     inputs = [image.path for image in images if image.path is not None]
     save = None if arguments.save is None else parse_output(arguments.save, _SAVE_SUFFIXES, inputs, "--save")
-    from captum_ext.cli.explain_outputs import FigureOutput, GalleryOutput, MapsOutput  # imports matplotlib
+    pdf = None if arguments.pdf is None else parse_output(arguments.pdf, (".pdf",), inputs, "--pdf")
+    # This imports matplotlib.
+    from captum_ext.cli.explain_outputs import FigureOutput, GalleryOutput, MapsOutput, PdfOutput
 
     parts = [printable(arguments.model), f"{steps} steps", f"baseline {arguments.baseline}"]
     parts += ["logit"] * arguments.logit + [f"layer {arguments.layer}"] * (arguments.layer is not None)
@@ -152,6 +156,8 @@ def make_outputs(
     else:
         files = _gallery_files(output, images)
         outputs.append(GalleryOutput(output, files, settings, arguments.style))
+    if pdf is not None:
+        outputs.append(PdfOutput(pdf, settings, arguments.style))
     if save is not None:
         names = ("model", "baseline", "logit", "layer", "target", "exact")
         outputs.append(

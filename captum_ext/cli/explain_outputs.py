@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from captum_ext._utils.optional import optional
 from captum_ext.cli import gallery
 from captum_ext.cli.explanation import ImageExplanation
-from captum_ext.cli.figure import draw, write_file
+from captum_ext.cli.figure import draw, write_file, write_png
 
 
 class ExplainOutput(ABC):
@@ -43,7 +43,7 @@ class FigureOutput(ExplainOutput):
 
     def finish(self) -> Path:
         """Draw the figure."""
-        draw(self._explanations, self._path, self._settings, self._style)
+        write_png(self._explanations, self._path, self._settings, self._style)
         return self._path
 
 
@@ -58,7 +58,7 @@ class GalleryOutput(ExplainOutput):
     def add(self, explanations: list[ImageExplanation]) -> None:
         """Draw the figure of an image."""
         file = self._files[explanations[0].name]
-        draw(explanations, file, self._settings, self._style)
+        write_png(explanations, file, self._settings, self._style)
         self._entries += [gallery.entry(each, file.name, self._style) for each in explanations]
 
     def finish(self) -> Path:
@@ -66,6 +66,27 @@ class GalleryOutput(ExplainOutput):
         path = self._folder / "index.html"
         write_file(path, gallery.page(self._entries, self._settings, self._style).encode(), f"--output {self._folder}")
         return path
+
+
+class PdfOutput(ExplainOutput):
+    """One PDF file with a page per image; memory holds the pages that are drawn."""
+
+    def __init__(self, path: Path, settings: str, style: str) -> None:
+        """See the class."""
+        self._path, self._settings, self._style = path, settings, style
+        self._content = io.BytesIO()
+        pages = optional("matplotlib.backends.backend_pdf", "demo").PdfPages
+        self._pages = pages(self._content, metadata={"CreationDate": None})
+
+    def add(self, explanations: list[ImageExplanation]) -> None:
+        """Draw the page of an image."""
+        self._pages.savefig(draw(explanations, self._settings, self._style), dpi=150)
+
+    def finish(self) -> Path:
+        """Write the file."""
+        self._pages.close()
+        write_file(self._path, self._content.getvalue(), f"--pdf {self._path}")
+        return self._path
 
 
 class MapsOutput(ExplainOutput):

@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from captum_ext._utils.files import replace_file
 from captum_ext._utils.text import clip
 from captum_ext.cli.errors import CommandError
 from captum_ext.cli.explanation import AttributionMap, ImageExplanation
-from captum_ext.cli.map_styles import LEGENDS, STYLES
 from captum_ext.visualization import SMALL, panels, png, set_title
+from captum_ext.visualization.pictures import LEGENDS, STYLES
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 _MAX_NAME = 34  # characters that fit above a panel
 
 
-def draw(explanations: list[ImageExplanation], output: Path, settings: str, style: str) -> None:
-    """Write one row of panels per image and class.
-
-    Raises:
-        CommandError: If the file can't be written.
-    """
+def draw(explanations: list[ImageExplanation], settings: str, style: str) -> Figure:
+    """One row of panels per image and class."""
     has_diagnostics = any(each.result.diagnostics is not None for each in explanations[0].maps)
     columns = 1 + len(explanations[0].maps) + has_diagnostics
     across = columns if len(explanations) > 1 or columns <= 4 else -(-columns // 2)
@@ -47,7 +46,16 @@ def draw(explanations: list[ImageExplanation], output: Path, settings: str, styl
         + ("\nPatternNet's map is a signal in the units of the input, not a share of the output." * signal),
         fontsize=SMALL,
     )
-    write_file(output, png(figure, dpi=150), f"--output {output}")
+    return figure
+
+
+def write_png(explanations: list[ImageExplanation], output: Path, settings: str, style: str) -> None:
+    """Write the figure of these images.
+
+    Raises:
+        CommandError: If the file can't be written.
+    """
+    write_file(output, png(draw(explanations, settings, style), dpi=150), f"--output {output}")
 
 
 def write_file(path: Path, content: bytes, option: str) -> None:

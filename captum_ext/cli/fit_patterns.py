@@ -43,7 +43,9 @@ class FitPatternsCommand(Command):
         """Add the command's arguments to its parser."""
         models.add_model_options(parser)
         parser.add_argument("--images", required=True, metavar="DIR", help="a folder of images, searched to any depth")
-        parser.add_argument("--output", default="patterns.safetensors", help="the file to write (default: %(default)s)")
+        parser.add_argument(
+            "--output", metavar="FILE", default="patterns.safetensors", help="the file to write (default: %(default)s)"
+        )
         parser.add_argument(
             "--estimator",
             default="auto",

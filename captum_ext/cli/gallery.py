@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import html
 import json
 import re
@@ -10,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from captum_ext.cli.explanation import ImageExplanation
-from captum_ext.cli.map_styles import LEGENDS, map_picture, photograph
+from captum_ext.visualization.pictures import LEGENDS, data_url, map_picture, photograph
 
 _TEMPLATE = Path(__file__).parent / "templates" / "gallery.html"
 
@@ -21,7 +20,7 @@ def entry(explanation: ImageExplanation, file: str, style: str) -> dict[str, Any
         {
             "title": each.title,
             "caption": each.caption,
-            "src": _url(map_picture(explanation.pixels, each.pixels(), style)),
+            "src": data_url(map_picture(explanation.pixels, each.pixels(), style)),
         }
         for each in explanation.maps
     ]
@@ -31,7 +30,7 @@ def entry(explanation: ImageExplanation, file: str, style: str) -> dict[str, Any
         "target": explanation.target,
         "probability": explanation.probability,
         "file": file,
-        "src": _url(photograph(explanation.pixels)),
+        "src": data_url(photograph(explanation.pixels)),
         "maps": maps,
     }
 
@@ -42,7 +41,3 @@ def page(entries: list[dict[str, Any]], settings: str, style: str) -> str:
     data = json.dumps(entries).replace("<", "\\u003c")
     values = {"SETTINGS": html.escape(settings), "LEGEND": html.escape(LEGENDS[style]), "DATA": data}
     return re.sub("@@([A-Z]+)@@", lambda match: values[match[1]], _TEMPLATE.read_text(encoding="utf-8"))
-
-
-def _url(picture: bytes) -> str:
-    return f"data:image/jpeg;base64,{base64.b64encode(picture).decode()}"

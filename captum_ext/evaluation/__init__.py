@@ -7,6 +7,7 @@ from captum_ext.evaluation.estimates import Estimate, ScoreSample, band, bootstr
 from captum_ext.evaluation.images import LabeledImage, find_images
 from captum_ext.evaluation.method_registry import METHODS
 from captum_ext.evaluation.metric_registry import METRICS
+from captum_ext.evaluation.reporting.page import html_report
 from captum_ext.evaluation.reporting.write import report
 from captum_ext.evaluation.run import EvaluationSummary, evaluate
 from captum_ext.evaluation.scores import ScoreTable
@@ -32,6 +33,7 @@ __all__ = [
     "evaluate",
     "find_images",
     "holm_coverages",
+    "html_report",
     "report",
     "sign_flip_test",
     "t_interval",

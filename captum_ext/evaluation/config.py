@@ -10,6 +10,7 @@ import torch
 
 from captum_ext._utils.numbers import check_positive
 from captum_ext._utils.random import as_seed
+from captum_ext._utils.text import did_you_mean
 from captum_ext.evaluation.method_registry import METHODS, XRAI_SUFFIX, base_name, method_spec
 from captum_ext.evaluation.metric_registry import parse_metric
 from captum_ext.vision.starts import STARTS
@@ -121,6 +122,7 @@ class EvaluationConfig:
 def _check_names(name: str, values: Sequence[Any], known: Sequence[str]) -> None:
     unknown = [value for value in values if value not in known]
     if unknown or not values:
-        raise ValueError(f"{name}: expected some of {', '.join(known)}; got {unknown or 'none'}.")
+        hint = did_you_mean(str(unknown[0]), known) if unknown else ""
+        raise ValueError(f"{name}: expected some of {', '.join(known)}; got {unknown or 'none'}.{hint}")
     if len(set(values)) < len(values):
         raise ValueError(f"{name}: expected each once, got {values}.")

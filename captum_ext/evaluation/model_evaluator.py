@@ -17,6 +17,7 @@ from captum_ext._utils.errors import UserError
 from captum_ext._utils.random import as_seed
 from captum_ext.evaluation.batch_maps import MethodMaps, compute_maps
 from captum_ext.evaluation.config import EvaluationConfig
+from captum_ext.evaluation.example_maps import ExampleRecorder
 from captum_ext.evaluation.images import LabeledImage
 from captum_ext.evaluation.inputs import ImageBatch, ProbabilityModel
 from captum_ext.evaluation.metric import CHANCE, MapSet, MetricContext, Patches, Scores
@@ -63,8 +64,15 @@ class ModelEvaluator:
     companions: Companions | None = None
     _ends: dict[tuple[int, int], tuple[Tensor, Tensor]] = field(default_factory=dict, init=False, repr=False)
 
-    def rows(self, images: Sequence[LabeledImage], advance: Callable[[int], object]) -> list[ResultRow]:
-        """All results of these images; ``advance`` is called with the number of maps after each method.
+    def rows(
+        self, images: Sequence[LabeledImage], advance: Callable[[int], object], examples: ExampleRecorder | None = None
+    ) -> list[ResultRow]:
+        """All results of these images.
+
+        Args:
+            images: A batch.
+            advance: Called with the number of maps after each method.
+            examples: Receives the maps.
 
         Raises:
             UserError: If the model or the transform can't be used. Images that can't be read get a row that says so.
@@ -85,7 +93,8 @@ class ModelEvaluator:
             image_inputs = [each for each, keep in zip(image_inputs, correct.tolist(), strict=True) if keep]
             inputs, black, white, target = (tensor[correct] for tensor in (inputs, black, white, target))
             probabilities = scores[correct]
-            for method_rows in self._method_rows(image_inputs, inputs, black, white, target, probabilities):
+            recorder = examples or ExampleRecorder(0)
+            for method_rows in self._method_rows(image_inputs, inputs, black, white, target, probabilities, recorder):
                 rows += method_rows
                 advance(len(image_inputs))
         return rows
@@ -143,6 +152,7 @@ class ModelEvaluator:
         white: Tensor,
         target: Tensor,
         probabilities: Tensor,
+        examples: ExampleRecorder,
     ) -> Iterator[list[ResultRow]]:
         """The rows of each method and step count; before the first ones, those of a constant map."""
         metrics = [pair for text in self.config.metrics for pair in parse_metric(text)]
@@ -182,7 +192,9 @@ class ModelEvaluator:
         mosaic_maps: Iterator[MethodMaps] | None = None
         if context.mosaics is not None and context.mosaics.batch is not None:
             mosaic_maps = self._batch_maps(context.mosaics.batch, self._mosaic_model)
+        examples.add_images(batch, black, white)
         for result in self._batch_maps(batch):
+            examples.add_maps(result)
             others = {name: next(results).maps for name, results in comparisons.items()}
             if context.mosaics is not None:
                 of_mosaics = None if mosaic_maps is None else next(mosaic_maps).maps

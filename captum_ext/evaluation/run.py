@@ -12,6 +12,7 @@ from captum_ext._utils.errors import UserError
 from captum_ext._utils.optional import optional
 from captum_ext._utils.text import printable
 from captum_ext.evaluation.config import EvaluationConfig
+from captum_ext.evaluation.example_maps import ExampleRecorder, examples_per_batch
 from captum_ext.evaluation.images import LabeledImage
 from captum_ext.evaluation.run_setup import Models, check_arguments, make_evaluator, run_settings
 from captum_ext.evaluation.store import EXPLAINED, MISCLASSIFIED, UNREADABLE, Results
@@ -41,6 +42,8 @@ def evaluate(
     config: EvaluationConfig = EvaluationConfig(),  # noqa: B008 -- immutable
     patterns: Mapping[str, Patterns] | None = None,
     show_progress: bool = False,
+    n_examples: int = 4,
+    notes: Mapping[str, str] | None = None,
 ) -> EvaluationSummary:
     """Explain images with many methods and measure the maps with many metrics.
 
@@ -56,6 +59,11 @@ def evaluate(
         config: Methods, metrics and all other settings.
         patterns: The patterns of each model, by its name, for methods that need them.
         show_progress: Whether to show a progress bar with the remaining time, in the first process. Default: False.
+        n_examples: The number of images of which small pictures, and those of their maps with the largest step count,
+            are stored with the results, for :func:`captum_ext.evaluation.html_report`. They are the first that are
+            explained in evenly spaced batches. Default: 4. 0 stores none.
+        notes: More lines for reports, such as the source of the images. Resuming a run does not change them.
+            Default ``None``: nothing.
 
     Returns:
         The numbers of explained and excluded images, over all processes.
@@ -72,10 +80,11 @@ def evaluate(
     check_arguments(models, images, config, patterns)
     results = Results(Path(output))
     batches = [images[start : start + config.batch_size] for start in range(0, len(images), config.batch_size)]
+    examples_of = examples_per_batch(n_examples, len(batches))
     with process_group() as workers:
 
         def unfinished_jobs() -> list[tuple[str, int]]:
-            results.create(run_settings(models, images, config, patterns))
+            results.create(run_settings(models, images, config, patterns), notes)
             jobs = [(name, index) for name in models for index in range(len(batches))]
             return [job for job in jobs if not results.has(*job)]
 
@@ -90,8 +99,9 @@ def evaluate(
                     current = name
                     evaluator = make_evaluator(name, models[name], images, config, patterns.get(name))
                     bar.set_description(printable(name))
+                examples = ExampleRecorder(examples_of[index], max(config.steps))
                 try:
-                    rows = evaluator.rows(batches[index], bar.update)
+                    rows = evaluator.rows(batches[index], bar.update, examples)
                 except UserError as error:
                     raise UserError(f"{name}: {error}") from error
                 except Exception as error:  # a user's model may raise anything
@@ -99,6 +109,8 @@ def evaluate(
                         f"{name}: fails on the batch from {batches[index][0].name} to {batches[index][-1].name} "
                         f"(finished batches are intact): {type(error).__name__}: {error}"
                     ) from error
+                if examples.pictures:
+                    results.write_examples(name, index, examples.pictures)
                 results.write(name, index, rows)
                 n_done += config.maps_per_image * len(batches[index])
                 bar.update(n_done - bar.n)  # excluded images have no maps

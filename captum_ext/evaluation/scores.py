@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from captum_ext._utils.optional import optional
 from captum_ext.evaluation.estimates import Estimate, ScoreSample, Statistic, combine
+from captum_ext.evaluation.store import ResultRow, Results
 from captum_ext.metrics._information_curves import CurveStatistic
 from captum_ext.metrics._protocols import PROTOCOLS
 from captum_ext.visualization import sorted_methods
@@ -143,6 +144,94 @@ def sorted_scores(pairs: Iterable[tuple[str, str]]) -> list[ScoreVariant]:
     return [score_variant(*pair) for pair in sorted(set(pairs), key=key)]
 
 
+_KEY = ["model", "method", "score", "variant", "steps"]
+
+
+@dataclass(frozen=True)
+class ScoreIndex:
+    """The measured samples of all models.
+
+    Attributes:
+        models: In the settings' order.
+        methods: In the papers' order, each method before its IDGI.
+        steps: The step counts of each method with a path, ascending; empty for the others.
+        scores: In the papers' order.
+        measured: The model, method, score, variant and steps of each sample.
+    """
+
+    models: list[str]
+    methods: list[str]
+    steps: dict[str, list[int]]
+    scores: list[ScoreVariant]
+    measured: frozenset[tuple[str, str, str, str, int]]
+
+    @classmethod
+    def of(cls, frame: pd.DataFrame, settings: dict[str, Any]) -> ScoreIndex:
+        """From rows, of which only the columns of names and ``steps`` are read."""
+        scored = frame[frame["score"] != "image"]
+        keys: list[tuple[str, str, str, str, int]] = [
+            (str(model), str(method), str(score), str(variant), int(steps))
+            for model, method, score, variant, steps in scored[_KEY].drop_duplicates().to_numpy().tolist()
+        ]
+        measured = [key[1] for key in keys]
+        methods = sorted_methods([*(method for method in settings["methods"] if method in measured), *measured])
+        steps = {method: sorted({key[-1] for key in keys if key[1] == method and key[-1]}) for method in methods}
+        scores = sorted_scores((score, variant) for _, _, score, variant, _ in keys)
+        models = list(dict.fromkeys([*settings["models"], *frame["model"].unique()]))
+        return cls(models, methods, steps, scores, frozenset(keys))
+
+    def largest(self, method: str) -> int:
+        """The method's largest step count; 0 without a path."""
+        return max(self.steps[method], default=0)
+
+    def methods_with(self, model: str, score: str) -> set[str]:
+        """The methods of which a model has rows of a score, of any variant."""
+        return {key[1] for key in self.measured if (key[0], key[2]) == (model, score)}
+
+    def is_measured(self, method: str, score: ScoreVariant, steps: int | None = None) -> bool:
+        """Whether any model has rows of a score, with ``steps`` steps or the method's largest count."""
+        key = (method, score.name, score.variant, self.largest(method) if steps is None else steps)
+        return any((model, *key) in self.measured for model in self.models)
+
+
+def score_index(results: Results) -> ScoreIndex:
+    """The index of an evaluation, read with one model in memory at a time.
+
+    Raises:
+        ResultsError: If there are no results.
+    """
+    frames = [results.read(_KEY, model, categorical=True).drop_duplicates() for model in results.models()]
+    if not frames:
+        results.read(_KEY)  # which raises
+    frame = optional("pandas", "evaluation").concat([frame.astype(object) for frame in frames])
+    return ScoreIndex.of(frame, results.settings())
+
+
+class ModelScores(NamedTuple):
+    """The scores of one model, and the rows that count images: those of their status, and those without a value."""
+
+    table: ScoreTable
+    image_rows: pd.DataFrame
+
+
+def model_scores(results: Results, index: ScoreIndex, has_curves: bool = True) -> Iterator[ModelScores]:
+    """The scores of each model, one model in memory at a time; with ``has_curves=False`` without the images' curves.
+
+    Raises:
+        ResultsError: If a file is damaged, foreign or a copy.
+    """
+    columns = ["model", *(field.name for field in fields(ResultRow) if has_curves or field.name != "curve")]
+    finished = results.models()
+    for model in index.models:
+        if model in finished:
+            frame = results.read(columns, model, categorical=True)
+        else:
+            frame = optional("pandas", "evaluation").DataFrame(columns=columns)
+        rows = frame[(frame["score"] == "image") | frame["value"].isna()].drop(columns="curve", errors="ignore")
+        frame = frame if has_curves else frame.assign(curve=None)
+        yield ModelScores(ScoreTable(frame, {"models": [model]}, index), rows.astype(object))
+
+
 class ScoreTable:
     """The scores of an evaluation as samples over its images.
 
@@ -167,31 +256,33 @@ class ScoreTable:
         '0.200 [0.200, 0.200]'
     """
 
-    def __init__(self, frame: pd.DataFrame, settings: dict[str, Any]) -> None:
-        """Group the rows."""
-        self.models: list[str] = list(dict.fromkeys([*settings["models"], *frame["model"].unique()]))
-        scored = frame[frame["score"] != "image"]
-        evaluated = [method for method in settings["methods"] if method in set(scored["method"])]
-        self.methods = sorted_methods([*evaluated, *scored["method"].unique()])
-        self.steps: dict[str, list[int]] = {method: [] for method in self.methods}
-        self._samples: dict[tuple[str, str, str, str, int], ScoreSample] = {}
-        for (model, method, name, variant, steps), rows in scored.groupby(
-            ["model", "method", "score", "variant", "steps"]
-        ):
-            self._samples[model, method, name, variant, int(steps)] = _score_sample(
-                rows, score_variant(name, variant).statistic
-            )
-            if steps and int(steps) not in self.steps[method]:
-                self.steps[method] = sorted([*self.steps[method], int(steps)])
+    def __init__(self, frame: pd.DataFrame, settings: dict[str, Any], index: ScoreIndex | None = None) -> None:
+        """Group the rows.
 
-    @cached_property
+        Args:
+            frame: See the class.
+            settings: See the class.
+            index: What other models have too, so that tables of single models fit together. Default ``None``: these
+                rows are all.
+        """
+        self.index = ScoreIndex.of(frame, settings) if index is None else index
+        self.models = self.index.models if index is None else settings["models"]
+        self.methods, self.steps = self.index.methods, self.index.steps
+        self._samples: dict[tuple[str, str, str, str, int], ScoreSample] = {}
+        scored = frame[frame["score"] != "image"]
+        for (model, *names, steps), rows in scored.groupby(_KEY, observed=True):
+            method, name, variant = names
+            sample = _score_sample(rows, score_variant(name, variant).statistic)
+            self._samples[model, method, name, variant, int(steps)] = sample
+
+    @property
     def scores(self) -> list[ScoreVariant]:
         """All scores, in the papers' order."""
-        return sorted_scores((name, variant) for _, _, name, variant, _ in self._samples)
+        return self.index.scores
 
     def largest(self, method: str) -> int:
         """The method's largest step count; 0 without a path."""
-        return max(self.steps[method], default=0)
+        return self.index.largest(method)
 
     def sample(self, model: str, method: str, score: str, variant: str, steps: int | None = None) -> ScoreSample | None:
         """The values of one score of one method.
@@ -216,7 +307,8 @@ class ScoreTable:
 
 
 def _score_sample(rows: pd.DataFrame, statistic: Statistic) -> ScoreSample:
-    rows = rows[rows["value"].notna()].sort_values("image")
+    rows = rows[rows["value"].notna()]
+    rows = rows.iloc[np.argsort(rows["image"].to_numpy(dtype=str), kind="stable")]
     curves = [curve for curve in rows["curve"] if curve is not None]
     are_complete = len(rows) > 0 and len(curves) == len(rows) and len({len(curve) for curve in curves}) == 1
     return ScoreSample(

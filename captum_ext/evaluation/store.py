@@ -6,11 +6,11 @@ import hashlib
 import io
 import json
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from captum_ext._utils.errors import UserError
 from captum_ext._utils.files import replace_file
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 SETTINGS = "settings.json"
 _DIGEST_MARK, _HEX_DIGITS = b"captum_ext.sha256:", 64
 _ABANDONED_SECONDS = 86_400  # a file without a change for so long is not being written
+_NAMES = ("model", "image", "method", "score", "variant")  # columns whose values repeat
 EXPLAINED, MISCLASSIFIED, UNREADABLE = "explained", "misclassified", "unreadable"
 
 
@@ -52,6 +53,23 @@ class ResultRow:
     note: str | None = None
 
 
+@dataclass(frozen=True)
+class ExamplePicture:
+    """A small picture of an image or of its map, for reports.
+
+    Attributes:
+        image: The file's name, relative to the folder.
+        method: The method; empty for the image itself.
+        steps: The number of steps; 0 for methods without a path, and for the image.
+        picture: A JPEG file.
+    """
+
+    image: str
+    method: str
+    steps: int
+    picture: bytes
+
+
 class ResultsError(UserError):
     """Results can't be read, written or continued; the message says what to do."""
 
@@ -73,15 +91,19 @@ class Results:
         """See the class."""
         self.folder = folder
 
-    def create(self, settings: dict[str, Any]) -> None:
+    def create(self, settings: dict[str, Any], notes: Mapping[str, str] | None = None) -> None:
         """Create the folder, or check that its results have the same settings.
+
+        Args:
+            settings: What the numbers depend on, as JSON.
+            notes: More lines for reports, which need not be the same.
 
         Raises:
             ResultsError: If they have not, or the folder can't be written.
         """
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            parts = [*self.folder.glob(f".{SETTINGS}.*.tmp"), *self.folder.glob("*/.batch-*.parquet.*.tmp")]
+            parts = [*self.folder.glob(f".{SETTINGS}.*.tmp"), *self.folder.glob("*/.*.parquet.*.tmp")]
             for part in parts:
                 _remove_abandoned(part)
             path = self.folder / SETTINGS
@@ -89,7 +111,8 @@ class Results:
                 if set(self.folder.iterdir()) - set(parts):
                     raise ResultsError(f"{self.folder}: has files but no {SETTINGS}. Name an empty or a new folder.")
                 # Sorted, the digest comes last.
-                stored = {"settings": settings, "sha256": (_DIGEST_MARK + b"0" * _HEX_DIGITS).decode()}
+                mark = (_DIGEST_MARK + b"0" * _HEX_DIGITS).decode()
+                stored = {"settings": settings, "notes": dict(notes or {}), "sha256": mark}
                 replace_file(path, _with_digest(json.dumps(stored, indent=1, sort_keys=True).encode()))
         except OSError as error:
             raise ResultsError(f"{self.folder}: can't be written ({error.strerror or error}).") from error
@@ -109,6 +132,15 @@ class Results:
         Raises:
             ResultsError: If there are none, or they are damaged.
         """
+        settings: dict[str, Any] = self._stored()["settings"]
+        return settings
+
+    def notes(self) -> dict[str, str]:
+        """The notes of the first run besides the settings, such as the preset of its command."""
+        notes: dict[str, str] = self._stored().get("notes", {})
+        return notes
+
+    def _stored(self) -> dict[str, Any]:
         path = self.folder / SETTINGS
         try:
             content = path.read_bytes()
@@ -121,8 +153,8 @@ class Results:
                 f"{path}: changed, damaged, or not written by this version of captum-ext evaluate. Restore it from a "
                 "copy, or evaluate again into a new folder."
             )
-        settings: dict[str, Any] = json.loads(content)["settings"]
-        return settings
+        stored: dict[str, Any] = json.loads(content)
+        return stored
 
     def has(self, model: str, batch: int) -> bool:
         """Whether a batch is finished."""
@@ -134,22 +166,37 @@ class Results:
         Raises:
             ResultsError: If it can't be written; all other files are intact.
         """
-        pa, parquet = optional("pyarrow", "evaluation"), optional("pyarrow.parquet", "evaluation")
+        pa = optional("pyarrow", "evaluation")
         kinds = [pa.string()] * 2 + [pa.int32()] + [pa.string()] * 2
         kinds += [pa.float64(), pa.list_(pa.float32()), pa.string()]
         names = [field.name for field in fields(ResultRow)]
+        columns = [("model", pa.string()), *zip(names, kinds, strict=True)]
+        self._write(model, batch, "batch", columns, [asdict(row) | {"model": model} for row in rows])
+
+    def write_examples(self, model: str, batch: int, pictures: Iterable[ExamplePicture]) -> None:
+        """Write the pictures of a batch's examples; call it before :meth:`write`, which says that a batch is finished.
+
+        Raises:
+            ResultsError: If they can't be written; all other files are intact.
+        """
+        pa = optional("pyarrow", "evaluation")
+        names = [field.name for field in fields(ExamplePicture)]
+        columns = list(zip(names, [pa.string(), pa.string(), pa.int32(), pa.binary()], strict=True))
+        self._write(model, batch, "examples", columns, [asdict(picture) for picture in pictures])
+
+    def _write(
+        self, model: str, batch: int, kind: str, columns: list[tuple[str, Any]], rows: list[dict[str, Any]]
+    ) -> None:
+        pa, parquet = optional("pyarrow", "evaluation"), optional("pyarrow.parquet", "evaluation")
         batch_of = json.dumps({"model": model, "batch": batch})
         metadata = {b"captum_ext": batch_of.encode(), b"captum_ext.digest": _DIGEST_MARK + b"0" * _HEX_DIGITS}
-        schema = pa.schema([("model", pa.string()), *zip(names, kinds, strict=True)], metadata)
         stored = [
-            {key: as_unicode(value) if isinstance(value, str) else value for key, value in asdict(row).items()}
-            | {"model": as_unicode(model)}
-            for row in rows
+            {key: as_unicode(value) if isinstance(value, str) else value for key, value in row.items()} for row in rows
         ]
         buffer = pa.BufferOutputStream()
-        table = pa.Table.from_pylist(stored, schema)
+        table = pa.Table.from_pylist(stored, pa.schema(columns, metadata))
         parquet.write_table(table, buffer, compression="zstd", write_page_checksum=True)
-        path = self._path(model, batch)
+        path = self._path(model, batch, kind)
         try:
             path.parent.mkdir(exist_ok=True)
             replace_file(path, _with_digest(buffer.getvalue().to_pybytes()))
@@ -159,35 +206,64 @@ class Results:
                 "same command again to resume."
             ) from error
 
-    def read(self, columns: list[str] | None = None) -> pd.DataFrame:
+    def read(
+        self, columns: list[str] | None = None, model: str | None = None, categorical: bool = False
+    ) -> pd.DataFrame:
         """All rows so far, ordered by model, batch and row: the columns of :class:`ResultRow`, and ``model``.
 
         Args:
             columns: The columns to read; without ``curve`` it takes far less memory. Default ``None``: all.
+            model: Read the rows of this model only. Default ``None``: of all.
+            categorical: Whether columns of names are categorical, which takes less memory. Default: False.
 
         Raises:
             ResultsError: If there are none, or a file is damaged, foreign or a copy.
         """
-        pandas = optional("pandas", "evaluation")
-        optional("pyarrow", "evaluation")  # or pandas would call each file damaged
-        try:
-            frames = [self._read(file, columns) for file in self._files()]
-        except OSError as error:
-            raise ResultsError(f"{error.filename}: can't be read ({error.strerror}).") from error
-        if not frames:
+        optional("pandas", "evaluation")  # before the files are read
+        pa = optional("pyarrow", "evaluation")
+        names = [name for name in _NAMES if columns is None or name in columns] if categorical else []
+        tables = [self._read(file, columns, names) for file in self._files("batch", model)]
+        if not tables:
             raise ResultsError(f"{self.folder}: no finished batch yet.")
-        frame: pd.DataFrame = pandas.concat(frames, ignore_index=True)
+        frame: pd.DataFrame = pa.concat_tables(tables).unify_dictionaries().to_pandas()
         return frame
 
-    def _files(self) -> Iterator[Path]:
-        """The files of batches. Path.glob would silently skip folders that can't be read."""
-        for folder in sorted(self.folder.iterdir()):
-            if folder.is_dir():
-                yield from sorted(file for file in folder.iterdir() if file.match("batch-*.parquet"))
+    def models(self) -> list[str]:
+        """The models with a finished batch, in the settings' order."""
+        finished = [unquote(file.parent.name) for file in self._files("batch", None)]
+        known = [name for name in self.settings()["models"] if name in finished]
+        return list(dict.fromkeys([*known, *finished]))
 
-    def _read(self, file: Path, columns: list[str] | None) -> pd.DataFrame:
-        pandas, parquet = optional("pandas", "evaluation"), optional("pyarrow.parquet", "evaluation")
-        content = file.read_bytes()
+    def examples(self, model: str) -> list[ExamplePicture]:
+        """The pictures of a model's examples; none in results that have none.
+
+        Raises:
+            ResultsError: If a file is damaged, foreign or a copy.
+        """
+        tables = [self._read(file, None, []) for file in self._files("examples", model)]
+        return [ExamplePicture(**row) for table in tables for row in table.to_pylist()]
+
+    def _files(self, kind: str, model: str | None) -> list[Path]:
+        """The files of batches, or of their examples. Path.glob would silently skip folders that can't be read."""
+        try:
+            folders = sorted(self.folder.iterdir()) if model is None else [self._path(model, 0, kind).parent]
+            return [
+                file
+                for folder in folders
+                if folder.is_dir()
+                for file in sorted(folder.iterdir())
+                if file.match(f"{kind}-*.parquet")
+            ]
+        except OSError as error:
+            raise ResultsError(f"{error.filename}: can't be read ({error.strerror}).") from error
+
+    def _read(self, file: Path, columns: list[str] | None, categorical: list[str]) -> Any:
+        """An Arrow table."""
+        parquet = optional("pyarrow.parquet", "evaluation")
+        try:
+            content = file.read_bytes()
+        except OSError as error:
+            raise ResultsError(f"{error.filename}: can't be read ({error.strerror}).") from error
         if not _is_intact(content):
             raise ResultsError(
                 f"{file}: can't be read: damaged, or not written by this version of captum-ext evaluate. Remove it and "
@@ -195,20 +271,20 @@ class Results:
             )
         try:
             batch_of = json.loads(parquet.read_metadata(io.BytesIO(content)).metadata[b"captum_ext"])
-            frame: pd.DataFrame = pandas.read_parquet(
-                io.BytesIO(content), columns=columns, page_checksum_verification=True
+            table = parquet.read_table(
+                io.BytesIO(content), columns=columns, read_dictionary=categorical, page_checksum_verification=True
             )
         except Exception as error:  # of many types, such as for a missing column
             raise ResultsError(f"{file}: can't be read ({error}). Remove it and evaluate again.") from error
-        expected = self._path(batch_of["model"], batch_of["batch"])
+        expected = self._path(batch_of["model"], batch_of["batch"], file.name.partition("-")[0])
         if expected != file:
             raise ResultsError(f"{file}: is a copy of {expected}, or was renamed from it. Remove it or move it there.")
-        return frame
+        return table.replace_schema_metadata(None)
 
-    def _path(self, model: str, batch: int) -> Path:
+    def _path(self, model: str, batch: int, kind: str = "batch") -> Path:
         name = quote(as_unicode(model), safe="")
         name = name if name.strip(".") else name.replace(".", "%2E")  # "." and ".." are other folders
-        return self.folder / name / f"batch-{batch:06d}.parquet"
+        return self.folder / name / f"{kind}-{batch:06d}.parquet"
 
 
 def _with_digest(content: bytes) -> bytes:

@@ -28,10 +28,15 @@ class ClassifiedImage(NamedTuple):
     scores: Tensor
 
     def pixels(self) -> NDArray[Any]:
-        """The image's colors (H, W, 3) in [0, 1]: the position of its values between black and white."""
-        colors = ((self.image - self.black) / (self.white - self.black)).nan_to_num(0.5).clamp(0, 1)[0].float().cpu()
-        colors = colors if len(colors) == 3 else colors.mean(0, keepdim=True).expand(3, -1, -1)
-        return colors.permute(1, 2, 0).numpy()
+        """The image's colors (H, W, 3) in [0, 1]."""
+        return image_colors(self.image, self.black, self.white)
+
+
+def image_colors(image: Tensor, black: Tensor, white: Tensor) -> NDArray[Any]:
+    """The colors (H, W, 3) in [0, 1] of an input (1, C, H, W): the position of its values between black and white."""
+    colors = ((image - black) / (white - black)).nan_to_num(0.5).clamp(0, 1)[0].float().cpu()
+    colors = colors if len(colors) == 3 else colors.mean(0, keepdim=True).expand(3, -1, -1)
+    return colors.permute(1, 2, 0).numpy()
 
 
 def probe(name: str, picture: Image, classifier: Classifier, device: torch.device) -> ClassifiedImage:

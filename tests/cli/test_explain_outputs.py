@@ -253,3 +253,20 @@ def test_number_formats_are_restored(here):
     before = (torch.backends.cudnn.allow_tf32, torch.are_deterministic_algorithms_enabled())
     assert run("photos/cat.jpg", *FAST, "--tf32", "--deterministic") == 0
     assert (torch.backends.cudnn.allow_tf32, torch.are_deterministic_algorithms_enabled()) == before
+
+
+def test_a_pdf_has_a_page_per_image(here, capsys):
+    assert run("photos", *FAST, "--pdf", "maps.pdf", "--top-k", "2") == 0
+    assert capsys.readouterr().out.splitlines()[-2:] == ["wrote explain/index.html", "wrote maps.pdf"]
+    content = Path("maps.pdf").read_bytes()
+    assert content.startswith(b"%PDF")
+    assert len(re.findall(rb"/Type /Page\b", content)) == 3
+    assert run("photos/cat.jpg", *FAST, "--pdf", "maps.png") == 2
+    assert "--pdf maps.png: expected a name that ends with .pdf" in capsys.readouterr().err
+    assert Path("maps.pdf").read_bytes() == content
+
+
+def test_advice_on_large_errors_with_automatic_steps(here, capsys, monkeypatch):
+    monkeypatch.setattr("captum_ext.cli.explanation._LARGE_COMPLETENESS_ERROR", 0.0)
+    assert run("photos/cat.jpg", *FAST[:2], "--steps", "auto", "--methods", "guided-ig") == 0
+    assert "Give more --steps: methods that can't choose their steps took 50" in capsys.readouterr().err

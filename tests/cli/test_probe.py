@@ -93,6 +93,6 @@ def test_interrupted(here, monkeypatch, capsys):
     def interrupt(*args, **kwargs):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("captum_ext.cli.explain_outputs.draw", interrupt)
+    monkeypatch.setattr("captum_ext.cli.explain_outputs.write_png", interrupt)
     assert main(["explain", "cat.jpg", "--model", "zoo:good", "--steps", "2", "--methods", "ig"]) == 130
     assert capsys.readouterr().err == "captum-ext: interrupted\n"

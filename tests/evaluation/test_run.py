@@ -475,7 +475,7 @@ sys.exit(main({command(tmp_path / "r", folder, "--batch-size", "3")[3:]}))
     assert "File too large" in full.stderr
     assert "What was finished before is intact" in full.stderr
     assert "Traceback" not in full.stderr
-    assert sorted((tmp_path / "r").glob("*/*")) == files[:-1]
+    assert sorted((tmp_path / "r").glob("*/batch-*")) == files[:-1]
     assert not list((tmp_path / "r").rglob(".*"))
     assert subprocess.run([*run, "0"], cwd=ROOT, env=environment(), check=False).returncode == 0
     pd.testing.assert_frame_equal(table(tmp_path / "r"), before, check_exact=True)

@@ -1,4 +1,4 @@
-"""The sections of a report, with their tables and figures."""
+"""The sections of a report: which tables and figures it has, and how they are made from the scores of one model."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import NamedTuple
 from captum_ext.evaluation.reporting import figures
 from captum_ext.evaluation.reporting.figures import Drawing
 from captum_ext.evaluation.reporting.tables import Table, differences, methods_across, methods_down, spread
-from captum_ext.evaluation.scores import ScoreTable, ScoreVariant
+from captum_ext.evaluation.scores import ScoreIndex, ScoreTable, ScoreVariant
 
 
 class Figure(NamedTuple):
@@ -20,10 +20,16 @@ class Figure(NamedTuple):
 
 
 class Section(NamedTuple):
-    """Tables that belong together, and the figures after them."""
+    """Tables that belong together, and the figures after them.
+
+    Attributes:
+        title: The heading.
+        tables: Each returns the rows of the models of a table of scores; those of several models are joined.
+        figures: Of each model.
+    """
 
     title: str
-    tables: list[Table | None]
+    tables: list[Callable[[ScoreTable], Table]]
     figures: list[Figure]
 
 
@@ -36,19 +42,20 @@ class _ScoreSection(NamedTuple):
     has_curves: bool = True
     uses_ms_ssim: bool | None = None
 
-    def scores_in(self, table: ScoreTable) -> list[ScoreVariant]:
+    def scores_in(self, index: ScoreIndex) -> list[ScoreVariant]:
         return [
             score
-            for score in table.scores
+            for score in index.scores
             if score.name in self.scores and self.uses_ms_ssim in (None, "MS-SSIM" in score.title)
         ]
 
-    def section(self, table: ScoreTable) -> Section:
-        scores = self.scores_in(table)
+    def section(self, index: ScoreIndex) -> Section:
+        scores = self.scores_in(index)
         drawings = [Figure(f"{self.name}-methods", partial(figures.methods, scores=scores))]
         if self.has_curves:
             drawings += [Figure(f"{score}-curves", partial(figures.score_curves, name=score)) for score in self.scores]
-        return Section(self.title, [methods_across(table, self.name, self.title, scores)], drawings)
+        across = partial(methods_across, name=self.name, title=self.title, scores=scores)
+        return Section(self.title, [across], drawings)
 
 
 _LOCALIZATION = (
@@ -75,37 +82,45 @@ _OTHERS = (
 )
 
 
-def sections(table: ScoreTable) -> list[Section]:
-    """All sections that have a table, in order."""
-    papers = [score for plan in _PAPERS for score in plan.scores_in(table)]
-    others = [score for score in table.scores if score not in papers]
-    parts = [Section("Differences with IDGI", [differences(table, "differences", "Differences with IDGI")], [])]
-    parts += [plan.section(table) for plan in _PAPERS]
+def sections(index: ScoreIndex) -> list[Section]:
+    """All sections, in order, for results with these scores. Some have no table with a row."""
+    papers = [score for plan in _PAPERS for score in plan.scores_in(index)]
+    others = [score for score in index.scores if score not in papers]
+    title = "Differences with IDGI"
+    parts = [Section(title, [partial(differences, name="differences", title=title)], [])]
+    parts += [plan.section(index) for plan in _PAPERS]
     for name, title, scores in (
         ("table-4-steps", "Change with the number of steps (Table 4)", papers),
         ("steps-others", "Change with the number of steps: other metrics", others),
     ):
-        changes = methods_down(table, name, title, scores, partial(spread, table), arrows=False)
+        changes = partial(methods_down, name=name, title=title, scores=scores, value=spread, arrows=False)
         parts.append(Section(title, [changes], [Figure(name, partial(figures.steps, scores=scores))]))
     name, title = "table-5-stability", "Stability under JPEG compression (Table 5)"
-    scores = [score for score in table.scores if score.name == "stability"]
-    stability = methods_down(table, name, title, scores, table.estimate)
+    scores = [score for score in index.scores if score.name == "stability"]
+    stability = partial(methods_down, name=name, title=title, scores=scores, value=ScoreTable.estimate)
     parts.append(Section(title, [stability], [Figure(f"{name}-methods", partial(figures.methods, scores=scores))]))
-    parts += [plan.section(table) for plan in _OTHERS]
+    parts += [plan.section(index) for plan in _OTHERS]
     known = {name for plan in (*_PAPERS, *_OTHERS) for name in plan.scores} | {"stability"}
-    rest = {score.name for score in table.scores} - known
-    parts += [_ScoreSection("others", "Other scores", tuple(rest)).section(table), _appendix(table)]
-    parts = [part._replace(tables=[item for item in part.tables if item is not None]) for part in parts]
-    return [part for part in parts if part.tables]
+    rest = {score.name for score in index.scores} - known
+    return [*parts, _ScoreSection("others", "Other scores", tuple(rest)).section(index), _appendix(index)]
 
 
-def _appendix(table: ScoreTable) -> Section:
+def score_captions(index: ScoreIndex) -> list[tuple[str, str]]:
+    """The names, which captions have, and titles of the sections on scores that were measured."""
+    captions = [(plan.name, plan.title) for plan in (*_PAPERS, *_OTHERS) if plan.scores_in(index)]
+    if any(score.name == "stability" for score in index.scores):
+        captions.append(("table-5-stability", "Stability"))
+    return captions
+
+
+def _appendix(index: ScoreIndex) -> Section:
     """Tables 1 to 3 for each smaller step count, from the largest."""
-    counts = sorted({steps for counts in table.steps.values() for steps in counts}, reverse=True)
-    tables = []
+    counts = sorted({steps for counts in index.steps.values() for steps in counts}, reverse=True)
+    tables: list[Callable[[ScoreTable], Table]] = []
     for steps in counts[1:]:
         for plan in _PAPERS:
             name = f"steps-{steps}-{plan.name.split('-', 2)[2]}"
             title = f"{plan.title.split(' (')[0]}, {steps} steps"
-            tables.append(methods_across(table, name, title, plan.scores_in(table), steps))
+            scores = plan.scores_in(index)
+            tables.append(partial(methods_across, name=name, title=title, scores=scores, steps=steps))
     return Section("Appendix: fewer steps", tables, [])

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from captum_ext._utils.optional import optional
-from captum_ext.evaluation.estimates import Estimate, ScoreSample, band
+from captum_ext.evaluation.estimates import Estimate, FloatArray, ScoreSample, band
 from captum_ext.evaluation.scores import ScoreTable, ScoreVariant
 from captum_ext.visualization import (
     draw_band,
@@ -34,43 +34,29 @@ class Drawing(NamedTuple):
     figure: Figure
 
 
-def score_curves(table: ScoreTable, model: str, name: str) -> Drawing | None:
-    """The data set's curves of a score, one panel per variant; ``None`` if there are none."""
+def curve_samples(table: ScoreTable, model: str, name: str) -> dict[ScoreVariant, dict[str, ScoreSample]]:
+    """The samples with curves of a score, by variant and method."""
     samples: dict[ScoreVariant, dict[str, ScoreSample]] = {}
     for score in table.scores:
         for method in table.methods:
             sample = table.sample(model, method, score.name, score.variant)
             if score.name == name and score.xlabel and sample is not None and sample.curves is not None:
                 samples.setdefault(score, {})[method] = sample
-    if not samples:
-        return None
-    title = next(iter(samples)).title.split(" (")[0]
-    figure, grid = _titled_panels(title, model, len(samples), 3)
-    styles = method_styles(table.methods)
-    for panel, (score, by_method) in zip(grid, samples.items(), strict=True):
-        for k, (method, sample) in enumerate(by_method.items()):
-            assert sample.curves is not None, "selected above"
-            points = sample.curves.shape[1]
-            indices = np.unique(np.linspace(0, points - 1, min(points, _MAX_POINTS)).round().astype(int))
-            x = np.array(score.positions(points))[indices]
-            every = max(1, len(x) // 8)
-            marks = (k * every // len(by_method), every)
-            lines = band(sample.curves[:, indices], score.curve)
-            draw_band(panel, x, lines, alpha=_alpha(by_method), **styles[method].line, markevery=marks)
-        panel.set_xlabel(score.xlabel)
-        panel.set_ylabel(score.ylabel)
-        panel.margins(x=0.01)
-        if score.positions(3)[-1] > 1:  # a count
-            panel.xaxis.set_major_locator(optional("matplotlib.ticker", "evaluation").MaxNLocator(integer=True))
-        has_bands = any(len(sample.images) > 1 for sample in by_method.values())
-        better = {1: "a higher curve is better", -1: "a lower curve is better", 0: ""}[score.better]
-        notes = [better, "bands: 95% bootstrap intervals" * has_bands]
-        set_title(panel, score.title, "; ".join(note for note in notes if note))
-    return _with_legend(figure, title, model, table, [method for by_method in samples.values() for method in by_method])
+    return samples
 
 
-def steps(table: ScoreTable, model: str, scores: Iterable[ScoreVariant]) -> Drawing | None:
-    """Each score over the step counts; ``None`` if no method has two."""
+def curve_band(score: ScoreVariant, sample: ScoreSample, max_points: int) -> tuple[FloatArray, FloatArray]:
+    """The positions (points,), and the data set's curve with its interval (3, points), at no more than these points."""
+    assert sample.curves is not None, "selected before"
+    points = sample.curves.shape[1]
+    indices = np.unique(np.linspace(0, points - 1, min(points, max_points)).round().astype(int))
+    return np.array(score.positions(points))[indices], band(sample.curves[:, indices], score.curve)
+
+
+def step_estimates(
+    table: ScoreTable, model: str, scores: Iterable[ScoreVariant]
+) -> dict[ScoreVariant, dict[str, dict[int, Estimate]]]:
+    """The value at each step count of each score and method that have two or more."""
     lines: dict[ScoreVariant, dict[str, dict[int, Estimate]]] = {}
     for score in scores:
         for method in table.methods:
@@ -78,6 +64,42 @@ def steps(table: ScoreTable, model: str, scores: Iterable[ScoreVariant]) -> Draw
             line = {count: value for count, value in values.items() if value is not None and np.isfinite(value.value)}
             if len(line) > 1:
                 lines.setdefault(score, {})[method] = line
+    return lines
+
+
+def score_curves(table: ScoreTable, model: str, name: str) -> Drawing | None:
+    """The data set's curves of a score, one panel per variant; ``None`` if there are none."""
+    samples = curve_samples(table, model, name)
+    if not samples:
+        return None
+    title = next(iter(samples)).title.split(" (")[0]
+    figure, grid = _titled_panels(title, model, len(samples), 3)
+    styles = method_styles(table.methods)
+    for panel, (score, by_method) in zip(grid, samples.items(), strict=True):
+        for k, (method, sample) in enumerate(by_method.items()):
+            x, lines = curve_band(score, sample, _MAX_POINTS)
+            every = max(1, len(x) // 8)
+            marks = (k * every // len(by_method), every)
+            draw_band(panel, x, lines, alpha=band_opacity(by_method), **styles[method].line, markevery=marks)
+        panel.set_xlabel(score.xlabel)
+        panel.set_ylabel(score.ylabel)
+        panel.margins(x=0.01)
+        if score.positions(3)[-1] > 1:  # a count
+            panel.xaxis.set_major_locator(optional("matplotlib.ticker", "evaluation").MaxNLocator(integer=True))
+        has_bands = any(len(sample.images) > 1 for sample in by_method.values())
+        notes = [curve_direction(score), "bands: 95% bootstrap intervals" * has_bands]
+        set_title(panel, score.title, "; ".join(note for note in notes if note))
+    return _with_legend(figure, title, model, table, [method for by_method in samples.values() for method in by_method])
+
+
+def curve_direction(score: ScoreVariant) -> str:
+    """Which curves are better; empty if unknown."""
+    return {1: "a higher curve is better", -1: "a lower curve is better", 0: ""}[score.better]
+
+
+def steps(table: ScoreTable, model: str, scores: Iterable[ScoreVariant]) -> Drawing | None:
+    """Each score over the step counts; ``None`` if no method has two."""
+    lines = step_estimates(table, model, scores)
     if not lines:
         return None
     title = "Metrics over the number of steps"
@@ -86,7 +108,7 @@ def steps(table: ScoreTable, model: str, scores: Iterable[ScoreVariant]) -> Draw
     for panel, (score, by_method) in zip(grid, lines.items(), strict=True):
         for method, line in by_method.items():
             values = np.array([[value.low, value.value, value.high] for value in line.values()]).T
-            draw_band(panel, list(line), values, alpha=_alpha(by_method), **styles[method].line)
+            draw_band(panel, list(line), values, alpha=band_opacity(by_method), **styles[method].line)
         ticks = sorted({count for line in by_method.values() for count in line})
         panel.set_xscale("log", base=2)
         panel.set_xticks(ticks, [str(tick) for tick in ticks])
@@ -136,7 +158,8 @@ def _titled_panels(
     return figure, list(grid.flat)[:count]
 
 
-def _alpha(lines: dict[str, Any]) -> float:
+def band_opacity(lines: dict[str, Any]) -> float:
+    """The opacity of intervals of so many lines in one panel."""
     return min(0.15, 0.9 / len(lines))
 
 

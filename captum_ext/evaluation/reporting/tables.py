@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import astuple, dataclass, replace
 from typing import NamedTuple
 
 from captum_ext._utils.optional import optional
@@ -31,11 +31,19 @@ class Cell(NamedTuple):
 
 
 class TableRow(NamedTuple):
-    """The cells of a row after its labels; ``is_uneven`` if the methods compared have different images."""
+    """The cells of a row after its labels.
+
+    Attributes:
+        labels: The cells of the two columns of labels.
+        cells: The others.
+        is_uneven: Whether the methods compared have different images.
+        place: Rows with smaller numbers come first where tables are joined.
+    """
 
     labels: tuple[str, str]
     cells: list[Cell]
     is_uneven: bool = False
+    place: int = 0
 
 
 @dataclass(frozen=True)
@@ -64,6 +72,25 @@ class Table:
         return csv_text([*self.corner, *self.columns, "same images"], lines)
 
 
+def join_tables(tables: Sequence[Table]) -> Table | None:
+    """One table of those of several models, without columns in which nothing was measured; ``None`` if there are none.
+
+    Args:
+        tables: With equal columns.
+    """
+    rows = sorted((row for table in tables for row in table.rows), key=lambda row: row.place)
+    if not rows:
+        return None
+    first = tables[0]
+    kept = [k for k in range(len(first.columns)) if any(row.cells[k].estimate for row in rows)]
+    return replace(
+        first,
+        heads=[first.heads[k] for k in kept],
+        columns=[first.columns[k] for k in kept],
+        rows=[row._replace(cells=[row.cells[k] for k in kept]) for row in rows],
+    )
+
+
 def csv_text(columns: Sequence[str], lines: Sequence[Sequence[object]]) -> str:
     """Comma-separated values."""
     frame = optional("pandas", "evaluation").DataFrame(lines, columns=columns)
@@ -72,8 +99,8 @@ def csv_text(columns: Sequence[str], lines: Sequence[Sequence[object]]) -> str:
 
 
 def methods_across(
-    table: ScoreTable, name: str, title: str, scores: Iterable[ScoreVariant], steps: int | None = None
-) -> Table | None:
+    table: ScoreTable, name: str, title: str, scores: Sequence[ScoreVariant], steps: int | None = None
+) -> Table:
     """Tables 1 to 3: rows score x model, columns methods.
 
     Args:
@@ -82,28 +109,23 @@ def methods_across(
         title: The heading.
         scores: The scores to show.
         steps: A step count, for methods with a path only. Default ``None``: all methods with their largest.
-
-    Returns:
-        The table; ``None`` if nothing was measured.
     """
-    methods = [method for method in table.methods if steps is None or steps in table.steps[method]]
-    measured: list[tuple[ScoreVariant, str, list[ScoreSample | None]]] = []
-    for score in scores:
+    with_steps = [method for method in table.methods if steps is None or steps in table.steps[method]]
+    methods = [
+        method for method in with_steps if any(table.index.is_measured(method, score, steps) for score in scores)
+    ]
+    rows = []
+    for place, score in enumerate(scores):
         for model in table.models:
             samples = [table.sample(model, method, score.name, score.variant, steps) for method in methods]
             if any(samples):
-                measured.append((score, model, samples))
-    columns = [k for k in range(len(methods)) if any(samples[k] for _, _, samples in measured)]
-    if not columns:
-        return None
-    names = [methods[k] for k in columns]
-    rows = []
-    for score, model, samples in measured:
-        samples = [samples[k] for k in columns]
-        rows.append(TableRow((score.arrow, model), _cells(samples, score.better), not _same_images(samples)))
-    usual = max(table.largest(method) for method in methods) if steps is None else steps
-    heads = [_head(table, method, before, steps, usual) for before, method in zip([None, *names], names, strict=False)]
-    return Table(name, title, ("Metric", "Model"), heads, names, rows)
+                cells = _cells(samples, score.better)
+                rows.append(TableRow((score.arrow, model), cells, not _same_images(samples), place))
+    usual = max(map(table.largest, with_steps), default=0) if steps is None else steps
+    heads = [
+        _head(table, method, before, steps, usual) for before, method in zip([None, *methods], methods, strict=False)
+    ]
+    return Table(name, title, ("Metric", "Model"), heads, methods, rows)
 
 
 def methods_down(
@@ -111,9 +133,9 @@ def methods_down(
     name: str,
     title: str,
     scores: Sequence[ScoreVariant],
-    value: Callable[[str, str, ScoreVariant], Estimate | None],
+    value: Callable[[ScoreTable, str, str, ScoreVariant], Estimate | None],
     arrows: bool = True,
-) -> Table | None:
+) -> Table:
     """Tables 4 and 5: rows model x method, columns scores.
 
     Args:
@@ -123,45 +145,63 @@ def methods_down(
         scores: The scores to show.
         value: The estimate of a model, a method and a score.
         arrows: Whether headers have an arrow for the better direction.
-
-    Returns:
-        The table; ``None`` if nothing was measured.
     """
-    values = {
-        (model, method, score): value(model, method, score)
-        for score in scores
-        for model in table.models
-        for method in table.methods
-    }
-    scores = [score for score in scores if any(values[key] for key in values if key[2] == score)]
     styles, rows = method_styles(table.methods), []
     for model in table.models:
-        is_uneven = not all(_same_images(_all_steps(table, model, score)) for score in scores)
-        for method in table.methods:
-            cells = [Cell(values[model, method, score]) for score in scores]
-            if any(cell.estimate for cell in cells):
-                rows.append(TableRow((model, styles[method].label), cells, is_uneven))
-    if not rows:
-        return None
+        cells = {method: [Cell(value(table, model, method, score)) for score in scores] for method in table.methods}
+        shown = [score for k, score in enumerate(scores) if any(row[k].estimate for row in cells.values())]
+        is_uneven = not all(_same_images(_all_steps(table, model, score)) for score in shown)
+        for method, row in cells.items():
+            if any(cell.estimate for cell in row):
+                rows.append(TableRow((model, styles[method].label), row, is_uneven))
     columns = [f"{score.name} {score.variant}" for score in scores]
     heads = [score.arrow if arrows else score.title for score in scores]
     return Table(name, title, ("Model", "Method"), heads, columns, rows)
 
 
-def differences(table: ScoreTable, name: str, title: str) -> Table | None:
+def differences(table: ScoreTable, name: str, title: str) -> Table:
     """The difference that IDGI makes to each method at the largest step count: rows score x model."""
     pairs = [(method, base) for method in table.methods if (base := base_method(method)) in table.methods and base]
     rows = []
-    for score in table.scores:
+    for place, score in enumerate(table.scores):
         for model in table.models:
             cells = [_difference(table, model, pair, score) for pair in pairs]
             if any(cell.estimate for cell in cells):
-                rows.append(TableRow((score.arrow, model), cells))
-    if not rows:
-        return None
+                rows.append(TableRow((score.arrow, model), cells, place=place))
     styles = method_styles(table.methods)
     heads = [" minus ".join(styles[method].label for method in pair) for pair in pairs]
     return Table(name, title, ("Metric", "Model"), heads, [" minus ".join(pair) for pair in pairs], rows)
+
+
+class EstimateRow(NamedTuple):
+    """One number of an evaluation."""
+
+    score: ScoreVariant
+    model: str
+    method: str
+    steps: int
+    estimate: Estimate
+
+
+def estimate_rows(table: ScoreTable) -> list[EstimateRow]:
+    """Every number: one row per score, model, method and step count."""
+    return [
+        EstimateRow(score, model, method, steps, estimate)
+        for score in table.scores
+        for model in table.models
+        for method in table.methods
+        for steps in table.steps[method] or [0]
+        if (estimate := table.estimate(model, method, score, steps)) is not None
+    ]
+
+
+def csv_of_estimates(rows: Sequence[EstimateRow]) -> str:
+    """Every number in a separate column, ordered by score."""
+    columns = ["score", "variant", "model", "method", "steps", "value", "low", "high", "n"]
+    return csv_text(
+        columns,
+        [[row.score.name, row.score.variant, row.model, row.method, row.steps, *astuple(row.estimate)] for row in rows],
+    )
 
 
 def spread(table: ScoreTable, model: str, method: str, score: ScoreVariant) -> Estimate | None:

@@ -3,27 +3,49 @@
 from __future__ import annotations
 
 import re
-from dataclasses import astuple
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, NamedTuple
 
 from captum_ext._utils.files import file_names
 from captum_ext._utils.optional import optional
 from captum_ext._utils.text import printable
 from captum_ext.evaluation.estimates import RESAMPLES
 from captum_ext.evaluation.reporting.contents import Section, sections
-from captum_ext.evaluation.reporting.figures import Drawing
 from captum_ext.evaluation.reporting.findings import findings
 from captum_ext.evaluation.reporting.image_counts import count_images
-from captum_ext.evaluation.reporting.tables import Table, csv_text
-from captum_ext.evaluation.scores import ScoreTable
+from captum_ext.evaluation.reporting.tables import (
+    EstimateRow,
+    Table,
+    csv_of_estimates,
+    estimate_rows,
+    join_tables,
+)
+from captum_ext.evaluation.scores import ScoreIndex, ScoreTable, model_scores, score_index
 from captum_ext.evaluation.store import Results, ResultsError
 from captum_ext.visualization import png
 
 if TYPE_CHECKING:
     import pandas as pd
 
-DrawnFigures = dict[str, list[tuple[str, Drawing]]]  # file names and drawings by section
+TEMPLATES = Path(__file__).parent / "templates"
+
+
+class _FigureFile(NamedTuple):
+    title: str
+    name: str
+    content: bytes
+
+
+class _ModelReport(NamedTuple):
+    """The part of the report that the scores of one model give: tables and figures by section."""
+
+    tables: list[list[Table]]
+    figures: list[list[_FigureFile | None]]
+    estimates: list[EstimateRow]
+    findings: list[str]
+    image_rows: pd.DataFrame
 
 
 def report(results: str | Path, output: str | Path | None = None) -> list[Path]:
@@ -33,7 +55,7 @@ def report(results: str | Path, output: str | Path | None = None) -> list[Path]:
     mean curve, depending on the protocol), stability (-log10 of the mean of the mean squared differences) and
     completeness (the median). Intervals are 95% BCa bootstrap intervals over the images (1,000 resamples with a fixed
     seed, so equal results give equal reports). Both sides of differences and of changes with the number of steps use
-    the same images.
+    the same images. The scores of one model are in memory at a time.
 
     Args:
         results: The folder that ``captum-ext evaluate`` writes; it need not be finished.
@@ -64,27 +86,41 @@ def report(results: str | Path, output: str | Path | None = None) -> list[Path]:
         ('report.md', True)
     """
     folder = Results(Path(results))
-    settings = folder.settings()
+    folder.settings()
     optional("matplotlib", "evaluation")  # fail before the work
-    frame = folder.read()
+    index = score_index(folder)
     target = Path(output) if output is not None else folder.folder / "report"
-    try:
+    with writing(target):
         for part in ("tables", "figures"):  # fail before the work
             (target / part).mkdir(parents=True, exist_ok=True)
-        table = ScoreTable(frame, settings)
-        parts = sections(table)
-        pictures = _draw_figures(table, parts)
-        files = {target / "report.md": _page(frame, table, settings, parts, pictures)}
-        files[target / "tables" / "estimates.csv"] = _estimates(table)
-        files |= {target / "tables" / f"{item.name}.csv": item.csv() for part in parts for item in part.tables if item}
-        contents = {file: text.encode() for file, text in files.items()}
-        for drawings in pictures.values():
-            contents |= {target / "figures" / name: png(drawing.figure) for name, drawing in drawings}
-        for file, content in contents.items():
+        plan = sections(index)
+        names = dict(zip(index.models, file_names(index.models, "model"), strict=True))
+        models = [_model_report(scores.table, plan, names, scores.image_rows) for scores in model_scores(folder, index)]
+        tables = [_join_section([model.tables[k] for model in models]) for k in range(len(plan))]
+        figures = [_by_figure([model.figures[k] for model in models]) for k in range(len(plan))]
+        estimates = sorted(
+            (row for model in models for row in model.estimates), key=lambda row: index.scores.index(row.score)
+        )
+        files = {target / "report.md": _page(folder, index, plan, models, tables, figures).encode()}
+        files[target / "tables" / "estimates.csv"] = csv_of_estimates(estimates).encode()
+        files |= {target / "tables" / f"{item.name}.csv": item.csv().encode() for group in tables for item in group}
+        files |= {target / "figures" / item.name: item.content for group in figures for item in group}
+        for file, content in files.items():
             file.write_bytes(content)
+    return list(files)
+
+
+@contextmanager
+def writing(target: Path) -> Iterator[None]:
+    """Name the file if one can't be written.
+
+    Raises:
+        ResultsError: In this case.
+    """
+    try:
+        yield
     except OSError as error:
         raise ResultsError(f"{error.filename or target}: can't be written ({error.strerror or error}).") from error
-    return list(contents)
 
 
 def escape(text: object) -> str:
@@ -94,65 +130,80 @@ def escape(text: object) -> str:
     return line.replace("&", "&amp;").replace("<", "&lt;")
 
 
-def _draw_figures(table: ScoreTable, parts: list[Section]) -> DrawnFigures:
-    names = dict(zip(table.models, file_names(table.models, "model"), strict=True))
-    pictures: DrawnFigures = {}
-    for part in parts:
-        for figure in part.figures:
-            for model in table.models:
-                drawing = figure.draw(table, model)
-                if drawing is not None:
-                    pictures.setdefault(part.title, []).append((f"{names[model]}-{figure.name}.png", drawing))
-    return pictures
-
-
-def _page(
-    frame: pd.DataFrame, table: ScoreTable, settings: dict[str, Any], parts: list[Section], pictures: DrawnFigures
-) -> str:
-    jinja2 = optional("jinja2", "evaluation")
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"), trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters["md"] = escape
-    page: str = environment.get_template("report.md").render(
-        settings=[(key, _setting_text(value)) for key, value in sorted(settings.items())],
-        findings=findings(table),
-        resamples=RESAMPLES,
-        sections=[
-            {
-                "title": part.title,
-                "tables": [(item, _markdown_rows(item)) for item in part.tables if item],
-                "figures": [(drawing.title, name) for name, drawing in pictures.get(part.title, [])],
-            }
-            for part in parts
-        ],
-        **count_images(frame, table, settings),
-    )
-    return re.sub(r"\n{3,}", "\n\n", page).strip() + "\n"
+def setting_rows(results: Results) -> list[tuple[str, str]]:
+    """Every setting and note of the results by name, as text."""
+    return [(key, _setting_text(value)) for key, value in sorted({**results.notes(), **results.settings()}.items())]
 
 
 def _setting_text(value: object) -> str:
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
+def _model_report(
+    table: ScoreTable, plan: list[Section], names: dict[str, str], image_rows: pd.DataFrame
+) -> _ModelReport:
+    figures: list[list[_FigureFile | None]] = []
+    (model,) = table.models
+    for section in plan:
+        drawn = [(figure.name, figure.draw(table, model)) for figure in section.figures]
+        figures.append(
+            [
+                _FigureFile(drawing.title, f"{names[model]}-{name}.png", png(drawing.figure))
+                if drawing is not None
+                else None
+                for name, drawing in drawn
+            ]
+        )
+    tables = [[build(table) for build in section.tables] for section in plan]
+    return _ModelReport(tables, figures, estimate_rows(table), findings(table), image_rows)
+
+
+def _join_section(tables_of_models: list[list[Table]]) -> list[Table]:
+    """The tables of a section over all models."""
+    joined = (join_tables(tables) for tables in zip(*tables_of_models, strict=True))
+    return [table for table in joined if table is not None]
+
+
+def _by_figure(figures_of_models: list[list[_FigureFile | None]]) -> list[_FigureFile]:
+    """The figures of a section: each of all models, then the next."""
+    return [file for files in zip(*figures_of_models, strict=True) for file in files if file is not None]
+
+
+def _page(
+    results: Results,
+    index: ScoreIndex,
+    plan: list[Section],
+    models: list[_ModelReport],
+    tables: list[list[Table]],
+    figures: list[list[_FigureFile]],
+) -> str:
+    jinja2, pandas = optional("jinja2", "evaluation"), optional("pandas", "evaluation")
+    environment = jinja2.Environment(loader=jinja2.FileSystemLoader(TEMPLATES), trim_blocks=True, lstrip_blocks=True)
+    environment.filters["md"] = escape
+    page: str = environment.get_template("report.md").render(
+        settings=setting_rows(results),
+        findings=[paragraph for model in models for paragraph in model.findings],
+        resamples=RESAMPLES,
+        sections=[
+            {
+                "title": section.title,
+                "tables": [(item, _markdown_rows(item)) for item in tables[k]],
+                "figures": [(figure.title, figure.name) for figure in figures[k]],
+            }
+            for k, section in enumerate(plan)
+            if tables[k] or figures[k]
+        ],
+        **count_images(pandas.concat([model.image_rows for model in models]), index, results.settings()),
+    )
+    return re.sub(r"\n{3,}", "\n\n", page).strip() + "\n"
+
+
 def _markdown_rows(table: Table) -> list[list[str]]:
     """The rows in Markdown, without repeated first labels."""
     rows, before = [], ""
-    for (first, second), cells, is_uneven in table.rows:
-        labels = ["" if first == before else escape(first), escape(second) + " †" * is_uneven]
-        rows.append([*labels, *(cell.markdown for cell in cells)])
+    for row in table.rows:
+        first, second = row.labels
+        labels = ["" if first == before else escape(first), escape(second) + " †" * row.is_uneven]
+        rows.append([*labels, *(cell.markdown for cell in row.cells)])
         before = first
     return rows
-
-
-def _estimates(table: ScoreTable) -> str:
-    """Every number as CSV: one line per model, method, step count and score."""
-    lines = []
-    for score in table.scores:
-        for model in table.models:
-            for method in table.methods:
-                for steps in table.steps[method] or [0]:
-                    estimate = table.estimate(model, method, score, steps)
-                    if estimate is not None:
-                        lines.append([score.name, score.variant, model, method, steps, *astuple(estimate)])
-    return csv_text(["score", "variant", "model", "method", "steps", "value", "low", "high", "n"], lines)
