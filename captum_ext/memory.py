@@ -17,8 +17,8 @@ def keep_freed_memory() -> bool:
     """Keep freed memory in this process, which makes forward and backward passes on a CPU faster.
 
     glibc returns large blocks to the system at once. A network's activations are such blocks: every pass allocates and
-    frees them, and fetching them again page by page takes a large part of a gradient's time (see :doc:`/benchmark`). The
-    command ``captum-ext`` calls this function. The library does not, because the setting affects the whole process,
+    frees them, and fetching them again page by page takes a large part of a gradient's time (see :doc:`/benchmark`).
+    The command ``captum-ext`` calls this function. The library does not, because the setting affects the whole process,
     whose memory then stays at its peak until it ends. Results do not change.
 
     Returns:

@@ -47,9 +47,9 @@ path method. Insertion reveals the pixels from the highest attribution to the lo
 probability (higher is better); deletion removes them (lower is better). *Signed* ranks pixels by the sum over channels,
 *absolute* by its magnitude. Brackets hold 95% intervals of the mean over photographs. The error is the completeness
 error of methods that promise a sum: the difference between the sum and F's change as a share of that change (median).
-Gradients per image are counted on four photographs; one of Guided Backpropagation's two only checks its network. The time (s)
-is that of a map with {timed_steps} steps in a batch of {timed_batch} on {timed_threads} threads of a CPU, from the
-{{doc}}`benchmark`, with its settings.
+Gradients per image are counted on four photographs; one of Guided Backpropagation's two only checks its network. The
+time (s) is that of a map with {timed_steps} steps in a batch of {timed_batch} on {timed_threads} threads of a CPU, from
+the {{doc}}`benchmark`, with its settings.
 
 | method | insertion, signed | insertion, absolute | deletion, signed | deletion, absolute | error | gradients | s |
 |---|---|---|---|---|---|---|---|
