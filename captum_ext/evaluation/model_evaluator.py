@@ -78,11 +78,12 @@ class ModelEvaluator:
         labels = [each.image.label for each in image_inputs]
         target = torch.tensor(labels, device=self.device) if self.config.target == "label" else best
         correct = target == best
-        for index, each in enumerate(image_inputs):
-            status = EXPLAINED if correct[index] else MISCLASSIFIED
-            rows.append(ResultRow(each.image.name, "", 0, "image", status, float(scores[index, target[index]])))
-        if correct.any():
-            image_inputs = [each for each, keep in zip(image_inputs, correct.tolist(), strict=True) if keep]
+        is_correct = correct.tolist()
+        target_scores = scores.gather(1, target.unsqueeze(1)).squeeze(1).tolist()
+        for each, keep, score in zip(image_inputs, is_correct, target_scores, strict=True):
+            rows.append(ResultRow(each.image.name, "", 0, "image", EXPLAINED if keep else MISCLASSIFIED, score))
+        if any(is_correct):
+            image_inputs = [each for each, keep in zip(image_inputs, is_correct, strict=True) if keep]
             inputs, black, white, target = (tensor[correct] for tensor in (inputs, black, white, target))
             probabilities = scores[correct]
             for method_rows in self._method_rows(image_inputs, inputs, black, white, target, probabilities):

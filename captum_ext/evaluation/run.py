@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from captum_ext._utils.errors import UserError
 from captum_ext._utils.optional import optional
 from captum_ext._utils.text import printable
 from captum_ext.evaluation.config import EvaluationConfig
 from captum_ext.evaluation.images import LabeledImage
+from captum_ext.evaluation.model_evaluator import ModelEvaluator
 from captum_ext.evaluation.run_setup import Models, check_arguments, make_evaluator, run_settings
 from captum_ext.evaluation.store import EXPLAINED, MISCLASSIFIED, UNREADABLE, Results
 from captum_ext.evaluation.workers import process_group
 from captum_ext.patterns import Patterns
+
+Job: TypeAlias = tuple[str, int]  # a model's name, and the index of a batch
+_POLL_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
@@ -45,12 +51,14 @@ def evaluate(
     """Explain images with many methods and measure the maps with many metrics.
 
     Each batch of images is stored as one file in ``output`` when it is finished. Call it again to resume an interrupted
-    run; finished batches are skipped. Under ``torchrun``, batches are divided among the processes; their number changes
-    neither the batches nor the results.
+    run; finished batches are skipped. Under ``torchrun``, or in any processes that are given the same folder, each
+    process takes the next unfinished batch that no other one has claimed, so it does not wait for a slow one. The claim
+    of a process that is killed ends with it. The number of processes changes neither the batches nor the results.
 
     Args:
         models: By name, a module that returns logits (B, classes), in evaluation mode and in float32 or float64, and a
             function from a PIL image to its input (C, H, W), which is moved to the device of the module's parameters.
+            They are read one at a time, so a mapping that loads a model when it is read keeps one of them in memory.
         images: The images, such as those from :func:`find_images`.
         output: The folder of results.
         config: Methods, metrics and all other settings.
@@ -74,36 +82,75 @@ def evaluate(
     batches = [images[start : start + config.batch_size] for start in range(0, len(images), config.batch_size)]
     with process_group() as workers:
 
-        def unfinished_jobs() -> list[tuple[str, int]]:
+        def unfinished_jobs() -> list[Job]:
             results.create(run_settings(models, images, config, patterns))
             jobs = [(name, index) for name in models for index in range(len(batches))]
             return [job for job in jobs if not results.has(*job)]
 
-        # Strided as in DistributedSampler, but without repeating batches to give all processes the same number.
-        jobs = workers.broadcast(unfinished_jobs)[workers.rank :: workers.count]
-        total = config.maps_per_image * sum(len(batches[index]) for _, index in jobs)
+        jobs = workers.broadcast(unfinished_jobs)
+        own = set(jobs[workers.rank :: workers.count])
+        total = config.maps_per_image * sum(len(batches[index]) for _, index in own)
         with _progress_bar(total, show_progress and workers.rank == 0) as bar:
-            n_done = 0
-            current = ""
-            for name, index in jobs:
-                if name != current:
-                    current = name
-                    evaluator = make_evaluator(name, models[name], images, config, patterns.get(name))
-                    bar.set_description(printable(name))
-                try:
-                    rows = evaluator.rows(batches[index], bar.update)
-                except UserError as error:
-                    raise UserError(f"{name}: {error}") from error
-                except Exception as error:  # a user's model may raise anything
-                    raise UserError(
-                        f"{name}: fails on the batch from {batches[index][0].name} to {batches[index][-1].name} "
-                        f"(finished batches are intact): {type(error).__name__}: {error}"
-                    ) from error
-                results.write(name, index, rows)
-                n_done += config.maps_per_image * len(batches[index])
-                bar.update(n_done - bar.n)  # excluded images have no maps
-        workers.barrier()
+            while jobs:
+                for name in models:
+                    indices = [index for other, index in jobs if other == name]
+                    with closing(_claimed_batches(results, name, indices, own)) as claimed:
+                        _evaluate_batches(name, claimed, batches, models, images, results, config, patterns, own, bar)
+                jobs = [job for job in jobs if not results.has(*job)]
+                if jobs:  # other processes have claimed them, and may be killed
+                    time.sleep(_POLL_SECONDS)
         return workers.broadcast(lambda: summarize(results))
+
+
+def _claimed_batches(results: Results, name: str, indices: list[int], own: set[Job]) -> Generator[int, None, None]:
+    """The unfinished batches of a model that no other process has claimed, each claimed until the next one.
+
+    A process starts with its own share. Then it takes others' batches, the last ones first, which they come to last.
+    """
+    share = [index for index in indices if (name, index) in own]
+    others = [index for index in reversed(indices) if (name, index) not in own]
+    for index in [*share, *others]:
+        if results.has(name, index):
+            continue
+        with results.claim(name, index) as is_claimed:
+            may_start = (name, index) in own if is_claimed is None else is_claimed
+            if may_start and not results.has(name, index):  # it may have been finished just before
+                yield index
+
+
+def _evaluate_batches(
+    name: str,
+    indices: Iterator[int],
+    batches: Sequence[Sequence[LabeledImage]],
+    models: Models,
+    images: Sequence[LabeledImage],
+    results: Results,
+    config: EvaluationConfig,
+    patterns: Mapping[str, Patterns],
+    own: set[Job],
+    bar: Any,
+) -> None:
+    """Evaluate and store batches of one model, which is loaded for the first of them."""
+    evaluator: ModelEvaluator | None = None
+    for index in indices:
+        if evaluator is None:
+            evaluator = make_evaluator(name, models[name], images, config, patterns.get(name))
+            bar.set_description(printable(name))
+        n_maps = config.maps_per_image * len(batches[index])
+        if (name, index) not in own:
+            bar.total += n_maps
+        n_done = bar.n + n_maps
+        try:
+            rows = evaluator.rows(batches[index], bar.update)
+        except UserError as error:
+            raise UserError(f"{name}: {error}") from error
+        except Exception as error:  # a user's model may raise anything
+            raise UserError(
+                f"{name}: fails on the batch from {batches[index][0].name} to {batches[index][-1].name} "
+                f"(finished batches are intact): {type(error).__name__}: {error}"
+            ) from error
+        results.write(name, index, rows)
+        bar.update(n_done - bar.n)  # excluded images have no maps
 
 
 def summarize(results: Results) -> EvaluationSummary:
