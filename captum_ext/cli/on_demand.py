@@ -8,10 +8,10 @@ from typing import TypeVar
 import torch
 from torch import nn
 
-T = TypeVar("T")
+Value = TypeVar("Value")
 
 
-class OnDemand(Mapping[str, T]):
+class OnDemand(Mapping[str, Value]):
     """Values that are loaded whenever they are read, and not kept.
 
     Args:
@@ -19,12 +19,12 @@ class OnDemand(Mapping[str, T]):
         load: Loads the value of a key.
     """
 
-    def __init__(self, names: Sequence[str], load: Callable[[str], T]) -> None:
+    def __init__(self, names: Sequence[str], load: Callable[[str], Value]) -> None:
         """See the class."""
         self._names = names
         self._load = load
 
-    def __getitem__(self, name: str) -> T:
+    def __getitem__(self, name: str) -> Value:
         """Load a value."""
         if name not in self._names:
             raise KeyError(name)

@@ -268,7 +268,7 @@ def _digest(weight: Tensor) -> str:
 def _sum_of_bits(weight: Tensor) -> int:
     flat = weight.detach().reshape(-1)
     integers = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}[weight.element_size()]
-    return int(flat.view(integers).sum())
+    return int(flat.view(integers).sum(dtype=integers))  # it wraps around; a wider sum is slower than a digest
 
 
 def _safetensors() -> Any:
