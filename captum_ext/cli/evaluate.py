@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from captum_ext.evaluation import EvaluationConfig, LabeledImage
 
 _MAX_COUNT = 1_000_000
+_MAX_READERS = 256
 
 
 class EvaluateCommand(Command):
@@ -99,6 +100,10 @@ class EvaluateCommand(Command):
             help="label, which excludes misclassified images, or predicted (default: label if the images have labels)",
         )
         parser.add_argument("--threads", help="threads of each process (default: torch's)")
+        parser.add_argument(
+            "--readers",
+            help="processes that read images ahead of the model, per process (default: 0 on a CPU, up to 4 on a GPU)",
+        )
         parser.add_argument("--first", metavar="N", help="only N images, evenly spaced by name")
         add_exact_option(parser)
         add_device_options(parser)
@@ -117,6 +122,8 @@ class EvaluateCommand(Command):
             raise CommandError(f"--masks {arguments.masks}: no metric in --metrics uses it, such as localization-auc")
         if arguments.threads is not None:
             torch.set_num_threads(parse_count("--threads", arguments.threads, 1024))
+        readers = arguments.readers
+        readers = None if readers is None else parse_count("--readers", readers, _MAX_READERS, minimum=0)
         device = parse_device(_local_device(arguments.device))
         if device.type == "cuda":
             torch.cuda.set_device(device)  # for models that use the current device
@@ -151,6 +158,7 @@ class EvaluateCommand(Command):
             config,
             OnDemand(list(pattern_files), lambda name: load_patterns(pattern_files[name], device)),
             show_progress=True,
+            n_readers=readers,
         )
         if os.environ.get("RANK", "0") != "0":  # one of torchrun's processes prints
             return

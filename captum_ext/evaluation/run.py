@@ -7,19 +7,21 @@ import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from captum_ext._utils.errors import UserError
+from captum_ext._utils.numbers import check_positive
 from captum_ext._utils.optional import optional
 from captum_ext._utils.text import printable
 from captum_ext.evaluation.config import EvaluationConfig
 from captum_ext.evaluation.images import LabeledImage
-from captum_ext.evaluation.model_evaluator import ModelEvaluator
 from captum_ext.evaluation.run_setup import Models, check_arguments, make_evaluator, run_settings
 from captum_ext.evaluation.store import EXPLAINED, MISCLASSIFIED, UNREADABLE, Results
 from captum_ext.evaluation.workers import process_group
 from captum_ext.patterns import Patterns
+from captum_ext.vision.loading import default_readers, read_ahead
 
 Job: TypeAlias = tuple[str, int]  # a model's name, and the index of a batch
 _POLL_SECONDS = 0.5
@@ -47,6 +49,7 @@ def evaluate(
     config: EvaluationConfig = EvaluationConfig(),  # noqa: B008 -- immutable
     patterns: Mapping[str, Patterns] | None = None,
     show_progress: bool = False,
+    n_readers: int | None = None,
 ) -> EvaluationSummary:
     """Explain images with many methods and measure the maps with many metrics.
 
@@ -64,6 +67,9 @@ def evaluate(
         config: Methods, metrics and all other settings.
         patterns: The patterns of each model, by its name, for methods that need them.
         show_progress: Whether to show a progress bar with the remaining time, in the first process. Default: False.
+        n_readers: Number of processes that read and transform images ahead of the model. Outside Linux, the transform
+            must be picklable, and the script must have ``if __name__ == "__main__"``. Default ``None``: 0 for a model
+            on the CPU and outside Linux; otherwise the cores of this process among torchrun's, at most 4.
 
     Returns:
         The numbers of explained and excluded images, over all processes.
@@ -77,6 +83,8 @@ def evaluate(
         >>> evaluate({"mine": (model, transform)}, find_images("photographs"), "results", config)  # doctest: +SKIP
     """
     patterns = patterns or {}
+    if n_readers:
+        check_positive("n_readers", n_readers)
     check_arguments(models, images, config, patterns)
     results = Results(Path(output))
     batches = [images[start : start + config.batch_size] for start in range(0, len(images), config.batch_size)]
@@ -95,7 +103,9 @@ def evaluate(
                 for name in models:
                     indices = [index for other, index in jobs if other == name]
                     with closing(_claimed_batches(results, name, indices, own)) as claimed:
-                        _evaluate_batches(name, claimed, batches, models, images, results, config, patterns, own, bar)
+                        share = [index for index in indices if (name, index) in own]
+                        pair = models, patterns
+                        _evaluate_batches(name, claimed, share, batches, pair, images, results, config, bar, n_readers)
                 jobs = [job for job in jobs if not results.has(*job)]
                 if jobs:  # other processes have claimed them, and may be killed
                     time.sleep(_POLL_SECONDS)
@@ -121,36 +131,53 @@ def _claimed_batches(results: Results, name: str, indices: list[int], own: set[J
 def _evaluate_batches(
     name: str,
     indices: Iterator[int],
+    share: list[int],
     batches: Sequence[Sequence[LabeledImage]],
-    models: Models,
+    sources: tuple[Models, Mapping[str, Patterns]],
     images: Sequence[LabeledImage],
     results: Results,
     config: EvaluationConfig,
-    patterns: Mapping[str, Patterns],
-    own: set[Job],
     bar: Any,
+    n_readers: int | None,
 ) -> None:
-    """Evaluate and store batches of one model, which is loaded for the first of them."""
-    evaluator: ModelEvaluator | None = None
-    for index in indices:
-        if evaluator is None:
-            evaluator = make_evaluator(name, models[name], images, config, patterns.get(name))
-            bar.set_description(printable(name))
-        n_maps = config.maps_per_image * len(batches[index])
-        if (name, index) not in own:
-            bar.total += n_maps
-        n_done = bar.n + n_maps
-        try:
-            rows = evaluator.rows(batches[index], bar.update)
-        except UserError as error:
-            raise UserError(f"{name}: {error}") from error
-        except Exception as error:  # a user's model may raise anything
-            raise UserError(
-                f"{name}: fails on the batch from {batches[index][0].name} to {batches[index][-1].name} "
-                f"(finished batches are intact): {type(error).__name__}: {error}"
-            ) from error
-        results.write(name, index, rows)
-        bar.update(n_done - bar.n)  # excluded images have no maps
+    """Evaluate and store batches of one model, which is loaded for the first of them.
+
+    The images of this process's share are read ahead, those of other batches when they are claimed.
+    """
+    first = next(indices, None)
+    if first is None:
+        return
+    models, patterns = sources
+    evaluator = make_evaluator(name, models[name], images, config, patterns.get(name))
+    bar.set_description(printable(name))
+    if n_readers is None:
+        n_readers = default_readers(evaluator.device)
+    # Others' batches come last, and may never be claimed.
+    ahead = share[share.index(first) :] if first in share else []
+    inputs = evaluator.picture_batches([batches[index] for index in ahead])
+    with read_ahead(inputs, min(n_readers, len(ahead)), evaluator.device) as read:
+        position = 0
+        for index in chain([first], indices):
+            n_maps = config.maps_per_image * len(batches[index])
+            if index not in share:
+                bar.total += n_maps
+            n_done = bar.n + n_maps
+            try:
+                pictures = None
+                while index in ahead and pictures is None:
+                    result = next(read)
+                    pictures = result if ahead[position] == index else None  # others have claimed those between
+                    position += 1
+                rows = evaluator.rows(batches[index], bar.update, pictures)
+            except UserError as error:
+                raise UserError(f"{name}: {error}") from error
+            except Exception as error:  # a user's model may raise anything
+                raise UserError(
+                    f"{name}: fails on the batch from {batches[index][0].name} to {batches[index][-1].name} "
+                    f"(finished batches are intact): {type(error).__name__}: {error}"
+                ) from error
+            results.write(name, index, rows)
+            bar.update(n_done - bar.n)  # excluded images have no maps
 
 
 def summarize(results: Results) -> EvaluationSummary:

@@ -15,6 +15,8 @@ from captum_ext.cli.evaluate import _local_device
 from captum_ext.cli.on_demand import use_channels_last
 from captum_ext.evaluation import EvaluationConfig, Results, evaluate, find_images, run
 from captum_ext.evaluation.claims import lock_file
+from captum_ext.evaluation.model_evaluator import ModelEvaluator
+from captum_ext.vision import loading
 from tests.evaluation.tiny import load, pictures
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are forked, to start at once")
@@ -48,8 +50,8 @@ def worker(name, folder, output, before_batch):
             log.write(f"{name} {batch}\n")
 
     Results.write = logged
-    rows = run.ModelEvaluator.rows
-    run.ModelEvaluator.rows = lambda self, images, advance: before_batch(images) or rows(self, images, advance)
+    rows = ModelEvaluator.rows
+    ModelEvaluator.rows = lambda self, images, *rest: before_batch(images) or rows(self, images, *rest)
     run._POLL_SECONDS = 0.05
     evaluate({"tiny": load()}, find_images(folder), output, CONFIG)
 
@@ -219,3 +221,61 @@ def test_convolutions_have_their_channels_last():
     use_channels_last(model)
     assert model[0].weight.is_contiguous(memory_format=torch.channels_last)
     assert all(torch.equal(parameter, old) for parameter, old in zip(model.parameters(), before, strict=True))
+
+
+@pytest.mark.parametrize("context", ["fork", "spawn"])
+def test_images_read_ahead_by_processes_give_the_same(folder, whole, tmp_path, monkeypatch, context):
+    monkeypatch.setattr(loading, "_CONTEXT", context)
+    evaluate({"tiny": load()}, find_images(folder), tmp_path / "r", CONFIG, n_readers=2)
+    pd.testing.assert_frame_equal(table(tmp_path / "r"), whole, check_exact=True)
+    assert not multiprocessing.active_children()
+
+
+def test_broken_files_are_named_as_without_readers(folder, tmp_path):
+    images = tmp_path / "images"
+    images.mkdir()
+    for k in range(5):
+        content = (folder / f"{k:03d}.png").read_bytes()
+        (images / f"{k}.png").write_bytes(content[:300] if k in (1, 4) else content)
+    config = EvaluationConfig(("random",), ("stability:rank",), target="predicted", batch_size=2)
+    runs = [evaluate({"tiny": load()}, find_images(images), tmp_path / f"r{n}", config, n_readers=n) for n in (0, 2)]
+    assert runs[0] == runs[1]
+    assert list(runs[0].unreadable_images) == ["1.png", "4.png"]
+    pd.testing.assert_frame_equal(table(tmp_path / "r0"), table(tmp_path / "r2"), check_exact=True)
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
+def test_no_readers_are_left_after_an_error(folder, tmp_path, monkeypatch, error):
+    seen = []
+
+    def fail(*_):
+        seen.extend(multiprocessing.active_children())
+        raise error
+
+    monkeypatch.setattr(ModelEvaluator, "rows", fail)
+    with pytest.raises((KeyboardInterrupt, ValueError)):
+        evaluate({"tiny": load()}, find_images(folder), tmp_path / "r", CONFIG, n_readers=2)
+    assert len(seen) == 2
+    assert not any(process.is_alive() for process in seen)
+
+
+def test_batches_of_others_in_between_are_passed_over(folder, whole, tmp_path, monkeypatch):
+    claim = run._claimed_batches
+    monkeypatch.setattr(run, "_claimed_batches", lambda results, name, indices, own: claim(
+        results, name, [index for index in indices if skipped or index not in (0, 2, 3)], own))  # fmt: skip
+    monkeypatch.setattr(time, "sleep", lambda seconds: skipped.append(seconds))
+    skipped = []
+    evaluate({"tiny": load()}, find_images(folder), tmp_path / "r", CONFIG, n_readers=2)
+    assert len(skipped) == 1
+    pd.testing.assert_frame_equal(table(tmp_path / "r"), whole, check_exact=True)
+
+
+def test_readers_are_as_many_as_cores(monkeypatch):
+    monkeypatch.setattr("sys.platform", "linux")
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: range(16), raising=False)
+    assert loading.default_readers(torch.device("cpu")) == 0
+    assert loading.default_readers(torch.device("cuda")) == 4
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "8")
+    assert loading.default_readers(torch.device("cuda")) == 2
+    monkeypatch.setattr("sys.platform", "darwin")
+    assert loading.default_readers(torch.device("mps")) == 0
