@@ -91,9 +91,7 @@ def _print_lines(table: object) -> None:
 class Batches:
     """Batches of transformed images; files that can't be read are named once and skipped."""
 
-    def __init__(
-        self, transform: Transform, files: list[Path], rows: int, device: torch.device = torch.device("cpu")
-    ) -> None:
+    def __init__(self, transform: Transform, files: list[Path], rows: int, device: torch.device) -> None:
         """Batches of ``rows`` files each, read ahead of a model on ``device``."""
         self.broken: set[Path] = set()
         self._transform = transform

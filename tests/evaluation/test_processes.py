@@ -223,7 +223,7 @@ def test_convolutions_have_their_channels_last():
     assert all(torch.equal(parameter, old) for parameter, old in zip(model.parameters(), before, strict=True))
 
 
-@pytest.mark.parametrize("context", ["fork", "spawn"])
+@pytest.mark.parametrize("context", ["fork", pytest.param("spawn", marks=pytest.mark.slow)])
 def test_images_read_ahead_by_processes_give_the_same(folder, whole, tmp_path, monkeypatch, context):
     monkeypatch.setattr(loading, "_CONTEXT", context)
     evaluate({"tiny": load()}, find_images(folder), tmp_path / "r", CONFIG, n_readers=2)
