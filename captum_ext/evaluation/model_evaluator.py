@@ -16,6 +16,7 @@ from captum_ext._utils.buffers import preserve_buffers
 from captum_ext._utils.errors import UserError
 from captum_ext._utils.optional import optional
 from captum_ext._utils.random import as_seed
+from captum_ext._utils.worker_processes import available_cores
 from captum_ext.evaluation.batch_maps import MethodMaps, compute_maps
 from captum_ext.evaluation.config import EvaluationConfig
 from captum_ext.evaluation.images import LabeledImage
@@ -26,9 +27,9 @@ from captum_ext.evaluation.mosaic_batch import GRID, Companions, mosaic_batch, w
 from captum_ext.evaluation.object_masks import object_masks
 from captum_ext.evaluation.store import EXPLAINED, MISCLASSIFIED, UNREADABLE, ResultRow
 from captum_ext.metrics import model_randomization
-from captum_ext.metrics._codecs import jpeg_copy
 from captum_ext.vision.classifier import Transform
 from captum_ext.vision.loading import PictureBatches, ReadPicture
+from captum_ext.vision.picture_files import jpeg_copy
 from captum_ext.vision.probe import black_and_white, transformed
 from captum_ext.vision.starts import STARTS
 
@@ -63,6 +64,19 @@ class ModelEvaluator:
     device: torch.device
     companions: Companions | None = None
     _ends: dict[tuple[int, int], tuple[Tensor, Tensor]] = field(default_factory=dict, init=False, repr=False)
+
+    @property
+    def n_encoders(self) -> int:
+        """How many processes encode pictures: one per core for a GPU; none for a CPU, where the model needs all cores.
+
+        Only for information curves with file sizes.
+        """
+        measures_files = any(
+            name == "information" and "ms-ssim" not in variant
+            for text in self.config.metrics
+            for name, variant in parse_metric(text)
+        )
+        return available_cores() if measures_files and self.device.type != "cpu" else 0
 
     def picture_batches(self, batches: Sequence[Sequence[LabeledImage]]) -> PictureBatches:
         """The inputs of batches of images, which :meth:`rows` takes."""

@@ -15,6 +15,7 @@ from captum_ext._utils.errors import UserError
 from captum_ext._utils.numbers import check_positive
 from captum_ext._utils.optional import optional
 from captum_ext._utils.text import printable
+from captum_ext._utils.worker_processes import worker_processes
 from captum_ext.evaluation.config import EvaluationConfig
 from captum_ext.evaluation.images import LabeledImage
 from captum_ext.evaluation.run_setup import Models, check_arguments, make_evaluator, run_settings
@@ -155,7 +156,8 @@ def _evaluate_batches(
     # Others' batches come last, and may never be claimed.
     ahead = share[share.index(first) :] if first in share else []
     inputs = evaluator.picture_batches([batches[index] for index in ahead])
-    with read_ahead(inputs, min(n_readers, len(ahead)), evaluator.device) as read:
+    reading = read_ahead(inputs, min(n_readers, len(ahead)), evaluator.device)
+    with reading as read, worker_processes(evaluator.n_encoders):
         position = 0
         for index in chain([first], indices):
             n_maps = config.maps_per_image * len(batches[index])

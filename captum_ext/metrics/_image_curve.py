@@ -10,9 +10,10 @@ import torch
 from numpy.typing import NDArray
 
 from captum_ext._utils.arrays import BoolArray
-from captum_ext.metrics._codecs import Picture, gaussian_blur, information_measure
+from captum_ext.metrics._codecs import information_measure
 from captum_ext.metrics._interpolation import TopPixels, interpolate, random_mask
 from captum_ext.metrics._protocols import InformationProtocol
+from captum_ext.vision.picture_files import Picture, gaussian_blur
 
 _ROWS = 16
 Float64Array = NDArray[np.float64]
@@ -50,8 +51,8 @@ class ImageCurve:
         else:
             self.uninformative = gaussian_blur(original, protocol.blur)
         self._measure = information_measure(protocol.information, original, device)
-        # A CPU's caches hold one picture at a time; a GPU is faster with many.
-        self._rows = 1 if device.type == "cpu" else _ROWS
+        # A CPU's caches hold one picture at a time, and each is encoded alone; a GPU is faster with many.
+        self._rows = 1 if device.type == "cpu" or protocol.information != "ms-ssim" else _ROWS
         (self._low,), (self._high,) = self._measure([self.uninformative]), self._measure([original])
         self._pool = pool
         self._waiting: list[Picture] = []

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from captum_ext._utils.arrays import BoolArray, IntArray
 from captum_ext._utils.optional import optional
-from captum_ext.metrics._codecs import Picture
+from captum_ext.vision.picture_files import Picture
 
 
 def random_mask(picture: Picture, fraction: float, seed: int) -> BoolArray:

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from captum_ext._engine.arguments import format_target
 from captum_ext._utils.devices import run
-from captum_ext.metrics._codecs import Picture
 from captum_ext.metrics._maps import position_scores
+from captum_ext.vision.picture_files import Picture
 
 
 def check_images(images: object) -> list[Tensor]:

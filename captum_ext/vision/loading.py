@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from captum_ext._utils.errors import UserError
+from captum_ext._utils.worker_processes import available_cores
 from captum_ext.vision.pictures import read
 from captum_ext.vision.probe import transformed
 
@@ -83,8 +83,7 @@ def default_readers(device: torch.device) -> int:
     """
     if device.type == "cpu" or sys.platform != "linux":
         return 0
-    cores = len(os.sched_getaffinity(0)) // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
-    return min(_MAX_READERS, cores)
+    return min(_MAX_READERS, available_cores())
 
 
 @contextmanager

@@ -179,7 +179,7 @@ def test_a_callers_process_group_is_not_used(folder, whole, tmp_path):
 
 
 def test_one_model_is_in_memory_at_a_time(folder, tmp_path):
-    """Of a mapping that loads models when they are read."""
+    """A mapping that loads models when they are read keeps none."""
     import gc
     import weakref
     from collections.abc import Mapping

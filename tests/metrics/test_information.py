@@ -13,10 +13,11 @@ from skimage import data
 from skimage.transform import resize
 from torch import nn
 
+from captum_ext._utils.worker_processes import current_workers, worker_processes
 from captum_ext.metrics import _codecs, _image_curve, aggregate, information, information_curve
-from captum_ext.metrics._codecs import encoded_bytes
 from captum_ext.metrics._interpolation import TopPixels, interpolate, random_mask
 from captum_ext.metrics._protocols import PROTOCOLS
+from captum_ext.vision.picture_files import encoded_bytes
 from tests.references.naive_information import corrected_curve, file_size, study_curve
 
 FRACTIONS = PROTOCOLS["pair"].fractions
@@ -447,3 +448,14 @@ def test_the_models_buffers_are_as_before_and_training_mode_warns(training):
         "The model has layers in training mode (BatchNorm1d):"
     ] * training
     assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
+
+
+@pytest.mark.parametrize("protocol", ["corrected", "study"])
+def test_processes_that_encode_change_nothing(protocol):
+    image = photograph(36, 44)
+    attributions, model = some_map(image), Texture(image)
+    alone = information_curve(model, image[None], attributions, 1, protocol=protocol)
+    with worker_processes(2):
+        elsewhere = information_curve(model, image[None], attributions, 1, protocol=protocol)
+    assert torch.equal(alone.sic, elsewhere.sic)
+    assert current_workers() is None
