@@ -13,8 +13,8 @@ from contextvars import ContextVar
 from queue import SimpleQueue
 from typing import IO, Any, ParamSpec, TypeVar
 
-Arguments = ParamSpec("Arguments")
-Result = TypeVar("Result")
+CallArgs = ParamSpec("CallArgs")
+CallResult = TypeVar("CallResult")
 
 # The modules come from where this process has them; the working directory could have others of these names.
 _START = (
@@ -45,7 +45,9 @@ class WorkerProcesses:
             _send(process.stdin, _pickled(sys.path))
             self._idle.put(process)
 
-    def call(self, function: Callable[Arguments, Result], *args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
+    def call(
+        self, function: Callable[CallArgs, CallResult], *args: CallArgs.args, **kwargs: CallArgs.kwargs
+    ) -> CallResult:
         """The function's result from one of the processes, for which the calling thread waits.
 
         Args:
@@ -71,7 +73,7 @@ class WorkerProcesses:
             self._idle.put(process)
         if not is_result:
             raise value
-        result: Result = value
+        result: CallResult = value
         return result
 
     def close(self) -> None:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from captum_ext.evaluation import EvaluationConfig, LabeledImage
 
 _MAX_COUNT = 1_000_000
-_MAX_READERS = 256
+_READERS_LIMIT = 256
 
 
 class EvaluateCommand(Command):
@@ -123,7 +123,7 @@ class EvaluateCommand(Command):
         if arguments.threads is not None:
             torch.set_num_threads(parse_count("--threads", arguments.threads, 1024))
         readers = arguments.readers
-        readers = None if readers is None else parse_count("--readers", readers, _MAX_READERS, minimum=0)
+        readers = None if readers is None else parse_count("--readers", readers, _READERS_LIMIT, minimum=0)
         device = parse_device(_local_device(arguments.device))
         if device.type == "cuda":
             torch.cuda.set_device(device)  # for models that use the current device

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from captum_ext._utils.worker_processes import current_workers
 from captum_ext.metrics._ms_ssim import SMALLEST_SIDE, MultiScaleSimilarity
-from captum_ext.vision.picture_files import Picture, encoded_bytes
+from captum_ext.vision.picture_files import encoded_bytes
 
 
 def measuring_threads() -> int:
@@ -19,27 +18,26 @@ def measuring_threads() -> int:
     return 1 if workers is None else workers.count
 
 
-def information_measure(
-    kind: str, original: Picture, device: torch.device
-) -> Callable[[list[Picture]], Sequence[float]]:
+def information_measure(kind: str, original: Tensor) -> Callable[[list[Tensor]], Sequence[float]]:
     """A function that measures pictures: their sizes in bytes, or for ``"ms-ssim"`` their similarity to the original.
 
     Args:
         kind: ``"webp"``, ``"png"`` or ``"ms-ssim"``.
-        original: The original, (H, W, C).
-        device: Where similarities are computed.
+        original: The original, uint8 (H, W, C). Similarities are computed on its device.
     """
     if kind != "ms-ssim":
         workers = current_workers()
         if workers is None:
-            return lambda pictures: [float(encoded_bytes(kind, picture)) for picture in pictures]
-        return lambda pictures: [float(workers.call(encoded_bytes, kind, picture)) for picture in pictures]
-    similarity = MultiScaleSimilarity(_picture_tensor([original], device))
-    return lambda pictures: similarity(_picture_tensor(pictures, device)).tolist()
+            return lambda pictures: [float(encoded_bytes(kind, picture.cpu().numpy())) for picture in pictures]
+        return lambda pictures: [
+            float(workers.call(encoded_bytes, kind, picture.cpu().numpy())) for picture in pictures
+        ]
+    similarity = MultiScaleSimilarity(_as_floats([original], original.device))
+    return lambda pictures: similarity(_as_floats(pictures, original.device)).tolist()
 
 
-def _picture_tensor(pictures: list[Picture], device: torch.device) -> Tensor:
-    return torch.from_numpy(np.stack(pictures)).to(device).permute(0, 3, 1, 2).contiguous().float()
+def _as_floats(pictures: list[Tensor], device: torch.device) -> Tensor:
+    return torch.stack(pictures).to(device).permute(0, 3, 1, 2).contiguous().float()
 
 
 def check_sides(kind: str, index: int, height: int, width: int) -> None:

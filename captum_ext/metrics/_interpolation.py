@@ -40,6 +40,13 @@ class TopPixels:
         self._scores = scores
         self._order = np.argsort(-scores.ravel(), kind="stable") if exact else None
 
+    def ranks(self) -> IntArray:
+        """The rank of each pixel, 0 for the highest score, if an exact fraction is selected."""
+        assert self._order is not None, "otherwise all pixels that reach a quantile are selected"
+        ranks = np.empty_like(self._order)
+        ranks[self._order] = np.arange(len(ranks))
+        return ranks.reshape(self._scores.shape)
+
     def __call__(self, fraction: float) -> BoolArray:
         """The fraction of the pixels with the highest scores."""
         if self._order is None:

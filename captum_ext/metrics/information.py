@@ -22,7 +22,6 @@ from captum_ext.metrics._information_curves import InformationCurves
 from captum_ext.metrics._maps import Ranking
 from captum_ext.metrics._pixels import (
     PictureClassifier,
-    as_picture,
     check_images,
     check_masks,
     image_targets,
@@ -153,7 +152,7 @@ def information_curve(
     grid = np.linspace(0.0, 1.0, preset.points)
     with ThreadPoolExecutor(measuring_threads()) as pool, preserve_model_state(forward_func):
         image_curves = [
-            ImageCurve(as_picture(image), score, mask, seed, preset, pool, image.device)
+            ImageCurve(image, score, mask, seed, preset, pool)
             for image, score, mask in zip(pixels, scores, known, strict=True)
         ]
         bar = progress if show_progress else NullProgress
