@@ -59,7 +59,13 @@ def for_attribution(model: nn.Module, example: Tensor) -> OptimizedModel:
     convolutions store their weights with channels last where that is faster (on CPUs; on GPUs in half precision or
     with TF32). It computes the same up to rounding, which is measured on the example. The model itself does not
     change, nor does the copy follow its later changes. Do not fit patterns for the copy and use them for the model, or
-    the reverse: folding changes the layers that patterns belong to.
+    the reverse: folding changes the layers that patterns belong to. Compiling the copy with ``torch.compile`` made
+    gradients on a CPU twice as slow.
+
+    In float64, maps of the copy equal the model's up to 2e-15. In float32, rounding changes the sign of activations
+    near 0, and with it the gradient, in the model as in the copy: with 12 steps of Integrated Gradients on eight
+    photographs (EfficientNet-Lite0 on a CPU), the maps of the copy differ from the model's by 0.0007 to 0.0056 (median
+    0.0018), and the model's own from those in float64 by 0.0004 to 0.0059 (median 0.0015).
 
     Args:
         model: A model in evaluation mode.

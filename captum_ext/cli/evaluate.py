@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
+from torch import nn
 
 from captum_ext._utils.errors import UserError
 from captum_ext.cli import models
@@ -24,10 +25,11 @@ from captum_ext.cli.evaluate_options import (
     resolve_options,
     split_list,
 )
+from captum_ext.cli.on_demand import OnDemand, use_channels_last
 from captum_ext.cli.optimized import optimize
 from captum_ext.cli.options import parse_count, parse_device
 from captum_ext.cli.pattern_files import load_patterns
-from captum_ext.vision.classifier import Classifier
+from captum_ext.vision.classifier import Classifier, Transform
 from captum_ext.vision.pictures import read
 from captum_ext.vision.probe import transformed
 
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     from captum_ext.evaluation import EvaluationConfig, LabeledImage
 
 _MAX_EXAMPLES = 100
+_READERS_LIMIT = 256
 
 
 class EvaluateCommand(Command):
@@ -74,14 +77,14 @@ class EvaluateCommand(Command):
             raise CommandError(f"--masks {arguments.masks}: no metric in --metrics uses it, such as localization-auc")
         if arguments.threads is not None:
             torch.set_num_threads(parse_count("--threads", arguments.threads, 1024))
+        readers = arguments.readers
+        readers = None if readers is None else parse_count("--readers", readers, _READERS_LIMIT, minimum=0)
         device = parse_device(_local_device(arguments.device))
+        if device.type == "cuda":
+            torch.cuda.set_device(device)  # for models that use the current device
         names = list(dict.fromkeys(split_list(arguments.models)))
         weights = _files_by_model("--weights", arguments.weights, names)
         pattern_files = _files_by_model("--patterns", arguments.patterns, names)
-        patterns = {name: load_patterns(file, device) for name, file in pattern_files.items()}
-        classifiers = {name: models.load(name, weights.get(name), "--models") for name in names}
-        for classifier in classifiers.values():
-            classifier.model.to(device)
         images = find_images(arguments.images, arguments.labels, arguments.masks)
         if arguments.target is None and any(image.label is None for image in images):
             config = replace(config, target="predicted")
@@ -90,19 +93,29 @@ class EvaluateCommand(Command):
         if arguments.first is not None:
             count = min(len(images), parse_count("--first", arguments.first, MAX_COUNT))
             images = [images[k * len(images) // count] for k in range(count)]
-        if not arguments.exact and not _needs_own_layers(config):
-            for name in names:
-                if name not in patterns:
-                    classifiers[name] = _optimize(name, classifiers[name], images, device)
+        keeps_layers = arguments.exact or _needs_own_layers(config)
+        loaded: set[str] = set()  # before, at least once
+
+        def load_model(name: str) -> tuple[nn.Module, Transform]:
+            classifier = models.load(name, weights.get(name), "--models")
+            classifier.model.to(device)
+            if not keeps_layers and name not in pattern_files:
+                classifier = _optimize(name, classifier, images, device, shows_notes=name not in loaded)
+            loaded.add(name)
+            if device.type == "cuda":
+                use_channels_last(classifier.model)
+            return classifier.model, classifier.transform
+
         summary = evaluate(
-            {name: (classifier.model, classifier.transform) for name, classifier in classifiers.items()},
+            OnDemand(names, load_model),
             images,
             arguments.output,
             config,
-            patterns,
+            OnDemand(list(pattern_files), lambda name: load_patterns(pattern_files[name], device)),
             show_progress=True,
             n_examples=n_examples,
             notes=notes,
+            n_readers=readers,
         )
         if not _is_first_process():
             return
@@ -130,14 +143,16 @@ def _needs_own_layers(config: EvaluationConfig) -> bool:
     return any(metric.split(":")[0] == "randomization" for metric in config.metrics)
 
 
-def _optimize(name: str, classifier: Classifier, images: Sequence[LabeledImage], device: torch.device) -> Classifier:
+def _optimize(
+    name: str, classifier: Classifier, images: Sequence[LabeledImage], device: torch.device, shows_notes: bool
+) -> Classifier:
     """The classifier with BatchNorm folded, which is compared on the first image that can be read."""
     for image in images:
         try:
             tensor = transformed(image.name, partial(classifier.transform, read(str(image.path))))
         except UserError:  # the evaluation reports it
             continue
-        return optimize(name, classifier, tensor.to(device))
+        return optimize(name, classifier, tensor.to(device), shows_notes)
     return classifier
 
 
@@ -154,7 +169,7 @@ def _findings(output: str) -> list[str]:
 def _local_device(device: str | None) -> str | None:
     """The device of this process among torchrun's processes on its machine."""
     if device in (None, "cuda") and "LOCAL_RANK" in os.environ and torch.cuda.is_available():
-        return f"cuda:{os.environ['LOCAL_RANK']}"
+        return f"cuda:{int(os.environ['LOCAL_RANK']) % torch.cuda.device_count()}"  # several may share a GPU
     return device
 
 

@@ -51,7 +51,7 @@ PRESETS = {
 
 
 def add_evaluate_options(parser: argparse.ArgumentParser) -> None:
-    """Add all arguments. Those that a preset may set have no default, so that explicit ones are told apart."""
+    """Add all arguments. Those that a preset may set have no default, which distinguishes explicit ones."""
     parser.add_argument("output", metavar="RESULTS", help="the folder of results, new or to be resumed")
     parser.add_argument("--images", required=True, metavar="DIR", help="the folder of images")
     parser.add_argument("--labels", metavar="FILE", help="a CSV file: file,class_index (default: DIR/labels.csv)")
@@ -110,6 +110,10 @@ def add_evaluate_options(parser: argparse.ArgumentParser) -> None:
         help="label, which excludes misclassified images, or predicted (default: label if the images have labels)",
     )
     parser.add_argument("--threads", help="threads of each process (default: torch's)")
+    parser.add_argument(
+        "--readers",
+        help="processes that read images ahead of the model, per process (default: 0 on a CPU, up to 4 on a GPU)",
+    )
     parser.add_argument("--first", metavar="N", help="only N images, evenly spaced by name")
     parser.add_argument(
         "--examples",

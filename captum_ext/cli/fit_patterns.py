@@ -21,8 +21,8 @@ from captum_ext.patterns import PatternFitter, Patterns, signal_quality
 from captum_ext.patterns.fit import Choice
 from captum_ext.vision.classifier import Transform
 from captum_ext.vision.folder import image_files
+from captum_ext.vision.loading import PictureBatches, default_readers, read_ahead
 from captum_ext.vision.pictures import read
-from captum_ext.vision.probe import transformed
 
 _MAX_BATCH_SIZE = 10_000
 
@@ -69,7 +69,7 @@ class FitPatternsCommand(Command):
         device = parse_device(arguments.device)
         classifier = models.load(arguments.model, arguments.weights)
         classifier.model.to(device)
-        batches = Batches(classifier.transform, files, batch_size)
+        batches = Batches(classifier.transform, files, batch_size, device)
         patterns, model = _fit_patterns(classifier.model, arguments, batches)
         try:
             patterns.save(output)
@@ -93,40 +93,46 @@ def _print_lines(table: object) -> None:
 class Batches:
     """Batches of transformed images; files that can't be read are named once and skipped."""
 
-    def __init__(self, transform: Transform, files: list[Path], rows: int) -> None:
-        """Batches of ``rows`` files each."""
+    def __init__(self, transform: Transform, files: list[Path], rows: int, device: torch.device) -> None:
+        """Batches of ``rows`` files each, read ahead of a model on ``device``."""
         self.broken: set[Path] = set()
         self._transform = transform
         self.files = files
         self._rows = rows
+        self._device = device
 
     def __iter__(self) -> Iterator[Tensor]:
         """Tensors (rows, C, H, W)."""
         images: list[Tensor] = []
-        # disable=None: only on a terminal.
-        for file in progress(self.files, desc="images", disable=None):
-            image = self._image(file)
-            if image is None:
-                continue
-            if images and image.shape != images[0].shape:
-                raise CommandError(f"{file}: the transform returns images of different shapes; add a resize and a crop")
-            images.append(image)
-            if len(images) == self._rows:
-                yield torch.stack(images)
-                images = []
+        files = [file for file in self.files if file not in self.broken]
+        inputs = PictureBatches([[(str(file), str(file))] for file in files], self._transform, keeps_pictures=False)
+        with read_ahead(inputs, default_readers(self._device), self._device) as results:
+            # disable=None: only on a terminal.
+            for file, (result,) in zip(progress(files, desc="images", disable=None), results, strict=True):
+                if isinstance(result, UserError):
+                    self._skip(file, result)
+                    continue
+                image = result.tensor[0]
+                if images and image.shape != images[0].shape:
+                    raise CommandError(
+                        f"{file}: the transform returns images of different shapes; add a resize and a crop"
+                    )
+                images.append(image)
+                if len(images) == self._rows:
+                    yield torch.stack(images)
+                    images = []
         if images:
             yield torch.stack(images)
 
-    def _image(self, file: Path) -> Tensor | None:
-        if file in self.broken:
-            return None
+    def _skip(self, file: Path, reason: UserError) -> None:
+        """Name a file that can't be read; raise an error of the transform."""
         try:
-            picture = read(str(file))
+            read(str(file))
         except UserError as error:
             self.broken.add(file)
             print_error(f"skipped: {error}")
-            return None
-        return transformed(str(file), lambda: self._transform(picture))[0]
+            return
+        raise reason
 
 
 def _fit_patterns(

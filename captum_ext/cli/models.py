@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from captum_ext._utils.text import did_you_mean
 from captum_ext.cli.errors import CommandError
@@ -85,10 +85,14 @@ def efficientnet_lite(name: str, weights: str | None, option: str = "--model") -
             transforms.Resize(side + 32, interpolation=transforms.InterpolationMode.BICUBIC),
             transforms.CenterCrop(side),
             transforms.PILToTensor(),
-            lambda pixels: (pixels.float() - 127) / 128,
+            _scale_pixels,
         ]
     )
     return Classifier(model, transform, _imagenet_categories())
+
+
+def _scale_pixels(pixels: Tensor) -> Tensor:
+    return (pixels.float() - 127) / 128
 
 
 def _from_torchvision(name: str, weights: str | None, option: str) -> Classifier:

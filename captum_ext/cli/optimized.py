@@ -23,13 +23,14 @@ def add_exact_option(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def optimize(name: str, classifier: Classifier, example: Tensor) -> Classifier:
+def optimize(name: str, classifier: Classifier, example: Tensor, shows_notes: bool = True) -> Classifier:
     """The classifier with BatchNorm folded, or the classifier itself if that is not possible.
 
     Args:
         name: The model's name, for messages.
         classifier: The classifier, in evaluation mode and on its device.
         example: An input (1, C, H, W), with which the copy is compared.
+        shows_notes: Whether to print warnings, and why the classifier itself is returned.
     """
     if not any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in classifier.model.modules()):
         return classifier
@@ -38,8 +39,9 @@ def optimize(name: str, classifier: Classifier, example: Tensor) -> Classifier:
         try:
             model = for_attribution(classifier.model, example).model
         except Exception as error:  # users' models raise arbitrary exceptions
-            print_error(f"note: {name}: used as it is; BatchNorm can't be folded ({type(error).__name__}: {error})")
+            if shows_notes:
+                print_error(f"note: {name}: used as it is; BatchNorm can't be folded ({type(error).__name__}: {error})")
             return classifier
-    for warning in caught:
+    for warning in caught if shows_notes else ():
         print_error(f"warning: {name}: {warning.message} Use --exact for the model as it is.")
     return replace(classifier, model=model)

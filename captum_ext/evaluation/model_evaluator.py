@@ -14,7 +14,9 @@ from torch import Tensor, nn
 
 from captum_ext._utils.buffers import preserve_buffers
 from captum_ext._utils.errors import UserError
+from captum_ext._utils.optional import optional
 from captum_ext._utils.random import as_seed
+from captum_ext._utils.worker_processes import available_cores
 from captum_ext.evaluation.batch_maps import MethodMaps, compute_maps
 from captum_ext.evaluation.config import EvaluationConfig
 from captum_ext.evaluation.example_maps import ExampleRecorder
@@ -26,9 +28,9 @@ from captum_ext.evaluation.mosaic_batch import GRID, Companions, mosaic_batch, w
 from captum_ext.evaluation.object_masks import object_masks
 from captum_ext.evaluation.store import EXPLAINED, MISCLASSIFIED, UNREADABLE, ResultRow
 from captum_ext.metrics import model_randomization
-from captum_ext.metrics._codecs import jpeg_copy
 from captum_ext.vision.classifier import Transform
-from captum_ext.vision.pictures import read
+from captum_ext.vision.loading import PictureBatches, ReadPicture
+from captum_ext.vision.picture_files import jpeg_copy
 from captum_ext.vision.probe import black_and_white, transformed
 from captum_ext.vision.starts import STARTS
 
@@ -41,7 +43,7 @@ _JPEG_QUALITY = 75  # as in the study of metrics.stability_error
 
 class _ImageInputs(NamedTuple):
     image: LabeledImage
-    picture: Image
+    picture: Image | None  # if a metric needs it
     tensors: tuple[Tensor, Tensor, Tensor]  # the image, black and white as the model receives them, (1, C, H, W)
 
 
@@ -64,20 +66,45 @@ class ModelEvaluator:
     companions: Companions | None = None
     _ends: dict[tuple[int, int], tuple[Tensor, Tensor]] = field(default_factory=dict, init=False, repr=False)
 
+    @property
+    def n_encoders(self) -> int:
+        """The number of processes that encode pictures.
+
+        One per core for a model on a GPU; none on a CPU, where the model needs all cores. Only for information curves
+        with file sizes.
+        """
+        measures_files = any(
+            name == "information" and "ms-ssim" not in variant
+            for text in self.config.metrics
+            for name, variant in parse_metric(text)
+        )
+        return available_cores() if measures_files and self.device.type != "cpu" else 0
+
+    def picture_batches(self, batches: Sequence[Sequence[LabeledImage]]) -> PictureBatches:
+        """The inputs of batches of images, which :meth:`rows` takes."""
+        needs = {METRICS[name].needs for text in self.config.metrics for name, _ in parse_metric(text)}
+        files = [[(image.name, str(image.path)) for image in images] for images in batches]
+        return PictureBatches(files, self.transform, bool(needs & {"compressed_maps", "masks"}))
+
     def rows(
-        self, images: Sequence[LabeledImage], advance: Callable[[int], object], examples: ExampleRecorder | None = None
+        self,
+        images: Sequence[LabeledImage],
+        advance: Callable[[int], object],
+        pictures: Sequence[ReadPicture | UserError] | None = None,
+        examples: ExampleRecorder | None = None,
     ) -> list[ResultRow]:
         """All results of these images.
 
         Args:
-            images: A batch.
-            advance: Called with the number of maps after each method.
+            images: The images.
+            advance: Is called with the number of maps after each method.
+            pictures: The images' inputs, if they were read before.
             examples: Receives the maps.
 
         Raises:
             UserError: If the model or the transform can't be used. Images that can't be read get a row that says so.
         """
-        rows, image_inputs = self._read_images(images)
+        rows, image_inputs = self._inputs(images, pictures or self.picture_batches([images])[0])
         image_inputs, scores = self._classify(rows, image_inputs)
         if not image_inputs:
             return rows
@@ -86,11 +113,12 @@ class ModelEvaluator:
         labels = [each.image.label for each in image_inputs]
         target = torch.tensor(labels, device=self.device) if self.config.target == "label" else best
         correct = target == best
-        for index, each in enumerate(image_inputs):
-            status = EXPLAINED if correct[index] else MISCLASSIFIED
-            rows.append(ResultRow(each.image.name, "", 0, "image", status, float(scores[index, target[index]])))
-        if correct.any():
-            image_inputs = [each for each, keep in zip(image_inputs, correct.tolist(), strict=True) if keep]
+        is_correct = correct.tolist()
+        target_scores = scores.gather(1, target.unsqueeze(1)).squeeze(1).tolist()
+        for each, keep, score in zip(image_inputs, is_correct, target_scores, strict=True):
+            rows.append(ResultRow(each.image.name, "", 0, "image", EXPLAINED if keep else MISCLASSIFIED, score))
+        if any(is_correct):
+            image_inputs = [each for each, keep in zip(image_inputs, is_correct, strict=True) if keep]
             inputs, black, white, target = (tensor[correct] for tensor in (inputs, black, white, target))
             probabilities = scores[correct]
             recorder = examples or ExampleRecorder(0)
@@ -99,14 +127,19 @@ class ModelEvaluator:
                 advance(len(image_inputs))
         return rows
 
-    def _read_images(self, images: Sequence[LabeledImage]) -> tuple[list[ResultRow], list[_ImageInputs]]:
+    def _inputs(
+        self, images: Sequence[LabeledImage], pictures: Sequence[ReadPicture | UserError]
+    ) -> tuple[list[ResultRow], list[_ImageInputs]]:
+        """The inputs on the device, and a row for each image that can't be read or transformed."""
         rows: list[ResultRow] = []
         image_inputs: list[_ImageInputs] = []
-        for image in images:
+        for image, result in zip(images, pictures, strict=True):
             try:
-                picture = read(str(image.path))
-                tensor = transformed(image.name, partial(self.transform, picture)).to(self.device)
-                tensors = (tensor, *self._ends_of_size(image.name, picture))
+                if isinstance(result, UserError):
+                    raise result
+                tensor = result.tensor.to(self.device, non_blocking=result.tensor.is_pinned())
+                width, height = result.size  # a list, once torch has pinned the batch
+                tensors = (tensor, *self._ends_of_size(image.name, (width, height)))
             except UserError as error:
                 reason = str(error).replace(str(image.path), image.name)
                 rows.append(ResultRow(image.name, "", 0, "image", UNREADABLE, math.nan, note=reason))
@@ -117,16 +150,17 @@ class ModelEvaluator:
                     f"{image.name}: the transform returns images of different shapes, {shapes[0]} here and {shapes[1]} "
                     "before; add a resize and a crop"
                 )
-            image_inputs.append(_ImageInputs(image, picture, tensors))
+            image_inputs.append(_ImageInputs(image, result.picture, tensors))
         return rows, image_inputs
 
-    def _ends_of_size(self, name: str, picture: Image) -> tuple[Tensor, Tensor]:
-        """Black and white pictures of a picture's size, as the model receives them."""
-        if picture.size not in self._ends:
+    def _ends_of_size(self, name: str, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
+        """Black and white pictures of a size, as the model receives them."""
+        if size not in self._ends:
             if len(self._ends) == _MAX_SIZES:
                 self._ends.clear()
-            self._ends[picture.size] = black_and_white(name, picture, self.transform, self.device)
-        return self._ends[picture.size]
+            picture = optional("PIL.Image", "evaluation").new("RGB", size)
+            self._ends[size] = black_and_white(name, picture, self.transform, self.device)
+        return self._ends[size]
 
     def _classify(self, rows: list[ResultRow], images: list[_ImageInputs]) -> tuple[list[_ImageInputs], Tensor]:
         """The images with finite logits, and their probabilities; adds a row for each of the others."""
@@ -173,7 +207,7 @@ class ModelEvaluator:
             Patches(self.config.patch_size, self.config.n_patches, self.config.patches_per_point),
         )
         if "masks" in needs:
-            files, pictures = [each.image for each in images], [each.picture for each in images]
+            files, pictures = [each.image for each in images], _pictures(images)
             context = replace(context, masks=object_masks(files, pictures, black, white, self.transform))
         if "mosaic_maps" in needs:
             assert self.companions is not None, "found if a metric needs them"
@@ -206,7 +240,7 @@ class ModelEvaluator:
 
     def _compress(self, images: list[_ImageInputs]) -> Tensor:
         """The inputs made from the pictures after JPEG compression."""
-        pictures = [jpeg_copy(each.picture, _JPEG_QUALITY).convert("RGB") for each in images]
+        pictures = [jpeg_copy(picture, _JPEG_QUALITY).convert("RGB") for picture in _pictures(images)]
         inputs = [
             transformed(each.image.name, partial(self.transform, picture))
             for each, picture in zip(images, pictures, strict=True)
@@ -233,6 +267,10 @@ class ModelEvaluator:
         with warnings.catch_warnings():  # the weights differ from those of the patterns on purpose
             warnings.filterwarnings("ignore", "The weights of .* changed", UserWarning)
             return model_randomization(attribute, model.model, generator=self.config.generator).similarity
+
+
+def _pictures(images: list[_ImageInputs]) -> list[Image]:
+    return [each.picture for each in images if each.picture is not None]  # all, if a metric needs them
 
 
 def _score_rows(

@@ -9,7 +9,7 @@ from dataclasses import asdict
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -37,7 +37,7 @@ _PACKAGES = ("captum_ext", "captum", "torch", "torchvision", "numpy", "scipy", "
 def check_arguments(
     models: Models, images: Sequence[LabeledImage], config: EvaluationConfig, patterns: Mapping[str, Patterns]
 ) -> None:
-    """Check everything that needs no forward pass.
+    """Check everything that needs no model.
 
     Raises:
         UserError: If something is missing or invalid.
@@ -60,14 +60,17 @@ def check_arguments(
     unnamed = [name for name in models if not name or name != as_unicode(name)]
     if unnamed:
         raise UserError(f"models: expected a name in Unicode for each, got {unnamed[0]!r}")
-    for name, (model, _) in models.items():
+    for name in models:
         if config.pattern_methods and name not in patterns:
             raise UserError(f"{name}: {', '.join(config.pattern_methods)} need patterns, got none")
-        if model.training:
-            raise UserError(f"{name}: is in training mode, in which its output is random: call model.eval()")
-        low_precision = {p.dtype for p in model.parameters() if p.is_floating_point() and p.element_size() < 4}
-        if low_precision:
-            raise UserError(f"{name}: expected float32 or float64, got {low_precision.pop()}: call model.float()")
+
+
+def _check_model(name: str, model: nn.Module) -> None:
+    if model.training:
+        raise UserError(f"{name}: is in training mode, in which its output is random: call model.eval()")
+    low_precision = {p.dtype for p in model.parameters() if p.is_floating_point() and p.element_size() < 4}
+    if low_precision:
+        raise UserError(f"{name}: expected float32 or float64, got {low_precision.pop()}: call model.float()")
 
 
 def make_evaluator(
@@ -182,24 +185,42 @@ def _random_inputs(
 def run_settings(
     models: Models, images: Sequence[LabeledImage], config: EvaluationConfig, patterns: Mapping[str, Patterns]
 ) -> dict[str, Any]:
-    """Everything that the numbers depend on, as JSON. A run continues only with equal settings."""
-    defaults = EvaluationConfig()
+    """Everything that the numbers depend on, as JSON. A run continues only with equal settings.
+
+    Raises:
+        UserError: If a model can't be evaluated, or no image can be read.
+    """
+    described = {name: _describe_model(name, models, images) for name in models}  # one model in memory at a time
     settings = {
         **asdict(config),
         "models": list(models),
-        "weights": {name: _hash_parts(*model.state_dict().values()) for name, (model, _) in models.items()},
-        "transforms": {name: _hash_parts(_load_references(images, t, defaults)) for name, (_, t) in models.items()},
-        "devices": {name: sorted({p.device.type for p in model.parameters()}) for name, (model, _) in models.items()},
+        "weights": {name: model.weights for name, model in described.items()},
+        "transforms": {name: model.transform for name, model in described.items()},
+        "devices": {name: sorted({device.type for device in model.devices}) for name, model in described.items()},
         "patterns": {name: _hash_parts(*patterns[name].values()) for name in models if name in patterns},
         "images": len(images),
         "image_names": _hash_parts(*(f"{image.name}={image.label}" for image in images)),
-        "computation": _computation_settings({p.device for model, _ in models.values() for p in model.parameters()}),
+        "computation": _computation_settings(set().union(*(model.devices for model in described.values()))),
         "versions": {name: _version(name) for name in _PACKAGES},
     }
     if any(image.mask is not None for image in images):
         settings["masks"] = _hash_parts(*((image.name, _file_digest(image.mask)) for image in images if image.mask))
     as_json: dict[str, Any] = json.loads(json.dumps(settings))
     return as_json
+
+
+class _ModelDescription(NamedTuple):
+    weights: str
+    transform: str
+    devices: set[torch.device]
+
+
+def _describe_model(name: str, models: Models, images: Sequence[LabeledImage]) -> _ModelDescription:
+    model, transform = models[name]
+    _check_model(name, model)
+    references = _load_references(images, transform, EvaluationConfig())
+    devices = {parameter.device for parameter in model.parameters()}
+    return _ModelDescription(_hash_parts(*model.state_dict().values()), _hash_parts(references), devices)
 
 
 def _computation_settings(devices: set[torch.device]) -> dict[str, Any]:

@@ -6,7 +6,8 @@ import hashlib
 import io
 import json
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ from captum_ext._utils.errors import UserError
 from captum_ext._utils.files import replace_file
 from captum_ext._utils.optional import optional
 from captum_ext._utils.text import as_unicode
+from captum_ext.evaluation.claims import lock_file
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -108,7 +110,8 @@ class Results:
                 _remove_abandoned(part)
             path = self.folder / SETTINGS
             if not path.exists():
-                if set(self.folder.iterdir()) - set(parts):
+                foreign = [file for file in self.folder.iterdir() if not file.match(f".{SETTINGS}.*.tmp")]
+                if foreign and not path.exists():  # another process may have created it
                     raise ResultsError(f"{self.folder}: has files but no {SETTINGS}. Name an empty or a new folder.")
                 # Sorted, the digest comes last.
                 mark = (_DIGEST_MARK + b"0" * _HEX_DIGITS).decode()
@@ -159,6 +162,23 @@ class Results:
     def has(self, model: str, batch: int) -> bool:
         """Whether a batch is finished."""
         return self._path(model, batch).exists()
+
+    @contextmanager
+    def claim(self, model: str, batch: int) -> Iterator[bool | None]:
+        """Claim a batch while the context is active: whether it succeeds, or ``None`` without locks of files.
+
+        Another process can claim the batch as soon as this one ends, however it ends.
+
+        Raises:
+            ResultsError: If the folder can't be written.
+        """
+        path = self._path(model, batch)
+        try:
+            lock = lock_file(path.with_name(f".{path.stem}.lock"))
+        except OSError as error:
+            raise ResultsError(f"{path.parent}: can't be written ({error.strerror or error}).") from error
+        with lock:
+            yield lock.is_held
 
     def write(self, model: str, batch: int, rows: Iterable[ResultRow]) -> None:
         """Write the file of a batch.

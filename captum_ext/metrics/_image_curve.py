@@ -8,11 +8,13 @@ from concurrent.futures import Executor, Future
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from captum_ext._utils.arrays import BoolArray
-from captum_ext.metrics._codecs import Picture, gaussian_blur, information_measure
+from captum_ext.metrics._codecs import information_measure
 from captum_ext.metrics._interpolation import TopPixels, interpolate, random_mask
 from captum_ext.metrics._protocols import InformationProtocol
+from captum_ext.vision.picture_files import gaussian_blur
 
 _ROWS = 16
 Float64Array = NDArray[np.float64]
@@ -22,48 +24,50 @@ class ImageCurve:
     """Makes the pictures of one image at each step, and its curves from their scores.
 
     Args:
-        original: (H, W, C).
+        image: uint8 (C, H, W); similarities are computed on its device, and with a blur the pictures of all steps.
         scores: One attribution per pixel, (H, W).
         mask: The known pixels of the uninformative picture; ``None`` draws them at random.
         seed: For this draw.
         protocol: The settings of the curve.
         pool: Measures the information of pictures while the next ones are made.
-        device: Where similarities are computed.
     """
 
     def __init__(
         self,
-        original: Picture,
+        image: Tensor,
         scores: Float64Array,
         mask: BoolArray | None,
         seed: int,
         protocol: InformationProtocol,
         pool: Executor,
-        device: torch.device,
     ) -> None:
-        self.original = original
+        device = image.device
+        self.original = image.detach().permute(1, 2, 0).contiguous()
+        self._picture = picture = self.original.cpu().numpy()
         self._top_pixels = TopPixels(scores, protocol.exact)
         self._protocol = protocol
         if protocol.blur is None:
-            self._mask = random_mask(original, protocol.mask_fraction, seed) if mask is None else mask
-            self.uninformative = interpolate(original, self._mask)
+            self._mask = random_mask(picture, protocol.mask_fraction, seed) if mask is None else mask
+            self.uninformative = torch.from_numpy(interpolate(picture, self._mask)).to(device)
         else:
-            self.uninformative = gaussian_blur(original, protocol.blur)
-        self._measure = information_measure(protocol.information, original, device)
-        # A CPU's caches hold one picture at a time; a GPU is faster with many.
-        self._rows = 1 if device.type == "cpu" else _ROWS
-        (self._low,), (self._high,) = self._measure([self.uninformative]), self._measure([original])
+            self.uninformative = torch.from_numpy(gaussian_blur(picture, protocol.blur).copy()).to(device)
+            self._ranks = torch.from_numpy(self._top_pixels.ranks()).to(device)
+        self._measure = information_measure(protocol.information, self.original)
+        # A CPU's caches hold one picture at a time, and each is encoded alone; a GPU is faster with many.
+        self._rows = 1 if device.type == "cpu" or protocol.information != "ms-ssim" else _ROWS
+        (self._low,), (self._high,) = self._measure([self.uninformative]), self._measure([self.original])
         self._pool = pool
-        self._waiting: list[Picture] = []
+        self._waiting: list[Tensor] = []
         self._information: list[Future[Sequence[float]]] = []  # of the pictures of all steps so far
 
-    def picture(self, step: int) -> Picture:
-        """The picture of a step; call it for each step in order."""
-        top = self._top_pixels(self._protocol.fractions[step])
+    def picture(self, step: int) -> Tensor:
+        """The picture (H, W, C) of a step; call it for each step in order."""
+        fraction = self._protocol.fractions[step]
         if self._protocol.blur is None:
-            picture = interpolate(self.original, top | self._mask)
+            picture = torch.from_numpy(interpolate(self._picture, self._top_pixels(fraction) | self._mask))
         else:
-            picture = np.where(top[:, :, None], self.original, self.uninformative)
+            top = self._ranks < round(fraction * self._ranks.numel())
+            picture = torch.where(top.unsqueeze(2), self.original, self.uninformative)
         self._waiting.append(picture)
         if len(self._waiting) == self._rows:
             self._submit()

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from captum_ext._utils.arrays import BoolArray, IntArray
 from captum_ext._utils.optional import optional
-from captum_ext.metrics._codecs import Picture
+from captum_ext.vision.picture_files import Picture
 
 
 def random_mask(picture: Picture, fraction: float, seed: int) -> BoolArray:
@@ -39,6 +39,13 @@ class TopPixels:
     def __init__(self, scores: NDArray[np.float64], exact: bool) -> None:
         self._scores = scores
         self._order = np.argsort(-scores.ravel(), kind="stable") if exact else None
+
+    def ranks(self) -> IntArray:
+        """The rank of each pixel, 0 for the highest score, if an exact fraction is selected."""
+        assert self._order is not None, "otherwise all pixels that reach a quantile are selected"
+        ranks = np.empty_like(self._order)
+        ranks[self._order] = np.arange(len(ranks))
+        return ranks.reshape(self._scores.shape)
 
     def __call__(self, fraction: float) -> BoolArray:
         """The fraction of the pixels with the highest scores."""

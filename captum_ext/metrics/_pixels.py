@@ -12,7 +12,6 @@ from torch import Tensor
 
 from captum_ext._engine.arguments import format_target
 from captum_ext._utils.devices import run
-from captum_ext.metrics._codecs import Picture
 from captum_ext.metrics._maps import position_scores
 
 
@@ -95,11 +94,6 @@ def image_targets(target: object, count: int) -> list[int]:
     return classes
 
 
-def as_picture(image: Tensor) -> Picture:
-    """An image (C, H, W) as an array (H, W, C)."""
-    return np.ascontiguousarray(image.detach().cpu().permute(1, 2, 0).numpy())
-
-
 class PictureClassifier:
     """Classifies pictures in batches, which may mix images.
 
@@ -125,15 +119,13 @@ class PictureClassifier:
         self._device = device
         self._rows = rows
 
-    def __call__(self, pictures: Iterable[tuple[int, Picture]]) -> Iterator[tuple[float, float]]:
-        """The target's probability and whether it is the highest (1 or 0), for pairs (image index, picture)."""
+    def __call__(self, pictures: Iterable[tuple[int, Tensor]]) -> Iterator[tuple[float, float]]:
+        """The target's probability and whether it is the highest (1 or 0), for pairs (image index, uint8 (H, W, C))."""
         stream = iter(pictures)
         while chunk := list(islice(stream, self._rows)):
             # Pictures of several sizes can't be stacked before the transform, which may resize them.
             inputs = [
-                self._transform(
-                    torch.from_numpy(np.stack([item for _, item in same]).transpose(0, 3, 1, 2)).to(self._device)
-                )
+                self._transform(torch.stack([item for _, item in same]).permute(0, 3, 1, 2).to(self._device))
                 for _, same in groupby(chunk, key=lambda row: row[1].shape)
             ]
             if len({tuple(part.shape[1:]) for part in inputs}) > 1:

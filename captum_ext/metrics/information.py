@@ -16,13 +16,12 @@ from captum_ext._utils._captum import NullProgress, progress
 from captum_ext._utils.model_state import preserve_model_state
 from captum_ext._utils.numbers import check_number, check_positive
 from captum_ext._utils.random import as_seed
-from captum_ext.metrics._codecs import check_sides
+from captum_ext.metrics._codecs import check_sides, measuring_threads
 from captum_ext.metrics._image_curve import Float64Array, ImageCurve
 from captum_ext.metrics._information_curves import InformationCurves
 from captum_ext.metrics._maps import Ranking
 from captum_ext.metrics._pixels import (
     PictureClassifier,
-    as_picture,
     check_images,
     check_masks,
     image_targets,
@@ -151,9 +150,9 @@ def information_curve(
     targets = image_targets(target, len(pixels))
     classify = PictureClassifier(forward_func, transform, targets, pixels[0].device, internal_batch_size or 16)
     grid = np.linspace(0.0, 1.0, preset.points)
-    with ThreadPoolExecutor(1) as pool, preserve_model_state(forward_func):
+    with ThreadPoolExecutor(measuring_threads()) as pool, preserve_model_state(forward_func):
         image_curves = [
-            ImageCurve(as_picture(image), score, mask, seed, preset, pool, image.device)
+            ImageCurve(image, score, mask, seed, preset, pool)
             for image, score, mask in zip(pixels, scores, known, strict=True)
         ]
         bar = progress if show_progress else NullProgress

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from captum_ext._utils.numbers import check_positive
-from captum_ext.metrics._codecs import jpeg_copy, to_pil
 from captum_ext.metrics._maps import Ranking, check_maps
+from captum_ext.vision.picture_files import jpeg_copy, to_pil
 
 Normalization = Literal["signed", "absolute"]
 

@@ -23,7 +23,12 @@ _TRANSPOSED: dict[object, int] = {
 }
 _CONV_NAMES = ("input", "weight", "bias", "stride", "padding", "dilation", "groups")
 _TRANSPOSED_NAMES = ("input", "weight", "bias", "stride", "padding", "output_padding", "groups", "dilation")
-_MAX_PATCH_VALUES = 2**20  # 4 MB
+_CACHED_VALUES, _GPU_VALUES = 2**20, 2**26  # 4 MB, which a CPU caches; and 256 MB
+
+
+def chunk_values(device: torch.device) -> int:
+    """The number of values to process at a time: as many as a CPU caches, or enough to keep a GPU busy."""
+    return _CACHED_VALUES if device.type == "cpu" else _GPU_VALUES
 
 
 @dataclass(frozen=True)
@@ -84,8 +89,7 @@ class Call:
         out, kernel = range(3, 3 + self.dims), range(3 + self.dims, 3 + 2 * self.dims)
         patches = x.unflatten(1, (self.groups, -1)).permute(0, 1, 2, *kernel, *out)
         units = torch.cat([part.unflatten(1, (self.groups, -1)).flatten(3) for part in (one, other)], 2)
-        # Process as many groups at a time as have patches that fit into the caches.
-        step = max(1, _MAX_PATCH_VALUES // patches[:, :1].numel())
+        step = max(1, chunk_values(patches.device) // patches[:, :1].numel())
         both = torch.cat(
             [_patch_products(units[:, k : k + step], patches[:, k : k + step]) for k in range(0, self.groups, step)]
         )

@@ -9,12 +9,11 @@ import torch
 from torch import Tensor
 
 from captum_ext._utils.devices import float64_device
-from captum_ext.patterns._calls import Call
+from captum_ext.patterns._calls import Call, chunk_values
 
 Estimator = Literal["positive", "linear"]
 Mean = Literal["preactivation", "rectified"]
 _SUM_NAMES = ("x", "xy", "y", "rectified")
-_MAX_CHUNK_VALUES = 2**20  # 4 MB
 
 
 class LayerPattern(NamedTuple):
@@ -64,7 +63,7 @@ class Statistics:
         self.rectified.add_(rectified.sum(0).to(device))
         if estimator == "linear":
             self.x.add_(x.sum(0).to(device))
-        step = max(1, _MAX_CHUNK_VALUES // max(x.shape[1], 1))
+        step = max(1, chunk_values(x.device) // max(x.shape[1], 1))
         for first in range(0, y.shape[1], step):
             units = slice(first, first + step)
             if estimator == "positive":
@@ -125,8 +124,7 @@ def call_statistics(call: Call, output: Tensor, estimator: Estimator) -> Statist
         total = empty_statistics(call, estimator, dtype)
         total.add_samples(call.input, output, estimator)
         return total
-    # A few examples at a time, so that intermediate results fit into the caches.
-    step = max(1, _MAX_CHUNK_VALUES * len(output) // max(output.numel(), 1))
+    step = max(1, chunk_values(output.device) * len(output) // max(output.numel(), 1))
     total = _chunk_statistics(call.rows(slice(step)), output[:step], estimator)
     for first in range(step, len(output), step):
         rows = slice(first, first + step)

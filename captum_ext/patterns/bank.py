@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils.weak import WeakIdKeyDictionary
 
 from captum_ext import __version__
 from captum_ext._utils.files import replace_file
@@ -19,6 +20,7 @@ from captum_ext._utils.warnings import warn
 from captum_ext.patterns._layers import check_not_tied, layer_weights, unwrap
 
 _FORMAT = "captum_ext.patterns/2"
+_digests: WeakIdKeyDictionary = WeakIdKeyDictionary()  # by weight: what it depends on, and the digest
 
 
 @dataclass(frozen=True)
@@ -247,9 +249,26 @@ def batch_norms(model: nn.Module) -> tuple[str, ...]:
 
 
 def fingerprint(weight: Tensor) -> str:
-    """A digest of a weight's bits."""
+    """A digest of a weight's bits, which is remembered until the weight changes."""
+    if weight.is_inference():  # it has no version
+        return _digest(weight)
+    # The sum notices what the version does not: other storage, writes through .data, or to memory of NumPy.
+    state = (weight._version, _sum_of_bits(weight))
+    known: tuple[Any, str] | None = _digests.get(weight)
+    if known is None or known[0] != state:
+        known = _digests[weight] = (state, _digest(weight))
+    return known[1]
+
+
+def _digest(weight: Tensor) -> str:
     data = weight.detach().cpu().reshape(-1).view(torch.uint8).numpy()
     return hashlib.blake2b(data.data, digest_size=16).hexdigest()
+
+
+def _sum_of_bits(weight: Tensor) -> int:
+    flat = weight.detach().reshape(-1)
+    integers = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}[weight.element_size()]
+    return int(flat.view(integers).sum(dtype=integers))  # it wraps around; a wider sum is slower than a digest
 
 
 def _safetensors() -> Any:

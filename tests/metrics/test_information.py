@@ -13,10 +13,11 @@ from skimage import data
 from skimage.transform import resize
 from torch import nn
 
+from captum_ext._utils.worker_processes import current_workers, worker_processes
 from captum_ext.metrics import _codecs, _image_curve, aggregate, information, information_curve
-from captum_ext.metrics._codecs import encoded_bytes
 from captum_ext.metrics._interpolation import TopPixels, interpolate, random_mask
 from captum_ext.metrics._protocols import PROTOCOLS
+from captum_ext.vision.picture_files import encoded_bytes
 from tests.references.naive_information import corrected_curve, file_size, study_curve
 
 FRACTIONS = PROTOCOLS["pair"].fractions
@@ -185,7 +186,9 @@ def test_study_preset_does_not_rescale_ms_ssim(monkeypatch):
     def similarity(picture):  # stands in for MS-SSIM, which takes seconds
         return 1 - float(np.abs(picture.astype(float) - original).mean()) / 100
 
-    monkeypatch.setattr(_image_curve, "information_measure", lambda *_: lambda each: [similarity(p) for p in each])
+    monkeypatch.setattr(
+        _image_curve, "information_measure", lambda *_: lambda each: [similarity(p.numpy()) for p in each]
+    )
     monkeypatch.setattr(information, "check_sides", lambda *_: None)
     found = information_curve(model, image[None], attributions, 1, protocol="study", information="ms-ssim")
     scores = attributions[0].sum(0).numpy()
@@ -211,14 +214,15 @@ def test_ms_ssim_is_torchmetrics():
     noise = np.random.default_rng(0).integers(0, 256, picture.shape).astype(np.uint8)
     black = np.zeros_like(picture)
     for original in (picture, black):
-        measure = _codecs.information_measure("ms-ssim", original, torch.device("cpu"))
+        measure = _codecs.information_measure("ms-ssim", torch.from_numpy(original))
         others = [(picture // 8) * 8, 255 - picture, noise, black, picture]
-        values = measure(others)
+        values = measure([torch.from_numpy(other) for other in others])
         for other, value in zip(others, values, strict=True):
             both = (torch.from_numpy(p.astype(np.float64)).permute(2, 0, 1)[None] for p in (other, original))
             assert value == pytest.approx(float(metric(*both, data_range=255.0)), abs=2e-6)
-            assert measure([other])[0] == value  # whatever else is measured
-    assert _codecs.information_measure("ms-ssim", picture, torch.device("cpu"))([picture])[0] == pytest.approx(1)
+            assert measure([torch.from_numpy(other)])[0] == value  # whatever else is measured
+    same = torch.from_numpy(picture)
+    assert _codecs.information_measure("ms-ssim", same)([same])[0] == pytest.approx(1)
 
 
 def test_study_confidence_must_exceed():
@@ -447,3 +451,14 @@ def test_the_models_buffers_are_as_before_and_training_mode_warns(training):
         "The model has layers in training mode (BatchNorm1d):"
     ] * training
     assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
+
+
+@pytest.mark.parametrize("protocol", ["corrected", "study"])
+def test_processes_that_encode_change_nothing(protocol):
+    image = photograph(36, 44)
+    attributions, model = some_map(image), Texture(image)
+    alone = information_curve(model, image[None], attributions, 1, protocol=protocol)
+    with worker_processes(2):
+        elsewhere = information_curve(model, image[None], attributions, 1, protocol=protocol)
+    assert torch.equal(alone.sic, elsewhere.sic)
+    assert current_workers() is None

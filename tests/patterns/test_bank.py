@@ -12,8 +12,8 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from captum_ext.patterns import Patterns, fit_patterns
-from captum_ext.patterns.bank import _content_digest
+from captum_ext.patterns import Patterns, bank, fit_patterns
+from captum_ext.patterns.bank import _content_digest, fingerprint
 from tests.patterns.models import branched, inputs
 
 
@@ -306,3 +306,26 @@ def test_patterns_are_copies(tmp_path):
     assert Patterns.load(tmp_path / "p.safetensors").keys() == {"0", "1"}
     with pytest.raises(OSError, match="nowhere"):
         patterns.save(tmp_path / "nowhere" / "p.safetensors")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda weight: weight.add_(1),
+        lambda weight: weight.data.add_(1),
+        lambda weight: weight.numpy().__iadd__(1),
+        lambda weight: setattr(weight, "data", weight + 1),
+    ],
+    ids=["in place", "through .data", "through NumPy", "other storage"],
+)
+def test_a_fingerprint_is_computed_once_until_the_weight_changes(monkeypatch, change):
+    digests, digest = [], bank._digest
+    monkeypatch.setattr(bank, "_digest", lambda weight: digests.append(weight) or digest(weight))
+    weight = torch.rand(3, 4)
+    first = fingerprint(weight)
+    assert fingerprint(weight) == first == fingerprint(weight.clone())
+    assert len(digests) == 2, "one for each tensor"
+    change(weight)
+    assert fingerprint(weight) == digest(weight) != first
+    with torch.inference_mode():
+        assert fingerprint(torch.ones(2)) == fingerprint(torch.ones(2))

@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from captum_ext.attr import PGIG, PatternAttribution, PatternNet
 from captum_ext.patterns import PatternFitter, fit_patterns
+from captum_ext.patterns._calls import chunk_values
 from tests.references import naive_patterns as naive
 
 LAYERS = {
@@ -431,8 +432,7 @@ def test_sums_in_small_chunks_are_the_same(name, estimator, monkeypatch):
     layer = make().double()
     x = torch.randn(7, *shape, dtype=torch.float64)
     whole = fit_patterns(nn.Sequential(layer), [x], estimator=estimator)["0"]
-    monkeypatch.setattr("captum_ext.patterns._statistics._MAX_CHUNK_VALUES", 3)
-    monkeypatch.setattr("captum_ext.patterns._calls._MAX_PATCH_VALUES", 3)
+    monkeypatch.setattr("captum_ext.patterns._calls._CACHED_VALUES", 3)
     chunks = fit_patterns(nn.Sequential(layer), [x], estimator=estimator)["0"]
     assert (chunks - whole).abs().max() <= 1e-9 * whole.abs().max()
 
@@ -579,3 +579,7 @@ def test_models_of_a_fixed_batch_size():
             return self.a(x.reshape(50, 4))
 
     assert fit_patterns(Fixed(), [torch.randn(50, 4)]).info.inputs == 50
+
+
+def test_chunks_are_larger_on_other_devices():
+    assert chunk_values(torch.device("cpu")) < chunk_values(torch.device("cuda")) == chunk_values(torch.device("mps"))
