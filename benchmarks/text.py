@@ -25,8 +25,8 @@ from captum_ext.text import TextInputs
 from tests import movies
 from tests.test_real_text import Classifier
 
-TRAIN, COUNT, BATCH, DRAWS = 500, 104, 8, 3
-STEPS, DIG_STEPS, SIG_STEPS = 16, 31, 6
+TRAIN, COUNT, BATCH, DRAWS = 500, 104, 8, 2
+STEPS, SIG_STEPS, N_WORDS, NEIGHBORS = 16, 3, 10, 100
 CONTROLS = ("random", "IG, shuffled")
 METHODS = ("IG", "IDGI", "Guided IG", "DIG, greedy", "DIG, maxcount", "UDIG", "SIG", "leave one out")
 METRICS = ("comprehensiveness", "sufficiency", "log-odds")
@@ -43,7 +43,7 @@ def classifier_and_sentences(folder: Path) -> tuple[Classifier, list[str]]:
     features = classifier.features([text for text, _ in rated[:TRAIN]])
     head = LogisticRegression().fit(features, [label for _, label in rated[:TRAIN]])
     classifier.weight, classifier.bias = torch.tensor(head.coef_[0]).float(), float(head.intercept_[0])
-    chosen = [text for text, _ in rated[TRAIN:] if 6 <= len(text.split()) <= 14][:COUNT]
+    chosen = [text for text, _ in rated[TRAIN:] if 6 <= len(text.split()) <= 9][:COUNT]
     return classifier, sorted(chosen, key=len)  # batches of one length need little padding
 
 
@@ -52,7 +52,8 @@ def maps(name, classifier, text, sign, function):
     tokenizer = classifier.tokenizer
     special = [tokenizer.cls_token_id, tokenizer.sep_token_id, tokenizer.pad_token_id]
     if name in STRATEGIES:
-        method, n_steps = DIG(function, classifier.embedding, STRATEGIES[name], special=special), DIG_STEPS
+        words = {"n_words": N_WORDS, "neighbors": NEIGHBORS, "special": special}
+        method, n_steps = DIG(function, classifier.embedding, STRATEGIES[name], **words), 2 * (N_WORDS + 1)
     elif name == "SIG":
         method, n_steps = OneAtATime(IntegratedGradients(function)), SIG_STEPS
     elif name == "leave one out":  # one step of IDGI gives a token all of the change that its replacement makes
@@ -133,14 +134,67 @@ def run(folder: Path) -> None:
         print(f"{min(first + BATCH, len(sentences))} of {len(sentences)}", flush=True)
 
 
+TEXT = """# Methods on sentences
+
+*Written by `python -m benchmarks.text page` from stored scores; not edited by hand.*
+
+{n} snippets of movie reviews with {tokens:.0f} tokens on average, a MiniLM sentiment classifier, the log-odds of its predicted class.
+Tokens are replaced with [PAD], the baseline. Comprehensiveness is the fall of the class's probability without the top tokens
+(higher is better), sufficiency the fall with these alone (lower is better), and log-odds the change of the log-probability without
+the top 20% (lower is better). Brackets hold 95% intervals of the mean over sentences.
+
+| method | comprehensiveness | sufficiency | log-odds |
+|---|---|---|---|
+{table}
+
+Paired differences from random maps, with 95% intervals:
+
+| method | comprehensiveness | sufficiency | log-odds |
+|---|---|---|---|
+{differences}
+
+*IG, shuffled* has IG's scores in another order. It and the random maps are means over {draws} draws. Where an interval of a difference
+contains 0, the method is not told apart from random maps.
+
+## What this table can't show
+
+- One small classifier and short sentences. The metrics replace tokens with the methods' own baseline and favor leaving one
+  token out, which measures the same replacement.
+- IG, IDGI and Guided IG take {steps} steps, SIG {sig} per token; DIG has {words} words and {neighbors} neighbors, fewer than the
+  paper's 30 and 500.
+"""
+
+
+def interval(values: pd.Series) -> str:
+    """The mean with its 95% interval."""
+    low, high = stats.t.interval(0.95, len(values) - 1, values.mean(), stats.sem(values))
+    return "0" if not values.any() else f"{values.mean():.3f} [{low:.3f}, {high:.3f}]"
+
+
+def page() -> str:
+    """The page of the stored rows."""
+    frame = pd.read_csv(ROWS).set_index(["method", "sentence"])
+    names = (*CONTROLS, *METHODS)
+    scores = {name: frame.loc[name] for name in names}
+    table = [[name, *(interval(scores[name][m]) for m in METRICS)] for name in names]
+    random = scores["random"]
+    gains = [[name, *(interval(scores[name][m] - random[m]) for m in METRICS)] for name in names[1:]]
+    body, differences = ("\n".join(f"| {' | '.join(row)} |" for row in rows) for rows in (table, gains))
+    numbers = {"n": len(random), "tokens": random.tokens.mean(), "draws": DRAWS, "steps": STEPS, "sig": SIG_STEPS}
+    return TEXT.format(table=body, differences=differences, words=N_WORDS, neighbors=NEIGHBORS, **numbers)
+
+
 def main() -> None:
     """Run one of the commands."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(required=True, dest="command")
+    commands.add_parser("page")
     commands.add_parser("run").add_argument("--folder", type=Path, default=Path(), help="where the sentences are kept")
     arguments = parser.parse_args()
     if arguments.command == "run":
         run(arguments.folder)
+    else:
+        PAGE.write_text(page())
 
 
 if __name__ == "__main__":

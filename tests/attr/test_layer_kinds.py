@@ -424,7 +424,7 @@ def test_checkpointing_in_checkpointing():
 
 
 def test_what_checkpointing_makes_ambiguous_is_refused():
-    model, block, checkpointed = checkpointed_network()
+    model, _, checkpointed = checkpointed_network()
     x = normal(3, 4)
     method = LayerIDGI(checkpointed, model[0])
     with pytest.raises(ValueError, match="create_graph: the layer Linear runs again"):
@@ -442,7 +442,7 @@ def test_what_checkpointing_makes_ambiguous_is_refused():
 
 def test_reentrant_checkpointing_is_refused():
     """Its backward pass does not give gradients of chosen tensors, in PyTorch itself."""
-    model, block, checkpointed = checkpointed_network(reentrant=True)
+    model, _, checkpointed = checkpointed_network(reentrant=True)
     x = normal(3, 4)
     with pytest.raises(ValueError, match="use_reentrant=False"):
         IDGI(checkpointed).attribute(x, target=1)
