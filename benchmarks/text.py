@@ -134,14 +134,16 @@ def run(folder: Path) -> None:
         print(f"{min(first + BATCH, len(sentences))} of {len(sentences)}", flush=True)
 
 
-TEXT = """# Methods on sentences
+TEXT = """\
+# Methods on sentences
 
 *Written by `python -m benchmarks.text page` from stored scores; not edited by hand.*
 
-{n} snippets of movie reviews with {tokens:.0f} tokens on average, a MiniLM sentiment classifier, the log-odds of its predicted class.
-Tokens are replaced with [PAD], the baseline. Comprehensiveness is the fall of the class's probability without the top tokens
-(higher is better), sufficiency the fall with these alone (lower is better), and log-odds the change of the log-probability without
-the top 20% (lower is better). Brackets hold 95% intervals of the mean over sentences.
+{n} snippets of movie reviews with {tokens:.0f} tokens on average, a MiniLM sentiment classifier, the log-odds of its
+predicted class. Tokens are replaced with [PAD], the baseline. Comprehensiveness is the fall of the class's
+probability without the top tokens (higher is better), sufficiency the fall with these alone (lower is better), and
+log-odds the change of the log-probability without the top 20% (lower is better). Brackets hold 95% intervals of the
+mean over sentences.
 
 | method | comprehensiveness | sufficiency | log-odds |
 |---|---|---|---|
@@ -153,8 +155,9 @@ Paired differences from random maps, with 95% intervals:
 |---|---|---|---|
 {differences}
 
-*IG, shuffled* has IG's scores in another order. It and the random maps are means over {draws} draws. Where an interval of a difference
-contains 0, the method is not told apart from random maps.
+*IG, shuffled* has IG's scores in another order. It and the random maps are means over {draws} draws. Where an
+interval of a difference contains 0, the method is not told apart from random maps. The shuffled control is random
+too: a difference as large as its own may be chance.
 
 ## What this table can't show
 

@@ -110,9 +110,9 @@ class LayerHooks:
             again = None if self._replay is None else self._replay()
             if again is None:
                 raise ValueError(
-                    f"create_graph: the layer {type(self.layers[k]).__name__} runs again in each backward pass, because of "
-                    "activation checkpointing, and the attributions' own would find another point. Turn it off, as "
-                    "in model.gradient_checkpointing_disable()."
+                    f"create_graph: the layer {type(self.layers[k]).__name__} runs again in backward passes, because "
+                    "of checkpointing, and the attributions' own would find another point. Turn it off, as in "
+                    "model.gradient_checkpointing_disable()."
                 )
             return again
         return self._replace if runs_in(self._thread, module) else None
