@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import threading
+import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, NamedTuple
@@ -63,6 +64,7 @@ class LayerHooks:
         self._thread = threading.get_ident()
         self._replace: Callable[[int, Any], Any] | None = None  # set during a pass
         self._backward_pass: int | None = None
+        self._replay: weakref.ref[Callable[[int, Any], Any]] | None = None  # of that backward pass
 
     def active(self) -> AbstractContextManager[None]:
         """A context in which the hooks are registered."""
@@ -76,15 +78,17 @@ class LayerHooks:
         finally:
             self._replace = None
 
-    def refuse_reruns(self, output: Any) -> None:
-        """Raise an error if the backward pass from this output runs the layers again.
+    def replay(self, output: Any, replace: Callable[[int, Any], Any]) -> None:
+        """Replace the activations in the same way if the backward pass from this output runs the layers again.
 
-        Activation checkpointing does so, when the activations are no longer replaced.
+        Activation checkpointing does so. The function that replaces them lives as long as the output's graph.
         """
 
         def note_backward_pass(gradient: Tensor) -> None:
             # On a GPU, autograd's threads run the backward passes of all threads, so only the id identifies this one.
             self._backward_pass = torch._C._current_graph_task_id()
+            # A graph of the gradient would run the layers once more when these hooks are gone.
+            self._replay = None if torch.is_grad_enabled() else weakref.ref(replace)
 
         if isinstance(output, Tensor) and output.requires_grad:
             output.register_hook(note_backward_pass)
@@ -103,11 +107,14 @@ class LayerHooks:
     def _replacement(self, k: int, module: nn.Module) -> Callable[[int, Any], Any] | None:
         """The current pass's function for layer k's activation, or ``None`` if this run is not part of that pass."""
         if self._backward_pass is not None and torch._C._current_graph_task_id() == self._backward_pass:
-            raise ValueError(
-                f"layer: the layer {type(self.layers[k]).__name__} ran again in the backward pass, so the gradient "
-                "would be another point's. Turn off activation checkpointing, as in "
-                "model.gradient_checkpointing_disable()."
-            )
+            again = None if self._replay is None else self._replay()
+            if again is None:
+                raise ValueError(
+                    f"create_graph: the layer {type(self.layers[k]).__name__} runs again in backward passes, because "
+                    "of checkpointing, and the attributions' own would find another point. Turn it off, as in "
+                    "model.gradient_checkpointing_disable()."
+                )
+            return again
         return self._replace if runs_in(self._thread, module) else None
 
     def read(self, arguments: Sequence[Any]) -> Activations:
@@ -196,11 +203,23 @@ class PatchedForward:
             runs[k, device] = runs.get((k, device), 0) + 1
             if runs[k, device] != self._runs[k]:
                 return value
+            return put(k, value, device)
+
+        def replace_again(k: int, value: Any) -> Any:
+            if self._runs[k] > 1:
+                raise ValueError(
+                    f"layer: a {type(self._hooks.layers[k]).__name__} runs {self._runs[k]} times in forward_func and "
+                    "again in the backward pass, because of activation checkpointing, and which run that repeats is "
+                    "not known. Turn it off, as in model.gradient_checkpointing_disable()."
+                )
+            return put(k, value, tensors_of(value)[0].device)
+
+        def put(k: int, value: Any, device: torch.device) -> Any:
             start = sum(self._sizes[:k])
             return with_tensors(value, by_device[device][start : start + self._sizes[k]])
 
         output = self._hooks.run(args[count:], replace)
-        self._hooks.refuse_reruns(output)
+        self._hooks.replay(output, replace_again)
         return output
 
 

@@ -201,8 +201,8 @@ class Evaluator:
         if not self._any_gradient[0]:
             raise ValueError(
                 "forward_func's output does not depend on its inputs (or the layer explained) by differentiable "
-                "operations, so it has no gradient. Look for detach(), .data, numpy(), argmax(), long() or "
-                "torch.no_grad() in it."
+                "operations, so it has no gradient. Look for detach(), .data, numpy(), argmax(), long(), "
+                "torch.no_grad(), or checkpointing without use_reentrant=False in it."
             )
 
     def value(self, points: Tensors) -> Tensor:

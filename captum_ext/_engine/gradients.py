@@ -48,7 +48,7 @@ def compute_gradients(
 
     Raises:
         TypeError: If the output is not a tensor of real numbers.
-        ValueError: If there is not one output per row.
+        ValueError: If there is not one output per row, or the function uses reentrant checkpointing.
     """
     with torch.enable_grad():
         # Cloned, because a model may work in place on its input, but not on a leaf.
@@ -56,9 +56,18 @@ def compute_gradients(
         output = select_target(run(forward_fn, copies, additional_forward_args), target_ind, len(inputs[0]))
         if not output.requires_grad:
             return (None,) * len(inputs)
-        return torch.autograd.grad(
-            output, inputs, output_gradient(output), allow_unused=True, create_graph=create_graph
-        )
+        try:
+            return torch.autograd.grad(
+                output, inputs, output_gradient(output), allow_unused=True, create_graph=create_graph
+            )
+        except RuntimeError as error:
+            if "use_reentrant" not in str(error):
+                raise
+            raise ValueError(
+                "forward_func: uses reentrant activation checkpointing, whose backward pass can't give gradients of "
+                "chosen tensors. Write use_reentrant=False, as in "
+                "model.gradient_checkpointing_enable({'use_reentrant': False})."
+            ) from error
 
 
 def compute_gradients_from_output(*args: Any, **kwargs: Any) -> tuple[Tensor | None, ...]:

@@ -23,6 +23,7 @@ from captum_ext.cli.errors import CommandError, command_errors
 from captum_ext.cli.explain_images import ImageFile
 from captum_ext.cli.explain_methods import compute_map, list_methods, parse_methods, steps_of, title
 from captum_ext.cli.explain_options import add_explain_options, make_outputs, parse_images, parse_steps
+from captum_ext.cli.explain_text import explain_text
 from captum_ext.cli.optimized import optimize
 from captum_ext.cli.options import parse_count, parse_device
 from captum_ext.cli.pattern_files import fold_for_patterns, load_patterns
@@ -54,7 +55,10 @@ class ExplainCommand(Command):
     )
     epilog = (
         "Blur IG starts from the blurred image and takes no baseline. A model given as module:function must return "
-        "(model, transform): logits of shape (1, classes), and a function from a PIL image to a tensor (C, H, W)."
+        "(model, transform): logits of shape (1, classes), and a function from a PIL image to a tensor (C, H, W). "
+        "With --text it returns (model, tokenizer) as transformers has them: a classifier, or a language model whose "
+        "next or masked token is explained. Then --methods has some of ig,idgi,guided-ig,dig,sig; --target is a label "
+        "or a token; --baseline is a token (default: the mask or padding token); --output ends with .html or .png."
     )
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
@@ -70,6 +74,9 @@ class ExplainCommand(Command):
         if arguments.list_models or arguments.list_methods:
             for line in models.known_models() if arguments.list_models else list_methods():
                 print_line(line)
+            return
+        if arguments.text is not None:
+            explain_text(arguments)
             return
         methods = parse_methods(arguments.methods, arguments.patterns, arguments.layer is not None)
         steps = parse_steps(arguments.steps)

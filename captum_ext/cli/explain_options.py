@@ -32,6 +32,7 @@ def add_explain_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "images", nargs="*", metavar="IMAGE", help="image files, folders, or quoted patterns such as 'photos/*.jpg'"
     )
+    parser.add_argument("--text", help="explain this text, in place of images, with --model module:function")
     models.add_model_options(parser)
     parser.add_argument(
         "-M",

@@ -127,20 +127,33 @@ def _from_torchvision(name: str, weights: str | None, option: str) -> Classifier
     return Classifier(model, entry.transforms(), entry.meta.get("categories", []))
 
 
-def _from_function(name: str, weights: str | None, option: str) -> Classifier:
-    if weights is not None:
-        raise CommandError("--weights: module:function loads its own weights; omit this option")
+def call_function(name: str, option: str = "--model") -> Any:
+    """What the user's function returns.
+
+    Args:
+        name: ``module:function``; the module is found in the current folder too.
+        option: The option that names it, for messages.
+
+    Raises:
+        CommandError: If there is no such function, or it raises an exception.
+    """
     module_name, _, function_name = name.partition(":")
     sys.path.insert(0, str(Path.cwd()))  # as with `python -m`
     try:
         function: Any = importlib.import_module(module_name)
         for part in function_name.split("."):
             function = getattr(function, part)
-        pair = function()
+        return function()
     except Exception as error:
         raise CommandError(f"{option} {name}: {type(error).__name__}: {error}") from error
     finally:
         sys.path.pop(0)
+
+
+def _from_function(name: str, weights: str | None, option: str) -> Classifier:
+    if weights is not None:
+        raise CommandError("--weights: module:function loads its own weights; omit this option")
+    pair = call_function(name, option)
     if isinstance(pair, tuple) and len(pair) == 2:
         model, transform = pair
         if isinstance(model, nn.Module) and callable(transform):

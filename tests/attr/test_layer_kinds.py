@@ -385,23 +385,70 @@ def test_compiled_models_see_the_hooks_and_do_not_keep_them():
             close(compiled(x), before.detach(), 0)
 
 
-@pytest.mark.parametrize(("reentrant", "message"), [(False, "ran again in the backward"), (True, "does not depend")])
-def test_activation_checkpointing_around_the_layer_is_refused(reentrant, message):
+def checkpointed_network(reentrant=False):
+    """A network whose first two layers run under activation checkpointing, and the same without."""
     model = nn.Sequential(nn.Linear(4, 5), nn.Softplus(), nn.Linear(5, 3)).double()
     block = nn.Sequential(model[0], model[1])
+    return model, block, lambda x: model[2](checkpoint(block, x, use_reentrant=reentrant))
+
+
+@pytest.mark.parametrize("method", [LayerIDGI, LayerIntegratedGradients, LayerGuidedIG])
+@pytest.mark.parametrize("at_input", [False, True])
+def test_activation_checkpointing_around_the_layer_changes_nothing(method, at_input):
+    """The backward pass runs the layer again, at the same point of the path."""
+    model, block, checkpointed = checkpointed_network()
+    x = normal(3, 4)
+    arguments = {"target": [0, 2, 1], "n_steps": 7, "attribute_to_layer_input": at_input}
+    for layer in (model[0], model[1], [model[0], model[1]], block, model[2]):
+        expected = method(model if layer is not block else lambda x: model[2](block(x)), layer).attribute(
+            x, **arguments
+        )
+        for rows in (None, 1, 5):
+            got = method(checkpointed, layer).attribute(x, internal_batch_size=rows, **arguments)
+            torch.testing.assert_close(got, expected, rtol=1e-12, atol=1e-12)
+    assert not any(module._forward_hooks or module._forward_pre_hooks for module in [*model.modules(), block])
+
+
+def test_checkpointing_in_checkpointing():
+    model, block, _ = checkpointed_network()
     x = normal(3, 4)
 
-    def checkpointed(x):
-        return model[2](checkpoint(block, x, use_reentrant=reentrant))
+    def nested(x):
+        def outer(x):
+            return model[2](checkpoint(block, x, use_reentrant=False))
 
-    with pytest.raises(ValueError, match=message):
+        return checkpoint(outer, x, use_reentrant=False)
+
+    expected = LayerIDGI(model, model[0]).attribute(x, target=1, n_steps=4)
+    close(LayerIDGI(nested, model[0]).attribute(x, target=1, n_steps=4), expected)
+
+
+def test_what_checkpointing_makes_ambiguous_is_refused():
+    model, _, checkpointed = checkpointed_network()
+    x = normal(3, 4)
+    method = LayerIDGI(checkpointed, model[0])
+    with pytest.raises(ValueError, match="create_graph: the layer Linear runs again"):
+        method.attribute(x, target=1, create_graph=True)
+    shared = nn.Softplus()
+    twice = nn.Sequential(model[0], shared, nn.Linear(5, 5).double(), shared, nn.Tanh())
+    last = nn.Linear(5, 3).double()
+    with (
+        pytest.warns(UserWarning, match="runs 2 times"),
+        pytest.raises(ValueError, match="which run that repeats is not known"),
+    ):
+        LayerIDGI(lambda x: last(checkpoint(twice, x, use_reentrant=False)), shared).attribute(x, target=1)
+    close(method.attribute(x, target=1), LayerIDGI(model, model[0]).attribute(x, target=1))  # afterwards
+
+
+def test_reentrant_checkpointing_is_refused():
+    """Its backward pass does not give gradients of chosen tensors, in PyTorch itself."""
+    model, _, checkpointed = checkpointed_network(reentrant=True)
+    x = normal(3, 4)
+    with pytest.raises(ValueError, match="use_reentrant=False"):
+        IDGI(checkpointed).attribute(x, target=1)
+    with pytest.raises(ValueError, match="use_reentrant=False"):
         LayerIDGI(checkpointed, model[0]).attribute(x, target=1)
-    assert not any(module._forward_hooks for module in model)
-    # Its result, and what comes after, can be explained.
-    for layer in (block, model[2]):
-        expected = LayerIDGI(lambda x: model[2](block(x)), layer).attribute(x, target=1)
-        if not (reentrant and layer is block):
-            close(LayerIDGI(checkpointed, layer).attribute(x, target=1), expected)
+    close(LayerIDGI(checkpointed, model[2]).attribute(x, target=1), LayerIDGI(model, model[2]).attribute(x, target=1))
 
 
 # Mistakes ---------------------------------------------------------------------------------------------------------
