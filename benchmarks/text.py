@@ -140,7 +140,7 @@ TEXT = """\
 
 *Written by `python -m benchmarks.text page` from stored scores; not edited by hand.*
 
-{n} snippets of movie reviews with {tokens:.0f} tokens on average, a MiniLM sentiment classifier, the log-odds of its
+{n} snippets of movie reviews with {tokens} tokens on average, a MiniLM sentiment classifier, the log-odds of its
 predicted class. Tokens are replaced with [PAD], the baseline. Comprehensiveness is the fall of the class's
 probability without the top tokens (higher is better), sufficiency the fall with these alone (lower is better), and
 log-odds the change of the log-probability without the top 20% (lower is better). Brackets hold 95% intervals of the
@@ -184,7 +184,7 @@ def page() -> str:
     random = scores["random"]
     gains = [[name, *(interval(scores[name][m] - random[m]) for m in METRICS)] for name in names[1:]]
     body, differences = ("\n".join(f"| {' | '.join(row)} |" for row in rows) for rows in (table, gains))
-    numbers = {"n": len(random), "tokens": random.tokens.mean(), "draws": DRAWS, "steps": STEPS, "sig": SIG_STEPS}
+    numbers = {"n": len(random), "tokens": round(random.tokens.mean()), "draws": DRAWS, "steps": STEPS, "sig": SIG_STEPS}
     numbers |= {"words": N_WORDS, "neighbors": NEIGHBORS, "dig_steps": DIG_STEPS}
     return TEXT.format(table=body, differences=differences, **numbers)
 

@@ -128,7 +128,7 @@ def _from_torchvision(name: str, weights: str | None, option: str) -> Classifier
 
 
 def call_function(name: str, option: str = "--model") -> Any:
-    """What the user's function returns.
+    """Call the user's function without arguments.
 
     Args:
         name: ``module:function``; the module is found in the current folder too.
