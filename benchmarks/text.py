@@ -184,8 +184,8 @@ def page() -> str:
     random = scores["random"]
     gains = [[name, *(interval(scores[name][m] - random[m]) for m in METRICS)] for name in names[1:]]
     body, differences = ("\n".join(f"| {' | '.join(row)} |" for row in rows) for rows in (table, gains))
-    numbers = {"n": len(random), "tokens": round(random.tokens.mean()), "draws": DRAWS, "steps": STEPS, "sig": SIG_STEPS}
-    numbers |= {"words": N_WORDS, "neighbors": NEIGHBORS, "dig_steps": DIG_STEPS}
+    numbers = {"n": len(random), "tokens": round(random.tokens.mean()), "draws": DRAWS, "steps": STEPS}
+    numbers |= {"sig": SIG_STEPS, "words": N_WORDS, "neighbors": NEIGHBORS, "dig_steps": DIG_STEPS}
     return TEXT.format(table=body, differences=differences, **numbers)
 
 

@@ -27,8 +27,8 @@ from captum_ext.targets import TextTarget
 from captum_ext.text import TextInputs
 
 TEXT_METHODS = {"ig": "IG", "idgi": "IDGI", "guided-ig": "Guided IG", "dig": "DIG", "sig": "one token at a time"}
-_DEFAULT = "ig,idgi,sig"
-_MAX_STEPS = 5000
+_DEFAULT_METHODS = "ig,idgi,sig"
+_TEXT_MAX_STEPS = 5000
 _DIG_WORDS = 10
 _FIXED = ("cls_token_id", "sep_token_id", "bos_token_id", "eos_token_id", "pad_token_id", "mask_token_id")
 _BLANKS = ("mask_token_id", "pad_token_id", "unk_token_id", "eos_token_id")
@@ -37,7 +37,7 @@ _CONTRACT = (
     "forward(inputs_embeds=..., attention_mask=...), and its tokenizer"
 )
 # Options of images, and their values if they are not given.
-_OF_IMAGES: dict[str, Any] = {
+_IMAGE_OPTIONS: dict[str, Any] = {
     **{"images": [], "weights": None, "patterns": None, "top_k": "1", "layer": None},
     **{"style": "overlay", "save": None, "exact": False},
 }
@@ -60,7 +60,7 @@ def explain_text(arguments: argparse.Namespace) -> None:
     Raises:
         CommandError: If an argument can't be used.
     """
-    methods, steps, output = _check(arguments)
+    methods, steps, output = _check_options(arguments)
     device = parse_device(arguments.device)
     model, tokenizer = _load(arguments.model)
     model.to(device)
@@ -76,7 +76,7 @@ def explain_text(arguments: argparse.Namespace) -> None:
     rows = {}
     numbers = []
     for name in methods:
-        scores, delta = _attribute(name, function, embedding, special, text, steps)
+        scores, delta = _token_scores(name, function, embedding, special, text, steps)
         rows[TEXT_METHODS[name]] = scores
         numbers.append({"method": name, "scores": scores.tolist(), "completeness_error": delta})
         if arguments.format == "text":
@@ -97,9 +97,9 @@ def explain_text(arguments: argparse.Namespace) -> None:
     print_line(f"wrote {output}")
 
 
-def _check(arguments: argparse.Namespace) -> tuple[list[str], int, Path]:
+def _check_options(arguments: argparse.Namespace) -> tuple[list[str], int, Path]:
     """The methods, the number of steps and the file to write; all that can fail before the model is loaded."""
-    for name, default in _OF_IMAGES.items():
+    for name, default in _IMAGE_OPTIONS.items():
         if getattr(arguments, name) != default:
             option = "an image" if name == "images" else f"--{name.replace('_', '-')}"
             raise CommandError(f"--text: explains a text, so it can't be combined with {option}; leave that out")
@@ -107,7 +107,7 @@ def _check(arguments: argparse.Namespace) -> tuple[list[str], int, Path]:
         raise CommandError("--text: expected some words, got none")
     if ":" not in arguments.model:
         raise CommandError(f"--model {arguments.model}: --text needs module:function, {_CONTRACT}")
-    names = arguments.methods if arguments.methods is not None else _DEFAULT
+    names = arguments.methods if arguments.methods is not None else _DEFAULT_METHODS
     methods = list(dict.fromkeys(name.strip().lower() for name in names.split(",") if name.strip()))
     unknown = [name for name in methods if name not in TEXT_METHODS]
     if not methods or unknown:
@@ -115,7 +115,7 @@ def _check(arguments: argparse.Namespace) -> tuple[list[str], int, Path]:
         raise CommandError(f"--methods {names}: expected some of {','.join(TEXT_METHODS)} for a text.{hint}")
     if arguments.steps == "auto":
         raise CommandError("--steps auto: not available with --text; give a number")
-    steps = parse_count("--steps", arguments.steps, _MAX_STEPS)
+    steps = parse_count("--steps", arguments.steps, _TEXT_MAX_STEPS)
     return methods, steps, parse_output(arguments.output or "explain.html", (".html", ".png"))
 
 
@@ -209,7 +209,7 @@ def _baseline(text: str, tokenizer: Any) -> int:
     return int(ids[0])
 
 
-def _attribute(
+def _token_scores(
     name: str, function: Any, embedding: Any, special: set[Any], text: TextInputs, steps: int
 ) -> tuple[Tensor, float | None]:
     """One number per token, and the completeness error of methods that have one."""
