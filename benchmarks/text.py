@@ -158,7 +158,7 @@ Paired differences from random maps, with 95% intervals:
 
 *IG, shuffled* has IG's scores in another order. It and the random maps are means over {draws} draws. Where an
 interval of a difference contains 0, the method is indistinguishable from random maps. The shuffled control is random
-too: a difference as large as its own may be chance.
+too.
 
 ## What this table can't show
 
