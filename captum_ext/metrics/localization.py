@@ -204,8 +204,9 @@ def map_mae(attributions: Tensor, masks: Tensor, ranking: PixelScore = "positive
         ranking: The score of a pixel, as for :func:`localization_auc`. Default: ``"positive"``, under which 0 stays 0.
 
     Returns:
-        The error of each example, (B,); lower is better. Chance is 0.5 for uniform noise. A map of zeros, or a constant
-        one, has p, so for small objects an empty map is better than most maps.
+        The error of each example, (B,); lower is better. For a mask that covers the fraction p, a map of noise has
+        p (1 - s) + (1 - p) s, where s is the mean of the scaled map: 0.5 for uniform noise if p or s is 0.5. A map of
+        zeros, or a constant one, has p, so for small objects an empty map is better than most maps.
 
     Raises:
         TypeError, ValueError: If the maps are not finite, shapes differ, or a mask is empty.

@@ -148,7 +148,10 @@ def test_language_models(here, capsys, model, text):
         (["-m", "users_text:no_embeddings"], "missing: model.get_input_embeddings"),
         (["-m", "users_text:broken"], "OSError: weights are missing"),
         (["-m", "users_text:nothing"], "has no attribute 'nothing'"),
-        (["-t", "positiv"], "--target positiv: expected one of the classes negative, positive.*Did you mean positive"),
+        (
+            ["-t", "positives"],
+            "--target positives: expected one of the classes negative, positive.*Did you mean positive",
+        ),
         (["-t", "2"], "an index below 2"),
         (["-M", "blur-ig"], "expected some of ig,idgi,guided-ig,dig,sig for a text"),
         (["-n", "auto"], "--steps auto: not available with --text"),

@@ -94,6 +94,7 @@ def test_noise_is_at_the_chance_level():
     levels = {
         "auc": (localization_auc(maps, masks), 0.5),
         "mae": (map_mae(maps, masks, "signed"), 0.5),
+        "mae of positive parts": (map_mae(maps, masks), 0.75 * p + 0.25 * (1 - p)),  # half of them are 0
         "mass": (relevance_mass_accuracy(maps, masks), p),
         "rank": (relevance_rank_accuracy(maps, masks), p),
         "iou": (localization_iou(maps, masks), p * q / (p + q - p * q)),
