@@ -1,6 +1,7 @@
 """The site: it builds without warnings or a network, and a browser shows all of it."""
 
 import functools
+import json
 import os
 import re
 import shutil
@@ -157,6 +158,45 @@ def test_the_search_finds_a_method_and_an_argument(view, address):
         found = page.evaluate("[...document.querySelectorAll('ul.search li a')].map(a => a.href)")
         assert any(expected in link for link in found), (words, found)
     assert wrong == []
+
+
+SEARCHES = {
+    "heatmap": {"visualize"},
+    "tabular": {"howto/table"},
+    "video": {"howto/video"},
+    "audio": {"howto/video"},
+    "transformers": {"text", "howto/text"},
+    "GPU": {"gpu"},
+    "BatchNorm error": {"howto/batchnorm_pgig", "faq"},
+    "segmentation": {"howto/detection_segmentation"},
+    "slow": {"running"},
+    "ViT": {"howto/photograph"},
+}
+
+
+def node_executable():
+    """The Node that is installed, or the one in playwright's driver; None without either."""
+    if installed := shutil.which("node"):
+        return installed
+    try:
+        from playwright._impl._driver import compute_driver_executable
+    except ImportError:
+        return None
+    return str(compute_driver_executable()[0])
+
+
+def test_the_search_finds_the_right_page_first_or_second(site):
+    node = node_executable()
+    if node is None:
+        pytest.skip("no Node: install node or playwright")
+    script = str(ROOT / "tests" / "search.js")
+    answer = subprocess.run([node, script, str(site), *SEARCHES], capture_output=True, text=True)
+    assert answer.returncode == 0, answer.stderr
+    found = {
+        query: list(dict.fromkeys(names)) for query, names in zip(SEARCHES, json.loads(answer.stdout), strict=True)
+    }
+    missed = {query: found[query][:4] for query, pages in SEARCHES.items() if not pages & set(found[query][:2])}
+    assert missed == {}
 
 
 class _Links(HTMLParser):
