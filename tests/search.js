@@ -6,7 +6,7 @@ const read = (name) => fs.readFileSync(`${site}/${name}`, "utf8");
 const setup = `
 const SPHINX_HIGHLIGHT_ENABLED = false;
 const DOCUMENTATION_OPTIONS = {};
-const window = {};
+const window = globalThis;
 const document = {
   readyState: "loading",
   addEventListener: () => {},
@@ -14,6 +14,7 @@ const document = {
   getElementById: () => ({ children: [], childNodes: [], removeChild: () => {} }),
 };
 const _ready = () => {};
+const _ = (text) => text;
 `;
 const answer = `
 return queries.map((query) => Search._performSearch(...Search._parseQuery(query)).map((result) => result[0]).reverse());
