@@ -160,6 +160,25 @@ def test_the_search_finds_a_method_and_an_argument(view, address):
     assert wrong == []
 
 
+@in_a_browser
+def test_no_code_of_a_written_page_is_wider_than_its_column(browser, site, address):
+    """The pages of the API, the notebooks and the generated pages have lines that are written elsewhere."""
+    page = browser.new_page(viewport={"width": WIDTHS["desktop"], "height": 900})
+    elsewhere = ("api/", "tutorials/", "evidence/", "contributing", "changelog")
+    checked = 0
+    for name in pages(site):
+        if name.startswith(elsewhere):
+            continue
+        page.goto(address + name)
+        widths = page.evaluate(
+            "[...document.querySelectorAll('article .highlight pre')].map(e => [e.scrollWidth, e.clientWidth])"
+        )
+        assert all(inner <= outer + 1 for inner, outer in widths), name
+        checked += len(widths)
+    page.close()
+    assert checked > 50
+
+
 SEARCHES = {
     "heatmap": {"visualize"},
     "tabular": {"howto/table"},
