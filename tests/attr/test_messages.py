@@ -138,3 +138,11 @@ def test_several_baselines_of_one_input_name_expected() -> None:
     for baselines in ((0, 1), [0, 1]):
         with pytest.raises((TypeError, ValueError), match=r"Expected\(method, baselines\)"):
             method.attribute(torch.rand(2, 3), baselines, target=0)
+
+
+@pytest.mark.parametrize("target", [7, (7,), [0, 1, 7, 2], torch.tensor([0, 1, 7, 2]), [(0,), (1,), (7,), (2,)]])
+def test_target_out_of_range_names_the_classes(target) -> None:
+    model = linear(5, 3)
+    for method in (IDGI(model), LayerIDGI(model, model[0])):
+        with pytest.raises(ValueError, match=r"target 7 is out of range for a model with 3 outputs \(classes 0 to 2\)"):
+            method.attribute(X, target=target)
