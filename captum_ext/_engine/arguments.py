@@ -108,6 +108,8 @@ def format_baselines(
         raise ValueError(
             f"baselines: expected one for each of {len(inputs)} inputs, got {len(entries)}. "
             "Write a tuple as long as the inputs' (0 for those that start from zeros)."
+            + f" {_SEVERAL_BASELINES}"
+            * (len(inputs) == 1 and len(entries) > 1)
         )
     tensors = tuple(_format_baseline(entry, like, dtype(like)) for entry, like in zip(entries, inputs, strict=True))
     if finite:

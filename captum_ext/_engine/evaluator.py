@@ -129,9 +129,8 @@ class Evaluator:
         except OutputError as error:
             examples = len(self._inputs[0])
             some = "your batch of" if rows == examples else f"{rows} examples of your batch of"
-            raise ValueError(
-                f"{error} The {steps * rows} rows are {some} {examples}, at {steps} points each."
-            ) from error
+            points_each = "1 point each" if steps == 1 else f"{steps} points each"
+            raise ValueError(f"{error} The {steps * rows} rows are {some} {examples}, at {points_each}.") from error
 
     def _in_passes(self, points: Tensors, keep: bool, limit: int | None) -> tuple[Tensor | None, Tensors]:
         """F and its gradients from passes of at most so many rows, split by points and then by examples."""

@@ -100,6 +100,12 @@ def select_target(output: object, target: TargetType, rows: int) -> Tensor:
         # The outputs may be on another device than the inputs.
         selected = select_targets(output, target.to(output.device) if isinstance(target, Tensor) else target)
     except (AssertionError, IndexError, TypeError) as error:
+        classes = shape[1] if len(shape) == 2 else 0
+        wrong_class = next((i for i in _class_indices(target) if not -classes <= i < classes), None)
+        if classes and wrong_class is not None:
+            raise ValueError(
+                f"target {wrong_class} is out of range for a model with {classes} outputs (classes 0 to {classes - 1})."
+            ) from error
         raise ValueError(
             f"target: {_abbreviate_target(target)} picks no entries of an output of shape {shape}: {error}"
         ) from error
@@ -110,6 +116,13 @@ def select_target(output: object, target: TargetType, rows: int) -> Tensor:
             "target=3 for a classifier."
         )
     return selected.reshape(rows)
+
+
+def _class_indices(target: TargetType) -> list[int]:
+    """The indices of a target that selects from outputs (rows, classes)."""
+    entries: Any = target.tolist() if isinstance(target, Tensor) else target if isinstance(target, list) else [target]
+    entries = [entry[0] if isinstance(entry, tuple) and len(entry) == 1 else entry for entry in entries]
+    return [int(entry) for entry in entries if not isinstance(entry, tuple) and entry is not None]
 
 
 def check_outputs(output: object, rows: int) -> Tensor:

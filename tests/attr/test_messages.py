@@ -26,7 +26,7 @@ def explain(model, inputs=X, target=0, **keywords):
 def test_rows_are_those_of_the_users_batch():
     with pytest.raises(ValueError, match=r"The 24 rows are your batch of 4, at 6 points each\."):
         explain(lambda x: x.sum(), target=None, n_steps=6)
-    with pytest.raises(ValueError, match=r"The 2 rows are 2 examples of your batch of 4, at 1 points each\."):
+    with pytest.raises(ValueError, match=r"The 2 rows are 2 examples of your batch of 4, at 1 point each\."):
         explain(linear(5, 3), target=None, n_steps=6, internal_batch_size=2)
 
 
@@ -131,3 +131,18 @@ def test_folded_patterns_come_with_their_model():
     with pytest.raises(ValueError, match=r"Explain patterns.folded_model, or captum_ext.patterns.fold_batch_norm"):
         PGIG(model, patterns).attribute(x, target=1)
     assert fit_patterns(torch.nn.Sequential(torch.nn.Linear(4, 2)), [x], fold=True).folded_model is None
+
+
+def test_several_baselines_of_one_input_name_expected() -> None:
+    method = IDGI(torch.nn.Linear(3, 2))
+    for baselines in ((0, 1), [0, 1]):
+        with pytest.raises((TypeError, ValueError), match=r"Expected\(method, baselines\)"):
+            method.attribute(torch.rand(2, 3), baselines, target=0)
+
+
+@pytest.mark.parametrize("target", [7, (7,), [0, 1, 7, 2], torch.tensor([0, 1, 7, 2]), [(0,), (1,), (7,), (2,)]])
+def test_target_out_of_range_names_the_classes(target) -> None:
+    model = linear(5, 3)
+    for method in (IDGI(model), LayerIDGI(model, model[0])):
+        with pytest.raises(ValueError, match=r"target 7 is out of range for a model with 3 outputs \(classes 0 to 2\)"):
+            method.attribute(X, target=target)
