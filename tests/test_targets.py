@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from captum_ext import targets
-from captum_ext.attr import IDGI, GuidedIG, IntegratedGradients, LayerPathAttribution
+from captum_ext.attr import DIG, IDGI, GuidedIG, IntegratedGradients, LayerPathAttribution, OneAtATime
 from captum_ext.text import TextInputs, group_sums, sentence_groups, word_groups
 from tests.helpers import close
 
@@ -165,6 +165,58 @@ def test_methods_sum_to_the_change_and_leave_padding_and_special_tokens_at_zero(
     assert (scores[text.moves] != 0).all()
     change = f(text.embeddings, mask) - f(text.baselines, mask)
     close(scores.sum(1), change, most * float(change.abs().max()))
+
+
+KINDS = ["gpt2", "llama", "t5", "bert"]
+QUESTIONS = {
+    "contrast": targets.contrast(1, 2),
+    "next_token": targets.next_token(1),
+    "sequence": targets.sequence([3, 4]),
+}
+ASKED = [(kind, name) for kind in KINDS for name in QUESTIONS if kind != "bert" or name == "contrast"]
+
+
+def held_text(model, kind):
+    """Two texts with padding and special tokens."""
+    ids, mask = padded("right" if kind == "bert" else "left")
+    return TextInputs.of(model.get_input_embeddings(), ids, mask, baseline=3, special=[5, 13], padding=0)
+
+
+@pytest.mark.parametrize(("kind", "question"), ASKED)
+def test_dig_is_a_loop_over_its_words_and_sums_to_the_change(request, kind, question):
+    model = request.getfixturevalue(kind)
+    text, f = held_text(model, kind), QUESTIONS[question].of(model)
+    dig = DIG(text.hold(f), model.get_input_embeddings(), n_words=4, neighbors=20, special=[0, 5, 13])
+    points = [dig.path.point((text.embeddings,), (text.baselines,), k / 5)[0] for k in range(6)]
+    gradients = []
+    for point in points:
+        leaf = point.clone().requires_grad_()
+        gradients.append(torch.autograd.grad(f(leaf, text.attention_mask).sum(), leaf)[0])
+    expected = sum((gradients[k] + gradients[k + 1]) / 2 * (points[k + 1] - points[k]) for k in range(5))
+    attributions = dig.attribute(**text.arguments(), n_steps=5, internal_batch_size=3)
+    close(attributions, expected)
+    assert (attributions[~text.moves] == 0).all()
+    assert (text.by_token(attributions)[text.moves] != 0).all()
+    change = f(text.embeddings, text.attention_mask) - f(text.baselines, text.attention_mask)
+    close(dig.attribute(**text.arguments(), n_steps=640).sum((1, 2)), change, 0.01 * float(change.abs().max()))
+
+
+@pytest.mark.parametrize(("kind", "question"), ASKED)
+def test_one_at_a_time_is_a_call_per_token(request, kind, question):
+    model = request.getfixturevalue(kind)
+    text, f = held_text(model, kind), QUESTIONS[question].of(model)
+    together = OneAtATime(IntegratedGradients(text.hold(f))).attribute(
+        **text.arguments(), n_steps=6, internal_batch_size=7
+    )
+    for token in range(text.moves.shape[1]):
+        start = text.embeddings.clone()
+        start[:, token] = text.baselines[:, token]
+        alone = IntegratedGradients(f).attribute(
+            text.embeddings, start, additional_forward_args=text.attention_mask, n_steps=6
+        )
+        close(together[:, token], alone[:, token])
+    assert (together[~text.moves] == 0).all()
+    assert (text.by_token(together)[text.moves] != 0).all()
 
 
 def test_idgi_shares_with_tokens_that_are_not_held(bert):
