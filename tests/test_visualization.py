@@ -2,16 +2,19 @@
 
 import io
 import pickle
+from functools import partial
 
 import numpy as np
 import pytest
 import torch
+from matplotlib import rc_context
 from matplotlib.figure import Figure
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 
 from captum_ext import visualization
 from captum_ext.visualization import bars, compare, curves, heatmap, overlay, regions
+from captum_ext.visualization.pictures import STYLES, map_picture, photograph
 
 RED, BLUE = np.array([1.0, 0.23, 0.0]), np.array([0.0, 0.63, 1.0])
 
@@ -527,3 +530,15 @@ def test_the_package_has_it_without_an_import():
     import captum_ext
 
     assert captum_ext.visualization is visualization
+
+
+@pytest.mark.filterwarnings("error")
+def test_encoded_pictures_ignore_the_callers_matplotlib_settings():
+    generator = np.random.default_rng(0)
+    pixels, values = generator.random((50, 40, 3)), generator.standard_normal((50, 40))
+    encoders = [photograph, *(partial(map_picture, attributions=values, style=style) for style in STYLES)]
+    plain = [encoder(pixels) for encoder in encoders]
+    settings = {"figure.constrained_layout.use": True, "savefig.bbox": "tight", "savefig.dpi": 50}
+    with rc_context(settings):
+        assert [encoder(pixels) for encoder in encoders] == plain
+    assert {Image.open(io.BytesIO(picture)).size for picture in plain} == {(240, 300)}

@@ -71,10 +71,12 @@ def _picture(
     shorter = min(height, width)
     scale = max(1, round(_SHORT_SIDE / shorter)) if short_side is None else short_side / shorter
     size = (scale * width / _DPI, scale * height / _DPI)
-    figure = optional("matplotlib.figure", "visualization").Figure(figsize=size, dpi=_DPI)
+    # The caller's settings of layout and of saved files would change the picture's size.
+    figure = optional("matplotlib.figure", "visualization").Figure(figsize=size, dpi=_DPI, layout="none")
+    canvas = optional("matplotlib.backends.backend_agg", "visualization").FigureCanvasAgg(figure)
     panel = figure.add_axes((0, 0, 1, 1))
     panel.set_axis_off()
     draw(panel, pixels, attributions)
     content = io.BytesIO()
-    figure.savefig(content, format="jpeg", dpi=_DPI, pil_kwargs={"quality": quality})
+    canvas.print_jpg(content, pil_kwargs={"quality": quality})
     return content.getvalue()
