@@ -101,7 +101,7 @@ def select_target(output: object, target: TargetType, rows: int) -> Tensor:
         selected = select_targets(output, target.to(output.device) if isinstance(target, Tensor) else target)
     except (AssertionError, IndexError, TypeError) as error:
         classes = shape[1] if len(shape) == 2 else 0
-        wrong_class = next((i for i in _class_indices(target) if not -classes <= i < classes), None)
+        wrong_class = next((i for i in _target_classes(target) if not -classes <= i < classes), None)
         if classes and wrong_class is not None:
             raise ValueError(
                 f"target {wrong_class} is out of range for a model with {classes} outputs (classes 0 to {classes - 1})."
@@ -118,7 +118,7 @@ def select_target(output: object, target: TargetType, rows: int) -> Tensor:
     return selected.reshape(rows)
 
 
-def _class_indices(target: TargetType) -> list[int]:
+def _target_classes(target: TargetType) -> list[int]:
     """The indices of a target that selects from outputs (rows, classes)."""
     entries: Any = target.tolist() if isinstance(target, Tensor) else target if isinstance(target, list) else [target]
     entries = [entry[0] if isinstance(entry, tuple) and len(entry) == 1 else entry for entry in entries]

@@ -4,7 +4,7 @@ from captum_ext.metrics._information_curves import AggregateCurves, InformationC
 from captum_ext.metrics._perturbation_curve import PerturbationCurve
 from captum_ext.metrics.completeness_error import Completeness, completeness
 from captum_ext.metrics.erasure import comprehensiveness, sufficiency
-from captum_ext.metrics.imputation import diffid, road
+from captum_ext.metrics.imputation import road
 from captum_ext.metrics.information import information_curve
 from captum_ext.metrics.localization import (
     best_f1,
@@ -17,7 +17,7 @@ from captum_ext.metrics.localization import (
     relevance_rank_accuracy,
 )
 from captum_ext.metrics.mosaics import GridMosaics, grid_mosaics, grid_pointing_game
-from captum_ext.metrics.perturbation import degradation, deletion, insertion
+from captum_ext.metrics.perturbation import degradation, deletion, diffid, insertion
 from captum_ext.metrics.randomization import Randomization, model_randomization
 from captum_ext.metrics.similarity import class_sensitivity, jpeg_compress, rank_correlation, stability_error
 

@@ -1,4 +1,4 @@
-"""ROAD and DiffID: removal of pixels that leaves fewer traces, and the difference between insertion and deletion."""
+"""ROAD: removal of pixels that leaves fewer traces."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from captum_ext._engine.arguments import format_arguments
 from captum_ext._utils.devices import widest_dtype
@@ -18,7 +17,6 @@ from captum_ext._utils.types import TargetType
 from captum_ext._utils.warnings import warn
 from captum_ext.metrics._maps import Ranking, descending_ranks, position_scores
 from captum_ext.metrics._perturbation_curve import PerturbationCurve, PerturbationPlan, perturbation_curve
-from captum_ext.metrics.perturbation import Baselines, deletion, insertion
 
 _FRACTIONS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 
@@ -99,66 +97,6 @@ def road(
     return perturbation_curve(forward_func, plan, arguments, internal_batch_size, show_progress, "ROAD")
 
 
-def diffid(
-    forward_func: Callable[..., Any],
-    inputs: Tensor,
-    attributions: Tensor,
-    target: TargetType = None,
-    baselines: Baselines = 0,
-    ranking: Ranking = "signed",
-    additional_forward_args: object = None,
-    internal_batch_size: int | None = None,
-    show_progress: bool = False,
-) -> Tensor:
-    """DiffID: insertion accuracy minus deletion accuracy, at 10%, 20%, ..., 90% of the pixels. Higher is better.
-
-    Args:
-        forward_func: The model, which returns one score per class, (B, classes).
-        inputs: (B, C, ...) or (B, F).
-        attributions: The maps that rank the positions, as for :func:`captum_ext.metrics.insertion`.
-        target: The class of each example.
-        baselines: The values before insertion and after deletion. Default: 0.
-        ranking: ``"signed"`` (default) or ``"absolute"``.
-        additional_forward_args: Further arguments of ``forward_func``.
-        internal_batch_size: Maximum number of rows in a forward pass.
-        show_progress: Whether to show a progress bar. Default: False.
-
-    Returns:
-        1, 0 or -1 for each example and ratio, (B, 9). A data set's DiffID is the mean. Chance is 0 on average, because
-        what a random order inserts has the distribution of what it leaves: the ratios r and 1 - r cancel.
-
-    Raises:
-        TypeError, ValueError: If an argument is invalid.
-
-    Reference:
-        Yang, Akhtar, Wen, Mian: Local Path Integration for Attribution. AAAI 2023.
-        https://ojs.aaai.org/index.php/AAAI/article/view/25422
-
-    Example:
-        >>> from captum_ext.metrics import diffid
-        >>> model = lambda x: torch.stack([x.sum(1) - 10, 10 - x.sum(1)], dim=1)
-        >>> x = torch.arange(10.0).reshape(1, 10)
-        >>> diffid(model, x, attributions=x, target=0).mean()
-        tensor(0.3333)
-    """
-
-    def is_highest(x: Tensor, *arguments: Any) -> Tensor:
-        outputs = forward_func(x, *arguments)
-        if not isinstance(outputs, Tensor) or outputs.dim() != 2 or outputs.shape[1] < 2:
-            shape = tuple(getattr(outputs, "shape", ()))
-            raise ValueError(f"forward_func: expected one score per class, (B, classes), got shape {shape}.")
-        return functional.one_hot(outputs.argmax(1), outputs.shape[1]).to(x.dtype)
-
-    both = [
-        metric(
-            *(is_highest, inputs, attributions, target, baselines, 11, ranking, False),
-            *(additional_forward_args, internal_batch_size, show_progress),
-        ).scores[:, 1:-1]
-        for metric in (insertion, deletion)
-    ]
-    return both[0] - both[1]
-
-
 def _removed_counts(fractions: Sequence[float], positions: int) -> Tensor:
     values = list(fractions)
     for fraction in values:
@@ -189,24 +127,28 @@ def _imputed(images: Tensor, removed: Tensor) -> Tensor:
     """The pictures (R, C, H, W) with each removed pixel (R, 1, H, W) equal to the weighted mean of its neighbors.
 
     The system is symmetric, and positive definite if a pixel is left: conjugate gradients for all rows and channels at
-    once.
+    once. A row leaves when its channels have converged, since large holes take many more rounds than small ones.
     """
     weight = _neighbor_sum(torch.ones_like(images[:1, :1]))  # less than 1 at the border
-
-    def residual_of(values: Tensor) -> Tensor:
-        return torch.where(removed, _neighbor_sum(values) - weight * values, 0)
 
     n_known = (~removed).sum((2, 3), keepdim=True)
     known = torch.where(removed, 0, images)
     values = torch.where(removed, known.sum((2, 3), keepdim=True) / n_known, images)
-    residual = residual_of(values)
+    residual = _residual(values, weight, removed)
     limit = (1e-10 if images.dtype == torch.float64 else 1e-5) * known.abs().amax((2, 3), keepdim=True)
     direction = residual / weight
     energy = (residual * direction).sum((2, 3), keepdim=True)
+    imputed, rows = values, torch.arange(len(values), device=values.device)
     for _ in range(removed.shape[2] * removed.shape[3]):
-        if bool((residual.abs().amax((2, 3), keepdim=True) <= limit).all()):
-            return values
-        moved = residual_of(direction)
+        finished = (residual.abs().amax((2, 3), keepdim=True) <= limit).flatten(1).all(1)
+        if bool(finished.any()):
+            imputed = imputed.index_copy(0, rows[finished], values[finished])
+            if bool(finished.all()):
+                return imputed
+            rows, values, residual, direction, energy, limit, removed = (
+                tensor[~finished] for tensor in (rows, values, residual, direction, energy, limit, removed)
+            )
+        moved = _residual(direction, weight, removed)
         curvature = -(direction * moved).sum((2, 3), keepdim=True)
         step = energy / torch.where(curvature > 0, curvature, 1)
         values = values + step * direction
@@ -216,7 +158,12 @@ def _imputed(images: Tensor, removed: Tensor) -> Tensor:
         direction = scaled + new_energy / torch.where(energy > 0, energy, 1) * direction
         energy = new_energy
     warn("ROAD: the imputation did not converge, so removed pixels are approximate.")
-    return values
+    return imputed.index_copy(0, rows, values)
+
+
+def _residual(values: Tensor, weight: Tensor, removed: Tensor) -> Tensor:
+    """What each removed pixel's neighbors hold beyond its own weighted value."""
+    return torch.where(removed, _neighbor_sum(values) - weight * values, 0)
 
 
 def _neighbor_sum(values: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from captum_ext._engine.arguments import Arguments, format_arguments
 from captum_ext._utils.numbers import check_positive
@@ -214,6 +215,68 @@ def degradation(
     return perturbation_curve(forward_func, plan, arguments, internal_batch_size, show_progress, "degradation")
 
 
+def diffid(
+    forward_func: Callable[..., Any],
+    inputs: Tensor,
+    attributions: Tensor,
+    target: TargetType = None,
+    baselines: Baselines = 0,
+    ranking: Ranking = "signed",
+    additional_forward_args: object = None,
+    internal_batch_size: int | None = None,
+    show_progress: bool = False,
+) -> Tensor:
+    """DiffID: insertion accuracy minus deletion accuracy, at 10%, 20%, ..., 90% of the pixels. Higher is better.
+
+    Args:
+        forward_func: The model, which returns one score per class, (B, classes).
+        inputs: (B, C, ...) or (B, F).
+        attributions: The maps that rank the positions, as for :func:`captum_ext.metrics.insertion`.
+        target: The class of each example.
+        baselines: The values before insertion and after deletion. Default: 0.
+        ranking: ``"signed"`` (default) or ``"absolute"``.
+        additional_forward_args: Further arguments of ``forward_func``.
+        internal_batch_size: Maximum number of rows in a forward pass.
+        show_progress: Whether to show a progress bar. Default: False.
+
+    Returns:
+        1, 0 or -1 for each example and ratio, (B, 9). A data set's DiffID is the mean. Chance is 0 on average, because
+        what a random order inserts has the distribution of what it leaves: the ratios r and 1 - r cancel.
+
+    Raises:
+        TypeError, ValueError: If an argument is invalid.
+
+    Reference:
+        Yang, Akhtar, Wen, Mian: Local Path Integration for Attribution. AAAI 2023.
+        https://ojs.aaai.org/index.php/AAAI/article/view/25422
+
+    Example:
+        >>> from captum_ext.metrics import diffid
+        >>> model = lambda x: torch.stack([x.sum(1) - 10, 10 - x.sum(1)], dim=1)
+        >>> x = torch.arange(10.0).reshape(1, 10)
+        >>> diffid(model, x, attributions=x, target=0).mean()
+        tensor(0.3333)
+    """
+
+    def is_highest(x: Tensor, *arguments: Any) -> Tensor:
+        outputs = forward_func(x, *arguments)
+        if not isinstance(outputs, Tensor) or outputs.dim() != 2 or outputs.shape[1] < 2:
+            shape = tuple(getattr(outputs, "shape", ()))
+            raise ValueError(f"forward_func: expected one score per class, (B, classes), got shape {shape}.")
+        return functional.one_hot(outputs.argmax(1), outputs.shape[1]).to(x.dtype)
+
+    arguments, scores = _prepare(inputs, attributions, baselines, ranking, target, additional_forward_args, 11)
+    x, baseline = arguments.inputs[0], _expand_baselines(inputs, baselines, arguments)
+    inserted, deleted = (
+        perturbation_curve(
+            *(is_highest, _inner_points(_position_plan(start, end, scores, 11)), arguments),
+            *(internal_batch_size, show_progress, "DiffID"),
+        ).scores
+        for start, end in ((baseline, x), (x, baseline))
+    )
+    return inserted - deleted
+
+
 def _prepare(
     inputs: object,
     attributions: object,
@@ -250,6 +313,11 @@ def _position_plan(start: Tensor, end: Tensor, scores: Tensor, points: int) -> P
     has_channels = start.dim() > scores.dim()
     ranks = descending_ranks(scores.flatten(1))
     return PerturbationPlan(start, end, ranks, regions.unsqueeze(0) if has_channels else regions, counts, positions)
+
+
+def _inner_points(plan: PerturbationPlan) -> PerturbationPlan:
+    """Without the input and the baseline."""
+    return replace(plan, counts=plan.counts[1:-1])
 
 
 def _normalize_curve(curve: PerturbationCurve, input_scores: Tensor) -> PerturbationCurve:

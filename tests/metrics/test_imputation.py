@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from captum_ext.metrics import diffid, road
+from captum_ext.metrics import diffid, imputation, road
 from captum_ext.metrics.imputation import _imputed
 from tests.references import naive_localization as naive
 
@@ -29,6 +29,29 @@ def test_imputation_continues_what_is_linear():
     removed = torch.zeros(1, 1, 30, 30, dtype=torch.bool)
     removed[..., 5:22, 8:25] = True
     torch.testing.assert_close(_imputed(image, removed), image, rtol=0, atol=1e-6)
+
+
+def test_small_holes_do_not_wait_for_large_ones(monkeypatch):
+    images = torch.rand(4, 1, 24, 24, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
+    removed = torch.zeros(4, 1, 24, 24, dtype=torch.bool)
+    for row, side in enumerate((22, 0, 1, 2)):
+        removed[row, :, 1 : 1 + side, 1 : 1 + side] = True
+    rows, residual = [], imputation._residual
+
+    def counted(values, *others):
+        rows.append(len(values))
+        return residual(values, *others)
+
+    monkeypatch.setattr(imputation, "_residual", counted)
+    found = _imputed(images, removed)
+    assert rows[0] == 4
+    assert len(rows) < sum(rows) < 1.5 * len(rows)
+    monkeypatch.undo()
+    for row in range(4):
+        alone = _imputed(images[row : row + 1], removed[row : row + 1])
+        torch.testing.assert_close(found[row : row + 1], alone, rtol=0, atol=1e-12)
+        expected = naive.imputed(images[row, 0].numpy(), removed[row, 0].numpy()) if row != 1 else images[row, 0]
+        np.testing.assert_allclose(found[row, 0], expected, rtol=0, atol=1e-8)
 
 
 @pytest.mark.parametrize("order", ["morf", "lerf"])
@@ -81,6 +104,18 @@ def test_diffid_is_insertion_accuracy_less_deletion_accuracy(images, maps):
             inserted, deleted = ((images[k] * mask.reshape(6, 5))[None] for mask in (top, ~top))
             hits = [int(above_half(x, half[k]).argmax() == 0) for x in (inserted, deleted)]
             assert found[k, point] == hits[0] - hits[1]
+
+
+def test_diffid_evaluates_nine_points_of_each_curve(net, images, maps):
+    rows = []
+
+    def counted(x):
+        rows.append(len(x))
+        return net(x)
+
+    diffid(counted, images, maps, 1, internal_batch_size=5)
+    assert sum(rows) == 3 * 2 * 9
+    assert max(rows) == 5
 
 
 def test_diffid_of_random_maps_is_zero_on_average(images):

@@ -102,6 +102,47 @@ def test_maps_and_ranks_are_pairs(photographs, segmentation, maps, saliency, alg
 
 
 @pytest.mark.parametrize("algorithm", ["full", "fast"])
+def test_twenty_pictures_with_three_maps_each_are_pairs(saliency, algorithm):
+    from saliency.core import xrai as pair
+
+    random = np.random.default_rng(0)
+    sources = [data.chelsea(), data.astronaut(), data.coffee(), data.rocket(), data.immunohistochemistry()]
+    for number in range(20):
+        source = sources[number % 5]
+        top, left = (random.integers(0, side - 200) for side in source.shape[:2])
+        picture = resize(source[top : top + 200, left : left + 200], (40, 36), preserve_range=True)
+        segments = pair._get_segments_felzenszwalb(picture)
+        brightness = picture - picture.mean()
+        maps = np.stack([random.normal(size=picture.shape), brightness, np.abs(brightness) ** 3])
+        pixels = torch.from_numpy(maps).permute(0, 3, 1, 2)
+        found, regions = xrai(
+            *(pixels, None, torch.from_numpy(np.stack(segments)), algorithm),
+            return_regions=True,
+        )
+        torch.testing.assert_close(found.sum((1, 2)), pixels.amax(1).sum((1, 2)))
+        for values, ranks, base in zip(found, regions, maps, strict=True):
+            theirs = saliency.XRAI().GetMaskWithDetails(
+                *(picture, None),
+                segments=segments,
+                base_attribution=base,
+                extra_parameters=saliency.XRAIParameters(algorithm=algorithm, return_xrai_segments=True),
+            )
+            np.testing.assert_allclose(values, theirs.attribution_mask, rtol=1e-9, atol=1e-9)
+            np.testing.assert_array_equal(ranks, theirs.segments)
+
+
+def test_a_large_photograph_is_segmented_and_ranked():
+    picture = torch.from_numpy(resize(data.astronaut(), (768, 1024), preserve_range=True)).permute(2, 0, 1)[None]
+    values = torch.randn(768, 1024, generator=torch.Generator().manual_seed(0)).double()
+    values[200:500, 300:700] += 1
+    found, regions = xrai(values[None], segments=segment(picture)[0], return_regions=True)
+    assert found.shape == (1, 768, 1024)
+    torch.testing.assert_close(found.sum(), values.sum())
+    first = regions[0] == regions[0][regions[0] > 0].min()
+    assert values[first].mean() > 0.5
+
+
+@pytest.mark.parametrize("algorithm", ["full", "fast"])
 @pytest.mark.parametrize("channels", ["max", "sum"])
 def test_keeps_the_sum_and_is_constant_on_regions(segmentation, maps, algorithm, channels):
     found, regions = xrai(maps, None, segmentation, algorithm, channels=channels, return_regions=True)
