@@ -162,7 +162,7 @@ def _imputed(images: Tensor, removed: Tensor) -> Tensor:
 
 
 def _residual(values: Tensor, weight: Tensor, removed: Tensor) -> Tensor:
-    """What each removed pixel's neighbors hold beyond its own weighted value."""
+    """The excess of each removed pixel's neighbors over its own weighted value."""
     return torch.where(removed, _neighbor_sum(values) - weight * values, 0)
 
 
