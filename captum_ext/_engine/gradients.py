@@ -89,8 +89,9 @@ def select_target(output: object, target: TargetType, rows: int) -> Tensor:
     """
     output = check_outputs(output, rows)
     shape = tuple(output.shape)
+    # For one index per row, Captum uses gather, which takes no negative ones and whose own error ends a CUDA context.
+    index_per_row = False
     try:
-        # For one index per row, Captum uses gather, whose own error on a GPU ends the CUDA context.
         index_per_row = isinstance(target, Tensor) or (isinstance(target, list) and isinstance(target[0], int))
         if index_per_row and output.dim() == 2:
             lowest, highest = index_bounds(target if isinstance(target, Tensor) else torch.tensor(target, device="cpu"))
@@ -101,7 +102,8 @@ def select_target(output: object, target: TargetType, rows: int) -> Tensor:
         selected = select_targets(output, target.to(output.device) if isinstance(target, Tensor) else target)
     except (AssertionError, IndexError, TypeError) as error:
         classes = shape[1] if len(shape) == 2 else 0
-        wrong_class = next((i for i in _target_classes(target) if not -classes <= i < classes), None)
+        lowest_class = 0 if index_per_row else -classes
+        wrong_class = next((i for i in _target_classes(target) if not lowest_class <= i < classes), None)
         if classes and wrong_class is not None:
             raise ValueError(
                 f"target {wrong_class} is out of range for a model with {classes} outputs (classes 0 to {classes - 1})."
@@ -120,9 +122,11 @@ def select_target(output: object, target: TargetType, rows: int) -> Tensor:
 
 def _target_classes(target: TargetType) -> list[int]:
     """The indices of a target that selects from outputs (rows, classes)."""
-    entries: Any = target.tolist() if isinstance(target, Tensor) else target if isinstance(target, list) else [target]
+    if isinstance(target, Tensor):
+        target = target.reshape(-1).tolist() if target.dim() < 2 else []
+    entries = target if isinstance(target, list) else [target]
     entries = [entry[0] if isinstance(entry, tuple) and len(entry) == 1 else entry for entry in entries]
-    return [int(entry) for entry in entries if not isinstance(entry, tuple) and entry is not None]
+    return [entry for entry in entries if isinstance(entry, int)]
 
 
 def check_outputs(output: object, rows: int) -> Tensor:

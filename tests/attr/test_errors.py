@@ -85,7 +85,7 @@ def test_target(net, method, target, error, message):
 
 @pytest.mark.parametrize("target", [[0, 4, 1], [0, -1, 1], torch.tensor([0, 4, 1])])
 def test_class_indices_are_checked_before_they_are_gathered(net, images, target):
-    with pytest.raises(ValueError, match=r"target 4 is out of range .*classes 0 to 3|indices go from 0 to 3, got -1"):
+    with pytest.raises(ValueError, match=r"target (4|-1) is out of range .*classes 0 to 3"):
         IntegratedGradients(net).attribute(images, target=target)
 
 
