@@ -124,7 +124,7 @@ def _target_classes(target: TargetType) -> list[int]:
     """The indices of a target that selects from outputs (rows, classes)."""
     if isinstance(target, Tensor):
         target = target.reshape(-1).tolist() if target.dim() < 2 else []
-    entries = target if isinstance(target, list) else [target]
+    entries: Any = target if isinstance(target, list) else [target]
     entries = [entry[0] if isinstance(entry, tuple) and len(entry) == 1 else entry for entry in entries]
     return [entry for entry in entries if isinstance(entry, int)]
 
