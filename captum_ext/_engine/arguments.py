@@ -105,11 +105,10 @@ def format_baselines(
         )
     entries = baselines if isinstance(baselines, tuple) else (baselines,)
     if len(entries) != len(inputs):
+        several = f" {_SEVERAL_BASELINES}" if len(inputs) == 1 and len(entries) > 1 else ""
         raise ValueError(
             f"baselines: expected one for each of {len(inputs)} inputs, got {len(entries)}. "
-            "Write a tuple as long as the inputs' (0 for those that start from zeros)."
-            + f" {_SEVERAL_BASELINES}"
-            * (len(inputs) == 1 and len(entries) > 1)
+            f"Write a tuple as long as the inputs' (0 for those that start from zeros).{several}"
         )
     tensors = tuple(_format_baseline(entry, like, dtype(like)) for entry, like in zip(entries, inputs, strict=True))
     if finite:

@@ -90,9 +90,10 @@ def select_target(output: object, target: TargetType, rows: int) -> Tensor:
     output = check_outputs(output, rows)
     shape = tuple(output.shape)
     # For one index per row, Captum uses gather, which takes no negative ones and whose own error ends a CUDA context.
-    index_per_row = False
+    index_per_row = isinstance(target, Tensor) or (
+        isinstance(target, list) and isinstance(next(iter(target), None), int)
+    )
     try:
-        index_per_row = isinstance(target, Tensor) or (isinstance(target, list) and isinstance(target[0], int))
         if index_per_row and output.dim() == 2:
             lowest, highest = index_bounds(target if isinstance(target, Tensor) else torch.tensor(target, device="cpu"))
             if lowest < 0 or highest >= output.shape[1]:

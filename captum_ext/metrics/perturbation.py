@@ -267,12 +267,11 @@ def diffid(
 
     arguments, scores = _prepare(inputs, attributions, baselines, ranking, target, additional_forward_args, 11)
     x, baseline = arguments.inputs[0], _expand_baselines(inputs, baselines, arguments)
+    curve = _position_plan(baseline, x, scores, 11)
+    insert = replace(curve, counts=curve.counts[1:-1])  # without the baseline and the input
     inserted, deleted = (
-        perturbation_curve(
-            *(is_highest, _inner_points(_position_plan(start, end, scores, 11)), arguments),
-            *(internal_batch_size, show_progress, "DiffID"),
-        ).scores
-        for start, end in ((baseline, x), (x, baseline))
+        perturbation_curve(is_highest, plan, arguments, internal_batch_size, show_progress, "DiffID").scores
+        for plan in (insert, replace(insert, start=x, end=baseline))
     )
     return inserted - deleted
 
@@ -313,11 +312,6 @@ def _position_plan(start: Tensor, end: Tensor, scores: Tensor, points: int) -> P
     has_channels = start.dim() > scores.dim()
     ranks = descending_ranks(scores.flatten(1))
     return PerturbationPlan(start, end, ranks, regions.unsqueeze(0) if has_channels else regions, counts, positions)
-
-
-def _inner_points(plan: PerturbationPlan) -> PerturbationPlan:
-    """Without the input and the baseline."""
-    return replace(plan, counts=plan.counts[1:-1])
 
 
 def _normalize_curve(curve: PerturbationCurve, input_scores: Tensor) -> PerturbationCurve:
